@@ -1,0 +1,1 @@
+//! The mail server without I/O: session events to facts to the door.

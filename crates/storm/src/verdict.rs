@@ -1,0 +1,132 @@
+//! Verdicts, one per recipient, each with a reason.
+
+use std::fmt;
+
+/// The right to be stored. Only this crate's judge can make one, and it cannot be copied.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Permit(pub(crate) ());
+
+/// What happens with one recipient of one arrival.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stored and delivered.
+    Pass(Permit, Reason),
+    /// Counted, not stored again: the recipient provably has it, or has it waiting here.
+    Absorb(Reason),
+    /// Stored, and kept for a person.
+    Hold(Permit, Reason),
+    /// Refused with the reason's reply.
+    Refuse(Reason),
+}
+
+impl Verdict {
+    /// The reason, whatever the verdict.
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Self::Pass(_, r) | Self::Absorb(r) | Self::Hold(_, r) | Self::Refuse(r) => r,
+        }
+    }
+
+    /// `pass`, `absorb`, `hold`, `refuse`: for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pass(..) => "pass",
+            Self::Absorb(_) => "absorb",
+            Self::Hold(..) => "hold",
+            Self::Refuse(_) => "refuse",
+        }
+    }
+}
+
+/// Classes of storms and of verdicts (DESIGN.md, "The judge"). More come with later rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Class {
+    /// Nothing unusual.
+    New,
+    /// The same exact key again.
+    Copies,
+    /// The same from the same source after an answer that was late or lost.
+    Retry,
+    /// Passed here already.
+    Loop,
+}
+
+impl Class {
+    /// The name in configuration, logs, API and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Copies => "copies",
+            Self::Retry => "retry",
+            Self::Loop => "loop",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why: a closed set, each with its numbers. A test produces every one, and each has a sentence
+/// for the operator and, if it refuses, one for the sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// No row for this recipient.
+    FirstArrival,
+    /// No exact key, so it is never compared.
+    NoExactKey,
+    /// Token of ours, but no row for this recipient.
+    TokenWithoutRow,
+    /// A person released it from this rule.
+    Exempt(String),
+    /// The row is waiting here, or claimed.
+    CopyOfWaiting(Copies),
+    /// The recipient has it, or a next hop took it.
+    CopyOfDelivered(Copies),
+    /// Held, and the copy is from the same source.
+    CopyOfHeld(Copies),
+    /// Held, but this one is from another source and judged on its own.
+    OtherSourceThanHeld,
+    /// Sent, outcome not known.
+    CopyOfUnknown(Copies),
+    /// Thrown away while the storm is open, or less than 24 h after its end.
+    CopyOfDiscarded(Copies),
+    /// Failed about the recipient less than 30 min ago, same source.
+    FailedJustNow,
+    /// Failed earlier: a new life.
+    NewLife {
+        /// Which one today.
+        life: u32,
+    },
+    /// Failed, and its new lives of the day are used up.
+    NoMoreLives {
+        /// The limit.
+        limit: u32,
+    },
+    /// Discarded long ago or by `queue remove`: as new.
+    NewAfterDiscard,
+    /// Went round: the recipient has it.
+    LoopDelivered,
+    /// Went round: sent on, outcome elsewhere.
+    LoopSent,
+    /// More `Received` fields than allowed.
+    TooManyHops {
+        /// How many there are.
+        hops: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// The numbers of a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copies {
+    /// [`Class::Copies`] or [`Class::Retry`].
+    pub class: Class,
+    /// Copies for this recipient in 24 h, this one included.
+    pub of_recipient: u32,
+    /// Copies over all recipients in 24 h, this one's included.
+    pub of_key: u32,
+}

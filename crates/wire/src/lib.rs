@@ -1,0 +1,1 @@
+//! How servers talk: bytes in, events and bytes out. No socket, no clock.
