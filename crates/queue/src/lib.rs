@@ -1,1 +1,7 @@
 //! What is kept and what was sent: door, ledger, claims, bodies, stores.
+
+pub mod body;
+pub mod clock;
+pub mod filter;
+pub mod ids;
+pub mod reserve;
