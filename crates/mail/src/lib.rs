@@ -2,5 +2,15 @@
 //!
 //! This crate reads no clock, opens no file and no socket: bytes in, facts out.
 
+pub mod address;
+pub mod canon;
+mod cfws;
+pub mod date;
+pub mod exact;
+pub mod header;
 pub mod id;
 pub mod key;
+pub mod maildir;
+pub mod message_id;
+pub mod reading;
+pub mod trace;

@@ -1,0 +1,185 @@
+//! Addresses (RFC 5321 §4.1.2): parting them, and the normal forms by which they are compared.
+//! What goes out is always the address as given.
+
+use std::borrow::Cow;
+
+use crate::cfws::is_atext;
+
+/// Longest address taken, in bytes: RFC 5321 §4.5.3.1.3 allows a path of 256, and asks for limits
+/// to be generous. A longer one is an error.
+pub const MAX_ADDRESS_BYTES: usize = 1_024;
+/// Longest domain in its normal form (RFC 1035 §3.1).
+pub const MAX_DOMAIN_BYTES: usize = 255;
+
+/// What is wrong with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// More than [`MAX_ADDRESS_BYTES`].
+    #[error("the address is longer than 1024 bytes")]
+    TooLong,
+    /// No `@` outside of quotes.
+    #[error("the address has no domain")]
+    NoDomain,
+    /// Not a dot-string nor a quoted string.
+    #[error("the part before the @ is not well-formed")]
+    Local,
+    /// Neither a host name nor an address literal.
+    #[error("the domain is not well-formed")]
+    Domain,
+}
+
+/// An address in its normal form.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mailbox {
+    /// As [`normal_local`] gives it; the case is kept.
+    pub local: String,
+    /// As [`normal_domain`] gives it.
+    pub domain: String,
+}
+
+impl Mailbox {
+    /// The normal form of `address` (without angle brackets).
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(address: &str) -> Result<Self, AddressError> {
+        if address.len() > MAX_ADDRESS_BYTES {
+            return Err(AddressError::TooLong);
+        }
+        let (local, domain) = split(address).ok_or(AddressError::NoDomain)?;
+        Ok(Self { local: normal_local(local)?.into_owned(), domain: normal_domain(domain)? })
+    }
+}
+
+impl std::fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.local, self.domain)
+    }
+}
+
+/// Parts an address at its last `@` outside of quotes. None: it has none, a quoted string does
+/// not end, a part is empty, or it has more than [`MAX_ADDRESS_BYTES`].
+pub fn split(address: &str) -> Option<(&str, &str)> {
+    if address.len() > MAX_ADDRESS_BYTES {
+        return None;
+    }
+    let at = unquoted(address)?.filter(|(_, b)| *b == b'@').last()?.0;
+    let (local, domain) = (&address[..at], &address[at + 1..]);
+    (!local.is_empty() && !domain.is_empty()).then_some((local, domain))
+}
+
+/// The bytes outside of quoted strings, with their places. None: a quoted string does not end.
+fn unquoted(text: &str) -> Option<impl Iterator<Item = (usize, u8)>> {
+    let (mut quoted, mut escaped, mut outside) = (false, false, Vec::new());
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if !quoted => outside.push((at, byte)),
+            _ => {}
+        }
+    }
+    (!quoted).then(|| outside.into_iter())
+}
+
+/// Whether a local part could send the mail on to somewhere else at a server that still knows
+/// `user%host@relay`, `host!user` or `user@host@relay`: `@ % !` outside of quotes, or quotes that
+/// do not end. Such recipients are refused from outside.
+pub fn local_is_risky_from_outside(local: &str) -> bool {
+    unquoted(local).is_none_or(|mut bytes| bytes.any(|(_, b)| b"@%!".contains(&b)))
+}
+
+/// The normal form of a domain: a host name in lower-case A-labels (RFC 5890 §2.3.2.1), without a
+/// dot at its end; an address literal in lower case.
+///
+/// # Errors
+/// [`AddressError::Domain`].
+pub fn normal_domain(domain: &str) -> Result<String, AddressError> {
+    if domain.len() > MAX_ADDRESS_BYTES {
+        return Err(AddressError::TooLong);
+    }
+    if domain.starts_with('[') {
+        return is_literal(domain).then(|| domain.to_ascii_lowercase()).ok_or(AddressError::Domain);
+    }
+    let host = if domain.is_ascii() {
+        domain.to_ascii_lowercase()
+    } else {
+        idna::domain_to_ascii(domain).map_err(|_| AddressError::Domain)?
+    };
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    is_host_name(host).then(|| host.to_owned()).ok_or(AddressError::Domain)
+}
+
+/// RFC 5321 §4.1.3: brackets around printable characters without brackets and backslash.
+fn is_literal(domain: &str) -> bool {
+    let inner = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']'));
+    let dtext = |b: u8| b.is_ascii_graphic() && !b"[]\\".contains(&b);
+    domain.len() <= MAX_DOMAIN_BYTES && inner.is_some_and(|i| !i.is_empty() && i.bytes().all(dtext))
+}
+
+/// Labels of 1 to 63 letters, digits, hyphens and underscores (which real host names have).
+fn is_host_name(host: &str) -> bool {
+    let ldh = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let label = |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(ldh);
+    host.len() <= MAX_DOMAIN_BYTES && host.split('.').all(label)
+}
+
+/// The normal form of a local part: quotes where it needs them and nowhere else, so that
+/// `"jane"@firm.example` and `jane@firm.example` are one. The case is kept (RFC 5321 §2.4).
+/// Dots may stand anywhere: real addresses have two in a row, or one at the end.
+///
+/// # Errors
+/// [`AddressError::Local`]: empty, control characters, or a character that needs quotes without.
+pub fn normal_local(local: &str) -> Result<Cow<'_, str>, AddressError> {
+    if !local.is_empty() && needs_no_quotes(local) {
+        return Ok(Cow::Borrowed(local));
+    }
+    let content = content(local).ok_or(AddressError::Local)?;
+    if !content.is_empty() && needs_no_quotes(&content) {
+        return Ok(Cow::Owned(content));
+    }
+    let escaped = content.replace('\\', "\\\\").replace('"', "\\\"");
+    Ok(Cow::Owned(format!("\"{escaped}\"")))
+}
+
+fn needs_no_quotes(local: &str) -> bool {
+    local.bytes().all(|b| is_atext(b) || b == b'.') && !local.chars().any(char::is_control)
+}
+
+/// What a local part says once its quotes are undone; words and quoted strings in any order.
+fn content(local: &str) -> Option<String> {
+    let (mut quoted, mut escaped, mut content) = (false, false, String::new());
+    for c in local.chars() {
+        let plain = !c.is_ascii() || is_atext(c as u8) || c == '.';
+        match c {
+            _ if c.is_control() => return None,
+            _ if escaped => escaped = false,
+            '\\' if quoted => {
+                escaped = true;
+                continue;
+            }
+            '"' => {
+                quoted = !quoted;
+                continue;
+            }
+            _ if !quoted && !plain => return None,
+            _ => {}
+        }
+        content.push(c);
+    }
+    (!quoted && !local.is_empty()).then_some(content)
+}
+
+/// A local part of one of our domains in the case in which it is compared.
+pub fn lower_local(local: &str) -> String {
+    local.to_lowercase()
+}
+
+/// `local` without its `+detail` (RFC 5233). One that begins with `+`, or is quoted, stays.
+pub fn strip_detail(local: &str) -> &str {
+    match local.find('+') {
+        Some(at) if at > 0 && !local.starts_with('"') => &local[..at],
+        _ => local,
+    }
+}
