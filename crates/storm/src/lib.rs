@@ -2,5 +2,17 @@
 //!
 //! This crate reads no clock and opens nothing; the same input always gives the same verdict.
 
+pub mod book;
+pub mod evidence;
+pub mod explain;
 pub mod facts;
+pub mod judge;
+pub mod limits;
+mod rules;
+pub mod sources;
+pub mod stored;
+pub mod storm;
+pub mod storm_id;
+pub mod tell;
 pub mod verdict;
+pub mod window;

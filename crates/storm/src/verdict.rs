@@ -111,7 +111,7 @@ pub enum Reason {
     LoopDelivered,
     /// Went round: sent on, outcome elsewhere.
     LoopSent,
-    /// More `Received` fields than allowed.
+    /// As many `Received` fields as are refused, or more.
     TooManyHops {
         /// How many there are.
         hops: usize,

@@ -1,0 +1,406 @@
+//! The storm book: which storms there are, when they open, grow quiet, close, and what is kept.
+
+use std::collections::BTreeMap;
+
+use quell_mail::id::QueueId;
+use quell_mail::key::{ExactKey, LedgerKey};
+
+use crate::evidence::{Evidence, Seen};
+use crate::facts::{Ms, SourceId};
+use crate::limits::Limits;
+use crate::sources::Sources;
+use crate::storm::{ClassCounts, Storm, StormState};
+use crate::storm_id::StormId;
+use crate::verdict::{Class, Verdict};
+
+/// What became of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// Counted, not stored again.
+    Absorbed,
+    /// Stored for a person.
+    Held,
+    /// Refused.
+    Refused,
+    /// Let through: a row that failed, was held from elsewhere, or was discarded long ago.
+    Passed,
+}
+
+impl Fate {
+    /// The fate that `verdict` means.
+    pub fn of(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Pass(..) => Self::Passed,
+            Verdict::Absorb(_) => Self::Absorbed,
+            Verdict::Hold(..) => Self::Held,
+            Verdict::Refuse(_) => Self::Refused,
+        }
+    }
+}
+
+/// What the ledger has counted of a key since it was first seen, or since its last storm closed
+/// (the caller starts anew at [`BookEvent::Closed`]); the copy at hand included. A storm that
+/// opens takes its numbers from here, so that it counts the copies before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyTotals {
+    /// When it was first seen.
+    pub first_seen_ms: Ms,
+    /// Copies.
+    pub copies: u64,
+    /// Of these, absorbed.
+    pub absorbed: u64,
+    /// Of these, held.
+    pub held: u64,
+}
+
+/// One copy: an arrival and a recipient whose row existed.
+#[derive(Debug, Clone, Copy)]
+pub struct CopySeen<'a> {
+    /// The key in the ledger.
+    pub key: LedgerKey,
+    /// The key as people see it.
+    pub public: ExactKey,
+    /// The recipient identity.
+    pub recipient: &'a str,
+    /// The class of the verdict ([`crate::verdict::Reason::class`]).
+    pub class: Class,
+    /// What became of it.
+    pub fate: Fate,
+    /// Copies of the key over all recipients within `window_ms`, this one included.
+    pub key_copies: u32,
+    /// Copies for this recipient within `window_ms`, this one included.
+    pub rcpt_copies: u32,
+    /// The key's numbers so far.
+    pub totals: KeyTotals,
+    /// Who brought it.
+    pub source: &'a SourceId,
+    /// Its header as it came; any length, cut when kept.
+    pub header: &'a [u8],
+    /// The stamp we gave it, if one was made.
+    pub received: Option<&'a str>,
+    /// The arrival.
+    pub queue_id: QueueId,
+    /// When.
+    pub now: Ms,
+}
+
+/// What has happened to a storm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BookEvent {
+    /// It is new: the operator is told.
+    Opened(StormId),
+    /// A copy came while it was quiet: nobody is told again.
+    Reopened(StormId),
+    /// No copy for `quiet_after_ms`.
+    Quiet(StormId),
+    /// No copy for `closed_after_ms`: it has left the book, the caller keeps it, and the operator
+    /// is told. Its state is Closed, or Discarded if a person had discarded it.
+    Closed(Box<Storm>),
+}
+
+/// The storms in memory, at most [`Limits::max_open_storms`]: open, quiet, and discarded ones that
+/// have not ended. None of them is ever evicted.
+#[derive(Debug)]
+pub struct Book {
+    limits: Limits,
+    entries: BTreeMap<LedgerKey, Entry>,
+    ids: BTreeMap<StormId, LedgerKey>,
+    evidence_bytes: usize,
+    not_opened: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    storm: Storm,
+    dirty: bool,
+    stored_ms: Option<Ms>,
+}
+
+impl Book {
+    /// An empty book.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            entries: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            evidence_bytes: 0,
+            not_opened: 0,
+        }
+    }
+
+    /// Other settings from now on. Storms beyond a lowered limit stay until they end.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Counts one copy: called once for each pair of an arrival and a recipient whose row existed.
+    /// With its storm open, nothing is allocated unless the copy is sampled. `rng` names storms
+    /// and draws the sample.
+    pub fn copy(&mut self, copy: &CopySeen<'_>, rng: &mut dyn FnMut() -> u64) -> Vec<BookEvent> {
+        let mut events = Vec::new();
+        // Whether or not `tick` came in time, a storm that has ended takes no more copies.
+        events.extend(self.close_if_over(&copy.key, copy.now));
+        match self.entries.get_mut(&copy.key) {
+            Some(entry) => events.extend(entry.count(copy)),
+            None => match self.open(copy, rng) {
+                Some(opened) => events.push(opened),
+                None => return events,
+            },
+        }
+        self.keep_evidence(copy, rng);
+        events
+    }
+
+    fn open(&mut self, copy: &CopySeen<'_>, rng: &mut dyn FnMut() -> u64) -> Option<BookEvent> {
+        if copy.rcpt_copies < self.limits.storm_rcpt_copies
+            && copy.key_copies < self.limits.storm_key_copies
+        {
+            return None;
+        }
+        let id = StormId::random(rng);
+        // Two equal ids mean a broken source of randomness: counted as no room, never mixed up.
+        if self.entries.len() >= self.limits.max_open_storms || self.ids.contains_key(&id) {
+            self.not_opened += 1;
+            return None;
+        }
+        let entry = Entry {
+            storm: new_storm(id, copy),
+            dirty: true,
+            stored_ms: None,
+        };
+        self.entries.insert(copy.key, entry);
+        self.ids.insert(id, copy.key);
+        Some(BookEvent::Opened(id))
+    }
+
+    fn keep_evidence(&mut self, copy: &CopySeen<'_>, rng: &mut dyn FnMut() -> u64) {
+        let Some(entry) = self.entries.get_mut(&copy.key) else {
+            return;
+        };
+        let room = self
+            .limits
+            .evidence_book_bytes
+            .saturating_sub(self.evidence_bytes);
+        let seen = Seen {
+            queue_id: copy.queue_id,
+            time_ms: copy.now,
+            source: copy.source,
+            recipient: copy.recipient,
+            received: copy.received,
+            header: copy.header,
+        };
+        let change = entry.storm.evidence.add(&seen, &self.limits, room, rng);
+        self.evidence_bytes = self.evidence_bytes.saturating_add_signed(change);
+    }
+
+    /// What time alone does: to be called every few seconds, whether or not mail comes.
+    pub fn tick(&mut self, now: Ms) -> Vec<BookEvent> {
+        let mut events = Vec::new();
+        let over: Vec<LedgerKey> = self
+            .entries
+            .iter()
+            .filter(|(_, e)| self.is_over(e, now))
+            .map(|(k, _)| *k)
+            .collect();
+        events.extend(over.iter().filter_map(|key| self.close_if_over(key, now)));
+        let quiet_after_ms = self.limits.quiet_after_ms;
+        events.extend(
+            self.entries
+                .values_mut()
+                .filter_map(|e| e.quieten(quiet_after_ms, now)),
+        );
+        events
+    }
+
+    fn is_over(&self, entry: &Entry, now: Ms) -> bool {
+        now.saturating_sub(entry.storm.last_seen_ms) >= self.limits.closed_after_ms
+    }
+
+    fn close_if_over(&mut self, key: &LedgerKey, now: Ms) -> Option<BookEvent> {
+        if !self.is_over(self.entries.get(key)?, now) {
+            return None;
+        }
+        let mut storm = self.entries.remove(key)?.storm;
+        self.ids.remove(&storm.id);
+        self.evidence_bytes = self.evidence_bytes.saturating_sub(storm.evidence.bytes());
+        storm.closed_ms = Some(now);
+        if storm.state != StormState::Discarded {
+            storm.state = StormState::Closed;
+        }
+        Some(BookEvent::Closed(Box::new(storm)))
+    }
+
+    /// Storms whose numbers have changed and were not handed out here within the last
+    /// [`Limits::persist_every_ms`]: the caller writes them now (with [`Book::get`]).
+    pub fn dirty(&mut self, now: Ms) -> Vec<StormId> {
+        let every = self.limits.persist_every_ms;
+        let due = self.entries.values_mut().filter_map(|e| e.due(every, now));
+        due.collect()
+    }
+
+    /// The stored forms of the evidence of `id` that has changed since this was last asked: to be
+    /// written with the numbers.
+    pub fn take_evidence(&mut self, id: &StormId) -> Vec<(crate::evidence::Slot, Vec<u8>)> {
+        let entry = self.ids.get(id).and_then(|key| self.entries.get_mut(key));
+        entry
+            .map(|e| e.storm.evidence.take_changed())
+            .unwrap_or_default()
+    }
+
+    /// Takes back what was stored before a restart. Returns those it does not take: ended ones,
+    /// ones whose key or id is there already, and what is beyond the limit.
+    pub fn restore(&mut self, storms: impl IntoIterator<Item = Storm>) -> Vec<Storm> {
+        storms
+            .into_iter()
+            .filter_map(|storm| self.take_back(storm))
+            .collect()
+    }
+
+    fn take_back(&mut self, storm: Storm) -> Option<Storm> {
+        let known = self.ids.contains_key(&storm.id) || self.entries.contains_key(&storm.key);
+        let full = self.entries.len() >= self.limits.max_open_storms;
+        if storm.closed_ms.is_some() || storm.state == StormState::Closed || known || full {
+            return Some(storm);
+        }
+        self.evidence_bytes += storm.evidence.bytes();
+        self.ids.insert(storm.id, storm.key);
+        let stored_ms = Some(storm.last_seen_ms);
+        self.entries.insert(
+            storm.key,
+            Entry {
+                storm,
+                dirty: false,
+                stored_ms,
+            },
+        );
+        None
+    }
+
+    /// The storm of this id.
+    pub fn get(&self, id: &StormId) -> Option<&Storm> {
+        self.by_key(self.ids.get(id)?)
+    }
+
+    /// The storm of this key. While there is one, rows of it that are Discarded absorb.
+    pub fn by_key(&self, key: &LedgerKey) -> Option<&Storm> {
+        self.entries.get(key).map(|e| &e.storm)
+    }
+
+    /// All storms in memory, in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = &Storm> {
+        self.entries.values().map(|e| &e.storm)
+    }
+
+    /// Sets what the ledger knows of a storm: rows delivered, and distinct recipients. False: no
+    /// such storm.
+    pub fn set_rows(&mut self, id: &StormId, delivered: u64, recipients: u64) -> bool {
+        self.change(id, |storm| {
+            let new = (Some(delivered), Some(recipients));
+            let changed = (storm.delivered, storm.recipients) != new;
+            (storm.delivered, storm.recipients) = new;
+            changed
+        })
+    }
+
+    /// A person discards the storm: its state says so until it ends. The rows are the ledger's
+    /// business. False: no such storm.
+    pub fn discard(&mut self, id: &StormId) -> bool {
+        self.change(id, |storm| {
+            std::mem::replace(&mut storm.state, StormState::Discarded) != StormState::Discarded
+        })
+    }
+
+    fn change(&mut self, id: &StormId, change: impl FnOnce(&mut Storm) -> bool) -> bool {
+        let Some(entry) = self.ids.get(id).and_then(|key| self.entries.get_mut(key)) else {
+            return false;
+        };
+        entry.dirty |= change(&mut entry.storm);
+        true
+    }
+
+    /// Storms in memory.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Copies that should have opened a storm and found the book full: one for each such copy.
+    pub fn not_opened(&self) -> u64 {
+        self.not_opened
+    }
+
+    /// Bytes of evidence in memory: at most [`Limits::evidence_book_bytes`], and beyond it some
+    /// 11 KiB for each storm (first and last header set, cut to
+    /// [`crate::evidence::ALWAYS_BYTES`] each, with recipient, source and stamp). Buffers that are
+    /// used again may hold as much once more in reserve.
+    pub fn evidence_bytes(&self) -> usize {
+        self.evidence_bytes
+    }
+}
+
+impl Entry {
+    fn count(&mut self, copy: &CopySeen<'_>) -> Option<BookEvent> {
+        let storm = &mut self.storm;
+        storm.last_seen_ms = storm.last_seen_ms.max(copy.now);
+        storm.copies += 1;
+        storm.absorbed += u64::from(copy.fate == Fate::Absorbed);
+        storm.held += u64::from(copy.fate == Fate::Held);
+        storm.by_class.add(copy.class);
+        storm.sources.add(copy.source);
+        self.dirty = true;
+        let again = storm.state == StormState::Quiet;
+        again.then(|| {
+            storm.state = StormState::Open;
+            BookEvent::Reopened(storm.id)
+        })
+    }
+
+    fn quieten(&mut self, quiet_after_ms: Ms, now: Ms) -> Option<BookEvent> {
+        let silent_ms = now.saturating_sub(self.storm.last_seen_ms);
+        (self.storm.state == StormState::Open && silent_ms >= quiet_after_ms).then(|| {
+            self.storm.state = StormState::Quiet;
+            self.dirty = true;
+            BookEvent::Quiet(self.storm.id)
+        })
+    }
+
+    fn due(&mut self, every_ms: Ms, now: Ms) -> Option<StormId> {
+        let long_ago = self
+            .stored_ms
+            .is_none_or(|at| now.saturating_sub(at) >= every_ms);
+        (self.dirty && long_ago).then(|| {
+            self.dirty = false;
+            self.stored_ms = Some(now);
+            self.storm.id
+        })
+    }
+}
+
+fn new_storm(id: StormId, copy: &CopySeen<'_>) -> Storm {
+    let mut by_class = ClassCounts::default();
+    by_class.add(copy.class);
+    let mut sources = Sources::default();
+    sources.add(copy.source);
+    Storm {
+        id,
+        state: StormState::Open,
+        first_seen_ms: copy.totals.first_seen_ms,
+        last_seen_ms: copy.now,
+        closed_ms: None,
+        copies: copy.totals.copies,
+        absorbed: copy.totals.absorbed,
+        held: copy.totals.held,
+        delivered: None,
+        recipients: None,
+        keys: vec![copy.public],
+        key: copy.key,
+        by_class,
+        sources,
+        culprits: Vec::new(),
+        evidence: Evidence::default(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Every threshold and bound of the judge and of the storm book, with its default.
+
+use crate::facts::Ms;
+
+/// One minute, in milliseconds.
+const MINUTE: Ms = 60_000;
+/// One hour, in milliseconds.
+const HOUR: Ms = 60 * MINUTE;
+
+/// The settings of the judge and of the storm book (`[judge]` in the configuration). All windows
+/// are half open: a thing exactly as old as the window is outside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// A message with this many `Received` fields is refused 5.4.6 (RFC 5321 §6.3 wants at least
+    /// 100, so that no honest path is cut).
+    pub max_hops: usize,
+    /// How long after a permanent failure about the recipient a copy from the same source is
+    /// refused.
+    pub failed_window_ms: Ms,
+    /// New lives a failed row may begin in 24 h; further copies are refused.
+    pub max_lives_per_day: u32,
+    /// How long after its storm closed a discarded row still absorbs copies.
+    pub discarded_window_ms: Ms,
+    /// An answer to the final dot later than this counts as late: the same message again from the
+    /// same source is then a retry. RFC 5321 §4.5.3.2.6 grants us ten minutes; clients that make
+    /// storms give up after seconds.
+    pub late_answer_ms: Ms,
+    /// The copy for one recipient, within `window_ms`, that opens a storm. 1 to
+    /// [`crate::window::MAX_TIMES`].
+    pub storm_rcpt_copies: u32,
+    /// The copy over all recipients of a key, within `window_ms`, that opens a storm. 1 to
+    /// [`crate::window::MAX_TIMES`].
+    pub storm_key_copies: u32,
+    /// The sliding window in which copies are counted.
+    pub window_ms: Ms,
+    /// A storm is quiet after this long without a copy.
+    pub quiet_after_ms: Ms,
+    /// A storm is closed after this long without a copy.
+    pub closed_after_ms: Ms,
+    /// Storms in memory. At the limit a further one is not opened and
+    /// [`crate::book::Book::not_opened`] grows; mail is judged all the same.
+    pub max_open_storms: usize,
+    /// Header sets in a storm's random sample, beside the first and the last. At most 200.
+    pub evidence_samples: usize,
+    /// A header set is cut to this many bytes.
+    pub evidence_header_bytes: usize,
+    /// Evidence over all storms in memory. At the limit the sample takes no more, and the first
+    /// and last header set of each storm are cut to 4 KiB.
+    pub evidence_book_bytes: usize,
+    /// The numbers of one storm are written at most this often.
+    pub persist_every_ms: Ms,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_hops: 100,
+            failed_window_ms: 30 * MINUTE,
+            max_lives_per_day: 8,
+            discarded_window_ms: 24 * HOUR,
+            late_answer_ms: 10_000,
+            storm_rcpt_copies: 5,
+            storm_key_copies: 20,
+            window_ms: 24 * HOUR,
+            quiet_after_ms: HOUR,
+            closed_after_ms: 6 * HOUR,
+            max_open_storms: 10_000,
+            evidence_samples: 16,
+            evidence_header_bytes: 64 << 10,
+            evidence_book_bytes: 64 << 20,
+            persist_every_ms: MINUTE,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! One file per class of verdict.
+
+pub(crate) mod copies;
+pub(crate) mod loops;
+pub(crate) mod retry;
+
+use crate::facts::{Counts, Facts, Ms, Recipient, RowView, SourceId};
+use crate::limits::Limits;
+use crate::verdict::{Class, Copies};
+
+/// What the rules look at: one recipient of one arrival, and its row.
+pub(crate) struct Case<'a> {
+    pub(crate) facts: &'a Facts,
+    pub(crate) source: &'a SourceId,
+    pub(crate) recipient: &'a Recipient,
+    /// None without an exact key: a row is then never matched.
+    pub(crate) row: Option<&'a RowView>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) now: Ms,
+    of_recipient: u32,
+    of_key: u32,
+}
+
+impl<'a> Case<'a> {
+    /// The case of recipient number `i`, which must exist.
+    pub(crate) fn new(
+        facts: &'a Facts,
+        source: &'a SourceId,
+        i: usize,
+        rows: &'a [Option<RowView>],
+        counts: &Counts,
+        limits: &'a Limits,
+        now: Ms,
+    ) -> Self {
+        let row = facts
+            .exact_key
+            .and_then(|_| rows.get(i).and_then(Option::as_ref));
+        Self {
+            facts,
+            source,
+            recipient: &facts.recipients[i],
+            row,
+            limits,
+            now,
+            of_recipient: counts.rcpt_copies.get(i).copied().unwrap_or(0),
+            of_key: counts.key_copies,
+        }
+    }
+
+    /// The numbers of a copy that meets `row`, and its class.
+    pub(crate) fn copies(&self, row: &RowView) -> Copies {
+        Copies {
+            class: retry::class(self, row),
+            of_recipient: self.of_recipient,
+            of_key: self.of_key,
+        }
+    }
+
+    /// True if the arrival that made `row` came from the same source as this one.
+    pub(crate) fn same_source(&self, row: &RowView) -> bool {
+        row.source == *self.source
+    }
+}
+
+/// True if a person released `row` from the rule of `class`.
+pub(crate) fn exempt(row: &RowView, class: Class) -> bool {
+    row.exempt.as_deref() == Some(class.name())
+}

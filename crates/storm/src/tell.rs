@@ -1,0 +1,171 @@
+//! What the operator is told of a storm: once when it opens, once when it ends.
+
+use crate::book::{Book, BookEvent};
+use crate::explain::span;
+use crate::sources::Sources;
+use crate::storm::{Storm, StormState, rfc3339};
+use crate::verdict::Class;
+
+/// Sources named in an alert.
+const SOURCES_NAMED: usize = 5;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AlertKind {
+    /// It has opened.
+    Opened,
+    /// It has ended.
+    Ended,
+}
+
+/// One alert: plain text, no subjects, no bodies, no recipients but their number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// Which.
+    pub kind: AlertKind,
+    /// The storm as it was then, without its evidence.
+    pub storm: Storm,
+    /// A line of ASCII fit for a Subject field.
+    pub subject: String,
+    /// Lines that end in LF; ASCII.
+    pub text: String,
+}
+
+impl Alert {
+    /// The alert that `event` calls for, if one: each storm gets one at its opening and one at its
+    /// end, none when it grows quiet or comes again.
+    pub fn of(event: &BookEvent, book: &Book) -> Option<Self> {
+        match event {
+            BookEvent::Opened(id) => book.get(id).map(Self::opened),
+            BookEvent::Closed(storm) => Some(Self::ended(storm)),
+            BookEvent::Reopened(_) | BookEvent::Quiet(_) => None,
+        }
+    }
+
+    /// What is told when `storm` opens.
+    pub fn opened(storm: &Storm) -> Self {
+        let text = format!(
+            "{}\n\n{}{}\n{}\n\n{}",
+            what(storm.class()),
+            figures(storm),
+            sources(&storm.sources),
+            doing(storm.class()),
+            commands(storm)
+        );
+        let subject = format!(
+            "quell: storm {} has begun, {} copies",
+            storm.id, storm.copies
+        );
+        Self {
+            kind: AlertKind::Opened,
+            storm: without_evidence(storm),
+            subject,
+            text,
+        }
+    }
+
+    /// What is told when `storm` has ended.
+    pub fn ended(storm: &Storm) -> Self {
+        let how = match storm.state {
+            StormState::Discarded => "It was discarded by a person, and no copy comes any more.",
+            StormState::Open | StormState::Quiet | StormState::Closed => {
+                "No copy has come for some time, and the storm is closed."
+            }
+        };
+        let text = format!(
+            "{how}\n\n{}{}\n{}",
+            figures(storm),
+            sources(&storm.sources),
+            commands(storm)
+        );
+        let subject = format!("quell: storm {} is over, {} copies", storm.id, storm.copies);
+        Self {
+            kind: AlertKind::Ended,
+            storm: without_evidence(storm),
+            subject,
+            text,
+        }
+    }
+}
+
+fn without_evidence(storm: &Storm) -> Storm {
+    // Field by field would forget one; the copy is made twice in a storm's life.
+    let mut snapshot = storm.clone();
+    snapshot.evidence = crate::evidence::Evidence::default();
+    snapshot
+}
+
+fn what(class: Class) -> &'static str {
+    match class {
+        Class::Retry => {
+            "A server keeps sending the same message because our answer was late or lost."
+        }
+        Class::Loop => "A message that has passed here keeps coming back.",
+        Class::New | Class::Copies => "The same message keeps arriving.",
+    }
+}
+
+fn doing(class: Class) -> &'static str {
+    match class {
+        Class::Loop => {
+            "quell does not deliver it again: where the recipient has it, copies are counted and \
+             dropped; where it was sent on, they are refused as a loop. Other mail passes."
+        }
+        Class::New | Class::Copies | Class::Retry => {
+            "quell delivers it once to each recipient. Copies are accepted, counted and dropped, \
+             so that the sender is not made to try again. Other mail passes."
+        }
+    }
+}
+
+fn figures(storm: &Storm) -> String {
+    let lasted_ms = (storm.last_seen_ms - storm.first_seen_ms).max(0) / 1000 * 1000;
+    let or_unknown = |n: Option<u64>| n.map_or("not counted yet".to_owned(), |n| n.to_string());
+    format!(
+        "Since:      {}\nLast copy:  {} ({} later)\nCopies:     {}, of these absorbed {}, held {}\n\
+         Recipients: {}\nDelivered:  {}\n",
+        rfc3339(storm.first_seen_ms),
+        rfc3339(storm.last_seen_ms),
+        span(lasted_ms),
+        storm.copies,
+        storm.absorbed,
+        storm.held,
+        or_unknown(storm.recipients),
+        or_unknown(storm.delivered)
+    )
+}
+
+fn sources(sources: &Sources) -> String {
+    let top = sources.top();
+    let mut text = String::from("From (since the storm opened):\n");
+    for c in top.iter().take(SOURCES_NAMED) {
+        let about = if c.over > 0 { "at most " } else { "" };
+        text.push_str(&format!("  {}: {about}{}\n", plain(&c.source.0), c.copies));
+    }
+    if sources.is_partial() {
+        text.push_str("  and others\n");
+    } else if top.len() > SOURCES_NAMED {
+        text.push_str(&format!("  and {} more\n", top.len() - SOURCES_NAMED));
+    }
+    text
+}
+
+/// A source's name is made by us, but an alert is mail: nothing in it may end a line.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .collect()
+}
+
+fn commands(storm: &Storm) -> String {
+    let explain = storm.evidence.last().map_or(String::new(), |last| {
+        format!(
+            "  quell explain {}    why its last copy was judged so\n",
+            last.queue_id
+        )
+    });
+    format!(
+        "To look at it:\n  quell storms show {}\n{explain}",
+        storm.id
+    )
+}
