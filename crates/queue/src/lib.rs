@@ -4,4 +4,6 @@ pub mod body;
 pub mod clock;
 pub mod filter;
 pub mod ids;
+pub mod ledger;
 pub mod reserve;
+pub mod store;

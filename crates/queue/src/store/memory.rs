@@ -1,0 +1,210 @@
+//! A store without a disk: for the simulator, for tests, and as the contract's second witness.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use quell_mail::id::QueueId;
+use quell_mail::key::LedgerKey;
+use quell_storm::facts::{Ms, RowState};
+
+use super::{
+    Arrival, Batch, KeptBody, KeyRow, Reader, Retention, Row, RowId, RowWrite, Store, StoreError,
+    StoredEvidence, StoredStorm, Tally,
+};
+use crate::body::BodyRef;
+use crate::ledger::is_final;
+
+/// Milliseconds of a day.
+const DAY: Ms = 86_400_000;
+
+#[derive(Default, Clone)]
+struct Tables {
+    keys: BTreeMap<LedgerKey, KeyRow>,
+    arrivals: BTreeMap<(QueueId, QueueId), Arrival>,
+    rows: BTreeMap<RowId, Row>,
+    storms: BTreeMap<String, StoredStorm>,
+    evidence: BTreeMap<(String, u8), StoredEvidence>,
+    high_water: Ms,
+}
+
+/// The store in memory. Clones share their contents, so that a test can "restart" on it.
+#[derive(Default, Clone)]
+pub struct MemoryStore {
+    tables: Arc<Mutex<Tables>>,
+}
+
+/// Its reader.
+pub struct MemoryReader {
+    tables: Arc<Mutex<Tables>>,
+}
+
+fn lock(tables: &Mutex<Tables>) -> Result<MutexGuard<'_, Tables>, StoreError> {
+    tables.lock().map_err(|_| StoreError::Broken("a thread died while it wrote".to_owned()))
+}
+
+impl Store for MemoryStore {
+    type Reader = MemoryReader;
+
+    fn reader(&self) -> Result<MemoryReader, StoreError> {
+        Ok(MemoryReader { tables: Arc::clone(&self.tables) })
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut shared = lock(&self.tables)?;
+        for write in &batch.rows {
+            let id = &write.row().id;
+            let fresh = batch.rows.iter().any(|w| matches!(w, RowWrite::ByPermit(r, _) if r.id == *id));
+            if !fresh && !shared.rows.contains_key(id) {
+                return Err(StoreError::NoRow(id.clone()));
+            }
+        }
+        shared.apply(batch);
+        Ok(())
+    }
+
+    fn move_bodies(&mut self, moves: &[(KeptBody, BodyRef)]) -> Result<(), StoreError> {
+        let mut tables = lock(&self.tables)?;
+        for (kept, to) in moves {
+            if let Some(arrival) = tables.arrivals.get_mut(&(kept.kid, kept.queue_id)) {
+                arrival.body = Some(*to);
+            }
+        }
+        Ok(())
+    }
+
+    fn upkeep(&mut self, now: Ms, retention: &Retention) -> Result<bool, StoreError> {
+        lock(&self.tables)?.forget_old(now, retention);
+        Ok(false)
+    }
+}
+
+impl Tables {
+    fn apply(&mut self, batch: &Batch) {
+        self.keys.extend(batch.keys.iter().map(|k| (k.key, k.clone())));
+        self.arrivals.extend(batch.arrivals.iter().map(|a| ((a.kid, a.queue_id), a.clone())));
+        self.rows.extend(batch.rows.iter().map(|w| (w.row().id.clone(), w.row().clone())));
+        for touch in &batch.touches {
+            if let Some(row) = self.rows.get_mut(&touch.id) {
+                (row.copies, row.last_copy_ms) = (touch.copies, touch.last_copy_ms);
+                row.times.clone_from(&touch.times);
+            }
+        }
+        for id in &batch.forget {
+            self.rows.remove(id);
+        }
+        for id in &batch.forget_arrivals {
+            self.arrivals.remove(id);
+        }
+        self.storms.extend(batch.storms.iter().map(|s| (s.id.clone(), s.clone())));
+        let evidence = batch.evidence.iter();
+        self.evidence.extend(evidence.map(|e| ((e.storm.clone(), e.place), e.clone())));
+        self.high_water = batch.high_water.unwrap_or(self.high_water);
+    }
+
+    fn forget_old(&mut self, now: Ms, retention: &Retention) {
+        let cut = now - Ms::from(retention.rows_days) * DAY;
+        let arrivals = &self.arrivals;
+        self.rows.retain(|id, row| {
+            let body = arrivals.get(&(id.kid, row.queue_id)).is_some_and(|a| a.body.is_some());
+            body || !is_final(row.state) || row.since_ms.max(row.last_copy_ms) >= cut
+        });
+        let rows = &self.rows;
+        let used = |kid: &QueueId| {
+            let from = RowId { kid: *kid, rcpt: String::new() };
+            rows.range(from..).next().is_some_and(|(id, _)| id.kid == *kid)
+        };
+        self.keys.retain(|_, key| used(&key.kid) || key.kid.ms() >= cut);
+        self.arrivals.retain(|(kid, _), a| a.body.is_some() || used(kid) || a.received_ms >= cut);
+        let cut = now - Ms::from(retention.evidence_days) * DAY;
+        self.evidence.retain(|_, e| e.at_ms >= cut);
+        self.storms.retain(|_, s| s.open || s.last_seen_ms >= cut);
+    }
+}
+
+impl MemoryReader {
+    fn rows_where(&self, limit: usize, wanted: impl Fn(&Row) -> bool) -> Result<Vec<Row>, StoreError> {
+        Ok(lock(&self.tables)?.rows.values().filter(|r| wanted(r)).take(limit).cloned().collect())
+    }
+}
+
+impl Reader for MemoryReader {
+    fn key(&self, key: &LedgerKey) -> Result<Option<KeyRow>, StoreError> {
+        Ok(lock(&self.tables)?.keys.get(key).cloned())
+    }
+
+    fn row(&self, id: &RowId) -> Result<Option<Row>, StoreError> {
+        Ok(lock(&self.tables)?.rows.get(id).cloned())
+    }
+
+    fn arrival(&self, kid: &QueueId, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError> {
+        Ok(lock(&self.tables)?.arrivals.get(&(*kid, *queue_id)).cloned())
+    }
+
+    fn find_arrival(&self, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError> {
+        let tables = lock(&self.tables)?;
+        Ok(tables.arrivals.values().find(|a| a.queue_id == *queue_id).cloned())
+    }
+
+    fn rows_of_key(&self, kid: &QueueId, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.rows_where(limit, |r| r.id.kid == *kid && after.is_none_or(|a| r.id.rcpt.as_str() > a))
+    }
+
+    fn due(&self, until: Ms, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let tried = [RowState::Waiting, RowState::Dot, RowState::Unknown];
+        let mut rows = self.rows_where(usize::MAX, |r| tried.contains(&r.state) && r.next_ms <= until)?;
+        rows.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    fn list(&self, states: &[RowState], after: Option<&RowId>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.rows_where(limit, |r| states.contains(&r.state) && after.is_none_or(|a| r.id > *a))
+    }
+
+    fn open_counts(&self) -> Result<Vec<(RowState, u64)>, StoreError> {
+        let mut counts = BTreeMap::new();
+        for row in lock(&self.tables)?.rows.values().filter(|r| !is_final(r.state)) {
+            *counts.entry(row.state).or_insert(0) += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    fn bodies(&self) -> Result<Vec<KeptBody>, StoreError> {
+        let tables = lock(&self.tables)?;
+        let kept = tables
+            .arrivals
+            .values()
+            .filter_map(|a| a.body.map(|body| KeptBody { kid: a.kid, queue_id: a.queue_id, body }));
+        Ok(kept.collect())
+    }
+
+    fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
+        let mut tally = Tally::default();
+        for row in lock(&self.tables)?.rows.values().filter(|r| r.id.kid == *kid) {
+            tally.recipients += 1;
+            tally.delivered += u64::from(matches!(row.state, RowState::Delivered | RowState::Relayed));
+        }
+        Ok(tally)
+    }
+
+    fn storms(&self, open_only: bool, limit: usize) -> Result<Vec<StoredStorm>, StoreError> {
+        let tables = lock(&self.tables)?;
+        let mut storms: Vec<_> = tables.storms.values().filter(|s| s.open || !open_only).cloned().collect();
+        storms.sort_by(|a, b| (b.last_seen_ms, &b.id).cmp(&(a.last_seen_ms, &a.id)));
+        storms.truncate(limit);
+        Ok(storms)
+    }
+
+    fn storm(&self, id: &str) -> Result<Option<StoredStorm>, StoreError> {
+        Ok(lock(&self.tables)?.storms.get(id).cloned())
+    }
+
+    fn evidence(&self, storm: &str) -> Result<Vec<StoredEvidence>, StoreError> {
+        let tables = lock(&self.tables)?;
+        Ok(tables.evidence.values().filter(|e| e.storm == storm).cloned().collect())
+    }
+
+    fn high_water(&self) -> Result<Ms, StoreError> {
+        Ok(lock(&self.tables)?.high_water)
+    }
+}

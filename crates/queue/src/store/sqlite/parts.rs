@@ -1,0 +1,87 @@
+//! Which days there are, their filters, and which keys have moved to a later day.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use quell_mail::id::QueueId;
+use quell_mail::key::LedgerKey;
+
+use crate::filter::Filter;
+use crate::store::StoreError;
+
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 86_400_000;
+
+/// The day a key belongs to before it moves.
+pub fn day_of(kid: &QueueId) -> i64 {
+    kid.ms() / DAY_MS
+}
+
+/// Shared by the writer and all readers.
+#[derive(Clone, Default)]
+pub struct Parts(Arc<RwLock<State>>);
+
+/// At most one entry per day kept, and one per key that outlived its day.
+#[derive(Default)]
+pub struct State {
+    /// Day number → its filter, once the day is closed and the filter built.
+    pub days: BTreeMap<i64, Option<Arc<Filter>>>,
+    /// Keys that outlived their day, and where they are now.
+    pub moved: HashMap<QueueId, i64>,
+}
+
+/// Where rows of a key may lie: look in the first, then in the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    pub first: Option<i64>,
+    pub second: Option<i64>,
+}
+
+impl Places {
+    pub fn iter(self) -> impl Iterator<Item = i64> {
+        self.first.into_iter().chain(self.second)
+    }
+}
+
+impl Parts {
+    pub fn read(&self) -> Result<RwLockReadGuard<'_, State>, StoreError> {
+        self.0.read().map_err(|_| poisoned())
+    }
+
+    pub fn write(&self) -> Result<RwLockWriteGuard<'_, State>, StoreError> {
+        self.0.write().map_err(|_| poisoned())
+    }
+
+    /// Days newest first.
+    pub fn days(&self) -> Result<Vec<i64>, StoreError> {
+        Ok(self.read()?.days.keys().rev().copied().collect())
+    }
+
+    /// Days in which `key` may be, newest first. A closed day whose filter says no is left out.
+    pub fn days_for(&self, key: &LedgerKey) -> Result<Vec<i64>, StoreError> {
+        let state = self.read()?;
+        let maybe =
+            |(_, filter): &(&i64, &Option<Arc<Filter>>)| filter.as_ref().is_none_or(|f| f.may_contain(key));
+        Ok(state.days.iter().rev().filter(maybe).map(|(day, _)| *day).collect())
+    }
+
+    /// Where the rows of `kid` lie. While a key is being moved they may still be in the old place:
+    /// hence two, to be read in one transaction.
+    pub fn places(&self, kid: &QueueId) -> Result<Places, StoreError> {
+        let state = self.read()?;
+        let home = Some(day_of(kid)).filter(|d| state.days.contains_key(d));
+        Ok(match state.moved.get(kid) {
+            Some(day) => Places { first: Some(*day), second: home },
+            None => Places { first: home, second: None },
+        })
+    }
+
+    /// Where new rows of `kid` are written.
+    pub fn home(&self, kid: &QueueId) -> Result<i64, StoreError> {
+        Ok(self.read()?.moved.get(kid).copied().unwrap_or_else(|| day_of(kid)))
+    }
+}
+
+fn poisoned() -> StoreError {
+    StoreError::Broken("a thread died while it changed the list of days".to_owned())
+}

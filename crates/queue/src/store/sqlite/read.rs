@@ -1,0 +1,288 @@
+//! Look-ups.
+
+use quell_mail::id::QueueId;
+use quell_mail::key::LedgerKey;
+use quell_storm::facts::{Answered, Ms, RowState, SourceId};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, OptionalExtension, Params, Row as SqlRow};
+
+use super::parts::Parts;
+use super::schema::{state_number, state_of};
+use super::{broken, id_from};
+use crate::body::BodyRef;
+use crate::store::{
+    Arrival, KeptBody, KeyRow, Reader, Row, RowId, StoreError, StoredEvidence, StoredStorm, Tally,
+};
+
+const ROW: &str = "kid, rcpt, qid, state, since, next, tenant, gateway, key_version, attempts, sendings, copies, last_copy, times, status, extra";
+const ARRIVAL: &str =
+    "kid, qid, source, reverse_path, envid, received, size, message_id, by_redirect, answered, open, body";
+
+/// A connection for one thread.
+pub struct SqliteReader {
+    db: Connection,
+    parts: Parts,
+}
+
+impl SqliteReader {
+    pub(super) fn new(db: Connection, parts: Parts) -> Self {
+        Self { db, parts }
+    }
+
+    /// All that is read inside comes from one moment, also while a key moves to a later day.
+    fn at_one_moment<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.db.execute_batch("BEGIN").map_err(broken)?;
+        let answer = read();
+        self.db.execute_batch("COMMIT").map_err(broken)?;
+        answer
+    }
+
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        take: impl FnOnce(&SqlRow<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.db.prepare_cached(sql).map_err(broken)?;
+        let mut rows = statement.query(params).map_err(broken)?;
+        rows.next().map_err(broken)?.map(take).transpose()
+    }
+
+    fn many<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        take: impl Fn(&SqlRow<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.db.prepare_cached(sql).map_err(broken)?;
+        let mut rows = statement.query(params).map_err(broken)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(broken)? {
+            all.push(take(row)?);
+        }
+        Ok(all)
+    }
+
+    /// The first answer that one of the places of `kid` gives.
+    fn in_places<T>(
+        &self,
+        kid: &QueueId,
+        look: impl Fn(i64) -> Result<Option<T>, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let places = self.parts.places(kid)?;
+        let first = || places.iter().find_map(|day| look(day).transpose()).transpose();
+        if places.second.is_some() { self.at_one_moment(first) } else { first() }
+    }
+}
+
+impl Reader for SqliteReader {
+    fn key(&self, key: &LedgerKey) -> Result<Option<KeyRow>, StoreError> {
+        let days = self.parts.days_for(key)?;
+        let look = |day: i64| {
+            let sql = format!(
+                "SELECT key, kid, key_version, secret_id, last_seen, copies, times FROM key_{day} WHERE key = ?1"
+            );
+            self.one(&sql, [&key.0[..]], key_row)
+        };
+        let first = || days.iter().find_map(|day| look(*day).transpose()).transpose();
+        if days.len() > 1 { self.at_one_moment(first) } else { first() }
+    }
+
+    fn row(&self, id: &RowId) -> Result<Option<Row>, StoreError> {
+        self.in_places(&id.kid, |day| {
+            let sql = format!("SELECT {ROW} FROM row_{day} WHERE kid = ?1 AND rcpt = ?2");
+            self.one(&sql, (&id.kid.bytes()[..], &id.rcpt), ledger_row)
+        })
+    }
+
+    fn arrival(&self, kid: &QueueId, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError> {
+        self.in_places(kid, |day| {
+            let sql = format!("SELECT {ARRIVAL} FROM arr_{day} WHERE kid = ?1 AND qid = ?2");
+            self.one(&sql, (&kid.bytes()[..], &queue_id.bytes()[..]), arrival)
+        })
+    }
+
+    fn find_arrival(&self, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError> {
+        if let Some(found) = self.arrival(queue_id, queue_id)? {
+            return Ok(Some(found));
+        }
+        for day in self.parts.days()? {
+            let sql = format!("SELECT {ARRIVAL} FROM arr_{day} WHERE qid = ?1");
+            if let Some(found) = self.one(&sql, [&queue_id.bytes()[..]], arrival)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rows_of_key(&self, kid: &QueueId, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let found = self.in_places(kid, |day| {
+            let sql =
+                format!("SELECT {ROW} FROM row_{day} WHERE kid = ?1 AND rcpt > ?2 ORDER BY rcpt LIMIT ?3");
+            let rows = self.many(&sql, (&kid.bytes()[..], after.unwrap_or(""), limit as i64), ledger_row)?;
+            Ok(Some(rows).filter(|r| !r.is_empty()))
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn due(&self, until: Ms, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let mut all = Vec::new();
+        for day in self.parts.days()? {
+            let sql =
+                format!("SELECT {ROW} FROM row_{day} WHERE state < 3 AND next <= ?1 ORDER BY next LIMIT ?2");
+            all.extend(self.many(&sql, (until, limit as i64), ledger_row)?);
+        }
+        all.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    fn list(&self, states: &[RowState], after: Option<&RowId>, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let numbers: Vec<_> = states.iter().map(|s| state_number(*s).to_string()).collect();
+        // The partial indexes serve only conditions that are spelled as theirs.
+        let hint = if states.iter().all(|s| state_number(*s) < 3) { "state < 3 AND " } else { "" };
+        let start = RowId { kid: QueueId::from_bytes([0; 10]), rcpt: String::new() };
+        let after = after.unwrap_or(&start);
+        let mut all = Vec::new();
+        for day in self.parts.days()? {
+            let sql = format!(
+                "SELECT {ROW} FROM row_{day} WHERE {hint}state IN ({}) AND (kid, rcpt) > (?1, ?2) ORDER BY kid, rcpt LIMIT ?3",
+                numbers.join(",")
+            );
+            all.extend(self.many(&sql, (&after.kid.bytes()[..], &after.rcpt, limit as i64), ledger_row)?);
+        }
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    fn open_counts(&self) -> Result<Vec<(RowState, u64)>, StoreError> {
+        let mut counts = std::collections::BTreeMap::new();
+        for day in self.parts.days()? {
+            for condition in ["state < 3", "state = 3"] {
+                let sql = format!("SELECT state, count(*) FROM row_{day} WHERE {condition} GROUP BY state");
+                let rows = self.many(&sql, [], |r| Ok((state(r, 0)?, get::<i64>(r, 1)?)))?;
+                rows.into_iter().for_each(|(s, n)| *counts.entry(s).or_insert(0) += n as u64);
+            }
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    fn bodies(&self) -> Result<Vec<KeptBody>, StoreError> {
+        let mut all = Vec::new();
+        for day in self.parts.days()? {
+            let sql = format!("SELECT {ARRIVAL} FROM arr_{day} WHERE body IS NOT NULL");
+            for a in self.many(&sql, [], arrival)? {
+                all.extend(a.body.map(|body| KeptBody { kid: a.kid, queue_id: a.queue_id, body }));
+            }
+        }
+        Ok(all)
+    }
+
+    fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
+        let found = self.in_places(kid, |day| {
+            let sql =
+                format!("SELECT count(*), coalesce(sum(state IN (4, 5)), 0) FROM row_{day} WHERE kid = ?1");
+            let tally = self.one(&sql, [&kid.bytes()[..]], |r| {
+                Ok(Tally { recipients: get::<i64>(r, 0)? as u64, delivered: get::<i64>(r, 1)? as u64 })
+            })?;
+            Ok(tally.filter(|t| t.recipients > 0))
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn storms(&self, open_only: bool, limit: usize) -> Result<Vec<StoredStorm>, StoreError> {
+        let sql = "SELECT id, open, last_seen, json FROM storm WHERE open >= ?1 ORDER BY last_seen DESC, id DESC LIMIT ?2";
+        self.many(sql, (i64::from(open_only), limit as i64), storm)
+    }
+
+    fn storm(&self, id: &str) -> Result<Option<StoredStorm>, StoreError> {
+        self.one("SELECT id, open, last_seen, json FROM storm WHERE id = ?1", [id], storm)
+    }
+
+    fn evidence(&self, storm: &str) -> Result<Vec<StoredEvidence>, StoreError> {
+        let sql = "SELECT storm, place, at, sample FROM evidence WHERE storm = ?1 ORDER BY place";
+        self.many(sql, [storm], |r| {
+            Ok(StoredEvidence { storm: get(r, 0)?, place: get(r, 1)?, at_ms: get(r, 2)?, sample: get(r, 3)? })
+        })
+    }
+
+    fn high_water(&self) -> Result<Ms, StoreError> {
+        let sql = "SELECT value FROM meta WHERE name = 'high_water'";
+        let found = self.db.query_row(sql, [], |r| r.get(0)).optional().map_err(broken)?;
+        Ok(found.unwrap_or(0))
+    }
+}
+
+fn get<T: FromSql>(row: &SqlRow<'_>, column: usize) -> Result<T, StoreError> {
+    row.get(column).map_err(broken)
+}
+
+pub(super) fn queue_id(row: &SqlRow<'_>, column: usize) -> Result<QueueId, StoreError> {
+    id_from(row.get_ref(column).map_err(broken)?.as_blob().map_err(|e| StoreError::Damaged(e.to_string()))?)
+}
+
+fn state(row: &SqlRow<'_>, column: usize) -> Result<RowState, StoreError> {
+    state_of(get(row, column)?).ok_or_else(|| StoreError::Damaged("a row in an unknown state".to_owned()))
+}
+
+fn storm(row: &SqlRow<'_>) -> Result<StoredStorm, StoreError> {
+    Ok(StoredStorm { id: get(row, 0)?, open: get(row, 1)?, last_seen_ms: get(row, 2)?, json: get(row, 3)? })
+}
+
+fn key_row(row: &SqlRow<'_>) -> Result<KeyRow, StoreError> {
+    let key: [u8; 16] = get(row, 0)?;
+    Ok(KeyRow {
+        key: LedgerKey(key),
+        kid: queue_id(row, 1)?,
+        key_version: get(row, 2)?,
+        secret_id: get(row, 3)?,
+        last_seen_ms: get(row, 4)?,
+        copies: get::<i64>(row, 5)? as u64,
+        times: get(row, 6)?,
+    })
+}
+
+fn ledger_row(row: &SqlRow<'_>) -> Result<Row, StoreError> {
+    let extra: Option<String> = get(row, 15)?;
+    let extra = extra.map(|json| serde_json::from_str(&json)).transpose();
+    Ok(Row {
+        id: RowId { kid: queue_id(row, 0)?, rcpt: get(row, 1)? },
+        queue_id: queue_id(row, 2)?,
+        state: state(row, 3)?,
+        since_ms: get(row, 4)?,
+        next_ms: get(row, 5)?,
+        tenant: get(row, 6)?,
+        gateway: get(row, 7)?,
+        key_version: get(row, 8)?,
+        attempts: get(row, 9)?,
+        sendings: get(row, 10)?,
+        copies: get(row, 11)?,
+        last_copy_ms: get(row, 12)?,
+        times: get(row, 13)?,
+        status: get(row, 14)?,
+        extra: extra.map_err(|e| StoreError::Damaged(e.to_string()))?.unwrap_or_default(),
+    })
+}
+
+fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
+    let body: Option<[u8; 24]> = get(row, 11)?;
+    Ok(Arrival {
+        kid: queue_id(row, 0)?,
+        queue_id: queue_id(row, 1)?,
+        source: SourceId(get(row, 2)?),
+        reverse_path: get(row, 3)?,
+        envid: get(row, 4)?,
+        received_ms: get(row, 5)?,
+        size_bytes: get::<i64>(row, 6)? as u64,
+        message_id: get(row, 7)?,
+        by_redirect: get(row, 8)?,
+        answered: match get::<i64>(row, 9)? {
+            1 => Answered::Late,
+            2 => Answered::Lost,
+            _ => Answered::Fine,
+        },
+        open: get(row, 10)?,
+        body: body.map(|bytes| BodyRef::from_bytes(bytes)),
+    })
+}

@@ -1,0 +1,149 @@
+//! Upkeep: filters for closed days, and retention. Old days are dropped whole; keys that must live
+//! on move to today first, with all their rows and arrivals.
+
+use std::sync::Arc;
+
+use quell_mail::id::QueueId;
+use quell_mail::key::LedgerKey;
+use quell_storm::facts::Ms;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::parts::{DAY_MS, Parts};
+use super::{broken, id_from, schema, write};
+use crate::filter::Filter;
+use crate::store::{Retention, StoreError};
+
+/// Keys moved in one step: bounds how long the writer is away from acceptance.
+const MOVES_PER_STEP: usize = 256;
+
+pub fn step(db: &mut Connection, parts: &Parts, now: Ms, retention: &Retention) -> Result<bool, StoreError> {
+    let today = now / DAY_MS;
+    // An hour's grace: a batch begun before midnight must not put a key into a day whose filter is
+    // made already.
+    if let Some(day) = without_filter(parts, (now - DAY_MS / 24) / DAY_MS)? {
+        build_filter(db, parts, day)?;
+        return Ok(true);
+    }
+    let oldest = parts.read()?.days.keys().next().copied();
+    if let Some(day) = oldest.filter(|day| day + i64::from(retention.rows_days) < today) {
+        let cut = now - i64::from(retention.rows_days) * DAY_MS;
+        retire(db, parts, day, today, cut)?;
+        return Ok(true);
+    }
+    forget_evidence(db, now - i64::from(retention.evidence_days) * DAY_MS)?;
+    Ok(false)
+}
+
+fn without_filter(parts: &Parts, today: i64) -> Result<Option<i64>, StoreError> {
+    let state = parts.read()?;
+    Ok(state.days.range(..today).find(|(_, filter)| filter.is_none()).map(|(day, _)| *day))
+}
+
+/// A closed day gets no new keys, except those that move into it while it is today.
+fn build_filter(db: &mut Connection, parts: &Parts, day: i64) -> Result<(), StoreError> {
+    let count: i64 =
+        db.query_row(&format!("SELECT count(*) FROM key_{day}"), [], |r| r.get(0)).map_err(broken)?;
+    let mut filter = Filter::with_capacity(count as usize);
+    {
+        let mut keys = db.prepare(&format!("SELECT key FROM key_{day}")).map_err(broken)?;
+        let mut rows = keys.query([]).map_err(broken)?;
+        while let Some(row) = rows.next().map_err(broken)? {
+            filter.insert(&LedgerKey(row.get(0).map_err(broken)?));
+        }
+    }
+    db.execute("UPDATE part SET filter = ?1 WHERE day = ?2", (filter.to_bytes(), day)).map_err(broken)?;
+    parts.write()?.days.insert(day, Some(Arc::new(filter)));
+    Ok(())
+}
+
+/// Moves some keys that must live on out of `day`, or drops the day when none is left.
+fn retire(db: &mut Connection, parts: &Parts, day: i64, today: i64, cut: Ms) -> Result<(), StoreError> {
+    let kids = must_live_on(db, day, cut)?;
+    if kids.is_empty() {
+        return drop_day(db, parts, day);
+    }
+    // Readers must know both places before the rows are in the new one (see `Parts::places`).
+    let before: Vec<_> = {
+        let mut state = parts.write()?;
+        kids.iter().map(|kid| (*kid, state.moved.insert(*kid, today))).collect()
+    };
+    let moved = move_keys(db, day, today, &kids);
+    let mut state = parts.write()?;
+    match &moved {
+        Ok(()) => {
+            state.days.entry(today).or_insert(None);
+        }
+        Err(_) => before.into_iter().for_each(|(kid, old)| {
+            match old {
+                Some(place) => state.moved.insert(kid, place),
+                None => state.moved.remove(&kid),
+            };
+        }),
+    }
+    moved
+}
+
+fn must_live_on(db: &Connection, day: i64, cut: Ms) -> Result<Vec<QueueId>, StoreError> {
+    let sql = format!(
+        "SELECT kid FROM row_{day} WHERE state < 4 OR max(since, last_copy) >= ?1
+         UNION SELECT kid FROM arr_{day} WHERE body IS NOT NULL LIMIT {MOVES_PER_STEP}"
+    );
+    let mut statement = db.prepare(&sql).map_err(broken)?;
+    let mut rows = statement.query([cut]).map_err(broken)?;
+    let mut kids = Vec::new();
+    while let Some(row) = rows.next().map_err(broken)? {
+        let bytes: Vec<u8> = row.get(0).map_err(broken)?;
+        kids.push(id_from(&bytes)?);
+    }
+    kids.dedup();
+    Ok(kids)
+}
+
+fn move_keys(db: &mut Connection, day: i64, today: i64, kids: &[QueueId]) -> Result<(), StoreError> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
+    write::make_day(&tx, today)?;
+    for kid in kids {
+        let sql = "INSERT OR REPLACE INTO moved (kid, day) VALUES (?1, ?2)";
+        tx.execute(sql, (&kid.bytes()[..], today)).map_err(broken)?;
+    }
+    // One pass over the day's keys, which are not ordered by kid; the other two tables are.
+    for table in ["key", "arr", "row"] {
+        move_rows(&tx, table, day, today)?;
+    }
+    tx.commit().map_err(broken)
+}
+
+fn move_rows(tx: &Transaction<'_>, table: &str, day: i64, today: i64) -> Result<(), StoreError> {
+    let which = format!("kid IN (SELECT kid FROM moved WHERE day = {today})");
+    tx.execute_batch(&format!(
+        "INSERT OR REPLACE INTO {table}_{today} SELECT * FROM {table}_{day} WHERE {which};
+         DELETE FROM {table}_{day} WHERE {which};"
+    ))
+    .map_err(broken)
+}
+
+fn drop_day(db: &mut Connection, parts: &Parts, day: i64) -> Result<(), StoreError> {
+    // Readers stop asking the day before its tables go.
+    let filter = parts.write()?.days.remove(&day);
+    db.flush_prepared_statement_cache();
+    let dropped = db
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .and_then(|tx| {
+            tx.execute_batch(&schema::drop_part(day))?;
+            tx.execute("DELETE FROM moved WHERE day = ?1", [day])?;
+            tx.commit()
+        })
+        .map_err(broken);
+    let mut state = parts.write()?;
+    match &dropped {
+        Ok(()) => state.moved.retain(|_, place| *place != day),
+        Err(_) => drop(state.days.insert(day, filter.flatten())),
+    }
+    dropped
+}
+
+fn forget_evidence(db: &Connection, cut: Ms) -> Result<(), StoreError> {
+    db.execute("DELETE FROM evidence WHERE at < ?1", [cut]).map_err(broken)?;
+    db.execute("DELETE FROM storm WHERE open = 0 AND last_seen < ?1", [cut]).map_err(broken)?;
+    Ok(())
+}
