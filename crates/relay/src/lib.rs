@@ -1,1 +1,3 @@
 //! The mail server without I/O: session events to facts to the door.
+
+pub mod directory;

@@ -1,0 +1,290 @@
+use super::*;
+use proptest::prelude::*;
+
+fn domain(name: &str, locals: Option<&[&str]>) -> DomainPlan {
+    let listed = locals.unwrap_or(&[]);
+    DomainPlan {
+        name: name.to_owned(),
+        takes_others: listed.contains(&"*"),
+        population: match locals {
+            None => Population::Existing,
+            Some(_) => Population::Listed(
+                listed
+                    .iter()
+                    .filter(|l| **l != "*")
+                    .map(|l| (*l).to_owned())
+                    .collect(),
+            ),
+        },
+        catch_all: None,
+    }
+}
+
+fn plan(domains: Vec<DomainPlan>, postmaster: Option<&str>, aliases: &[(&str, &[&str])]) -> Plan {
+    Plan {
+        hostname: "mx.firm.example".to_owned(),
+        domains,
+        postmaster: postmaster.map(str::to_owned),
+        aliases: aliases
+            .iter()
+            .map(|(a, to)| {
+                (
+                    (*a).to_owned(),
+                    to.iter().map(|t| (*t).to_owned()).collect(),
+                )
+            })
+            .collect(),
+    }
+}
+
+/// Three domains: a list with detail, one with "*", one by its mailboxes (only `maria` exists).
+fn firm() -> Directory {
+    let domains = vec![
+        domain(
+            "firm.example",
+            Some(&["jane", "bob", "bob+lists", "we ird"]),
+        ),
+        domain("all.example", Some(&["anna", "*"])),
+        domain("box.example", None),
+    ];
+    let aliases: [(&str, &[&str]); 3] = [
+        (
+            "info@firm.example",
+            &["jane@firm.example", "team@firm.example"],
+        ),
+        (
+            "team@firm.example",
+            &["bob@firm.example", "Jane@Firm.Example", "new@box.example"],
+        ),
+        ("postmaster@box.example", &["bob@firm.example"]),
+    ];
+    Directory::new(&plan(domains, Some("jane@firm.example"), &aliases)).unwrap()
+}
+
+fn ask(directory: &Directory, address: &str, inside: bool) -> Lookup {
+    let exists = |domain: &str, local: &str| domain == "box.example" && local == "maria";
+    directory.look_up(
+        &Query {
+            address,
+            source_route: false,
+            inside,
+        },
+        &exists,
+    )
+}
+
+#[test]
+fn every_kind_of_recipient() {
+    let cases: [(&str, &[&str]); 17] = [
+        ("jane@firm.example", &["jane@firm.example"]),
+        ("JANE@FIRM.EXAMPLE", &["jane@firm.example"]),
+        ("\"jane\"@firm.example", &["jane@firm.example"]),
+        ("\"we ird\"@firm.example", &["\"we ird\"@firm.example"]),
+        ("jane@firm.example.", &["jane@firm.example"]),
+        ("jane+shop@firm.example", &["jane@firm.example"]),
+        ("bob+lists@firm.example", &["bob+lists@firm.example"]),
+        ("bob+lists+x@firm.example", &["bob@firm.example"]),
+        (
+            "info@firm.example",
+            &["jane@firm.example", "bob@firm.example", "new@box.example"],
+        ),
+        (
+            "info+x@firm.example",
+            &["jane@firm.example", "bob@firm.example", "new@box.example"],
+        ),
+        ("postmaster@firm.example", &["jane@firm.example"]),
+        ("PostMaster@all.example", &["jane@firm.example"]),
+        ("Postmaster", &["jane@firm.example"]),
+        ("postmaster@box.example", &["bob@firm.example"]),
+        ("whoever@all.example", &["jane@firm.example"]),
+        ("maria@box.example", &["maria@box.example"]),
+        ("new@box.example", &["new@box.example"]),
+    ];
+    let directory = firm();
+    for (address, want) in cases {
+        let Lookup::Local(got) = ask(&directory, address, false) else {
+            panic!("{address}")
+        };
+        let got: Vec<_> = got.iter().map(|r| r.identity.as_str()).collect();
+        assert_eq!(got, want, "{address}");
+    }
+}
+
+#[test]
+fn others_are_refused() {
+    let directory = firm();
+    for address in [
+        "nobody@firm.example",
+        "../../x@firm.example",
+        "nobody@box.example",
+    ] {
+        assert_eq!(
+            ask(&directory, address, false),
+            Lookup::UnknownUser,
+            "{address}"
+        );
+    }
+    for inside in [false, true] {
+        assert_eq!(ask(&directory, "x@other.example", inside), Lookup::NotOurs);
+    }
+    for address in [
+        "jane",
+        "@firm.example",
+        "jane@",
+        "a\u{7}@firm.example",
+        "\"a@firm.example",
+        "",
+    ] {
+        let answer = ask(&directory, address, false);
+        assert_eq!(answer, Lookup::Bad(BadAddress::Malformed), "{address}");
+    }
+}
+
+#[test]
+fn routes_are_refused_from_outside_only() {
+    let directory = firm();
+    for address in [
+        "x%other.example@all.example",
+        "other!x@all.example",
+        "a@b@all.example",
+    ] {
+        let outside = ask(&directory, address, false);
+        assert_eq!(
+            outside,
+            Lookup::Bad(BadAddress::RoutedLocalPart),
+            "{address}"
+        );
+        assert!(
+            matches!(ask(&directory, address, true), Lookup::Local(_)),
+            "{address}"
+        );
+    }
+    assert!(matches!(
+        ask(&directory, "\"x%y\"@all.example", false),
+        Lookup::Local(_)
+    ));
+    let mut query = Query {
+        address: "jane@firm.example",
+        source_route: true,
+        inside: false,
+    };
+    let answer = directory.look_up(&query, &|_, _| false);
+    assert_eq!(answer, Lookup::Bad(BadAddress::SourceRoute));
+    query.inside = true;
+    assert!(matches!(
+        directory.look_up(&query, &|_, _| false),
+        Lookup::Local(_)
+    ));
+}
+
+#[test]
+fn without_a_postmaster_the_first_domain_has_a_mailbox_of_that_name() {
+    let domains = vec![
+        domain("b.example", Some(&["x"])),
+        domain("a.example", Some(&["y"])),
+    ];
+    let directory = Directory::new(&plan(domains, None, &[])).unwrap();
+    let Lookup::Local(to) = ask(&directory, "postmaster@a.example", false) else {
+        panic!()
+    };
+    assert_eq!(to[0].identity, "postmaster@b.example");
+    let named: Vec<_> = directory
+        .named_mailboxes()
+        .into_iter()
+        .map(|r| r.identity)
+        .collect();
+    assert_eq!(
+        named,
+        ["postmaster@b.example", "x@b.example", "y@a.example"]
+    );
+}
+
+#[test]
+fn catch_all_names_its_mailbox() {
+    let mut all = domain("all.example", Some(&["*"]));
+    all.catch_all = Some("everything".to_owned());
+    let directory = Directory::new(&plan(vec![all], None, &[])).unwrap();
+    let Lookup::Local(to) = ask(&directory, "who@all.example", false) else {
+        panic!()
+    };
+    assert_eq!(to[0].identity, "everything@all.example");
+    assert!(
+        directory
+            .named_mailboxes()
+            .iter()
+            .any(|r| r.mailbox == "everything")
+    );
+}
+
+#[test]
+fn all_faults_are_found_at_once() {
+    let domains = vec![domain("firm.example", Some(&["jane"]))];
+    let aliases: [(&str, &[&str]); 4] = [
+        ("a@firm.example", &["b@firm.example"]),
+        ("b@firm.example", &["a@firm.example"]),
+        (
+            "c@firm.example",
+            &["nobody@firm.example", "x@other.example"],
+        ),
+        ("d@other.example", &["jane@firm.example"]),
+    ];
+    let errors = Directory::new(&plan(domains, Some("p@other.example"), &aliases)).unwrap_err();
+    let count = |wanted: fn(&PlanError) -> bool| errors.iter().filter(|e| wanted(e)).count();
+    assert_eq!(count(|e| matches!(e, PlanError::AliasLoop { .. })), 2);
+    assert_eq!(count(|e| matches!(e, PlanError::Nobody { .. })), 1);
+    assert_eq!(count(|e| matches!(e, PlanError::NotLocal { .. })), 3);
+}
+
+#[test]
+fn alias_limits() {
+    let domains = || {
+        vec![
+            domain("firm.example", Some(&["*"])),
+            domain("box.example", None),
+        ]
+    };
+    let many: Vec<String> = (0..=MAX_ALIAS_TARGETS)
+        .map(|n| format!("u{n}@box.example"))
+        .collect();
+    let mut wide = plan(domains(), None, &[]);
+    wide.aliases
+        .insert("w@firm.example".to_owned(), many[1..].to_vec());
+    assert!(Directory::new(&wide).is_ok());
+    wide.aliases.insert("w@firm.example".to_owned(), many);
+    assert!(Directory::new(&wide).is_err());
+    let mut deep = plan(domains(), None, &[]);
+    for n in 0..MAX_ALIAS_DEPTH {
+        let next = format!("d{}@firm.example", n + 1);
+        deep.aliases
+            .insert(format!("d{n}@firm.example"), vec![next]);
+    }
+    assert!(Directory::new(&deep).is_ok());
+    let last = format!("d{MAX_ALIAS_DEPTH}@firm.example");
+    deep.aliases.insert(last, vec!["u@box.example".to_owned()]);
+    assert!(Directory::new(&deep).is_err());
+}
+
+proptest! {
+    #[test]
+    fn never_panics_and_stays_at_home(address in "\\PC{0,60}", at in "[a-z]{1,9}@(firm|all|box).example", inside: bool) {
+        let directory = firm();
+        for address in [address, at] {
+            if let Lookup::Local(targets) = ask(&directory, &address, inside) {
+                prop_assert!(!targets.is_empty());
+                prop_assert!(targets.iter().all(|t| directory.is_ours(&t.domain)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_found_identity_finds_itself(local in "[ -~]{1,12}") {
+        let directory = firm();
+        let quoted = format!("\"{}\"@all.example", local.replace('\\', "\\\\").replace('"', "\\\""));
+        if let Lookup::Local(targets) = ask(&directory, &quoted, true) {
+            for target in targets {
+                let again = ask(&directory, &target.identity, true);
+                prop_assert_eq!(again, Lookup::Local(vec![target]));
+            }
+        }
+    }
+}
