@@ -63,31 +63,35 @@ pub fn split(address: &str) -> Option<(&str, &str)> {
     if address.len() > MAX_ADDRESS_BYTES {
         return None;
     }
-    let at = unquoted(address)?.filter(|(_, b)| *b == b'@').last()?.0;
+    let at = last_unquoted(address, b"@").ok()??;
     let (local, domain) = (&address[..at], &address[at + 1..]);
     (!local.is_empty() && !domain.is_empty()).then_some((local, domain))
 }
 
-/// The bytes outside of quoted strings, with their places. None: a quoted string does not end.
-fn unquoted(text: &str) -> Option<impl Iterator<Item = (usize, u8)>> {
-    let (mut quoted, mut escaped, mut outside) = (false, false, Vec::new());
+/// A quoted string does not end.
+struct Unterminated;
+
+/// Place of the last byte outside of quoted strings that is one of `wanted`. A backslash escapes
+/// only within quotes.
+fn last_unquoted(text: &str, wanted: &[u8]) -> Result<Option<usize>, Unterminated> {
+    let (mut quoted, mut escaped, mut last) = (false, false, None);
     for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
-            b'\\' => escaped = true,
+            b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            _ if !quoted => outside.push((at, byte)),
+            _ if !quoted && wanted.contains(&byte) => last = Some(at),
             _ => {}
         }
     }
-    (!quoted).then(|| outside.into_iter())
+    if quoted { Err(Unterminated) } else { Ok(last) }
 }
 
 /// Whether a local part could send the mail on to somewhere else at a server that still knows
 /// `user%host@relay`, `host!user` or `user@host@relay`: `@ % !` outside of quotes, or quotes that
 /// do not end. Such recipients are refused from outside.
 pub fn local_is_risky_from_outside(local: &str) -> bool {
-    unquoted(local).is_none_or(|mut bytes| bytes.any(|(_, b)| b"@%!".contains(&b)))
+    last_unquoted(local, b"@%!").map_or(true, |found| found.is_some())
 }
 
 /// The normal form of a domain: a host name in lower-case A-labels (RFC 5890 §2.3.2.1), without a
@@ -181,5 +185,139 @@ pub fn strip_detail(local: &str) -> &str {
     match local.find('+') {
         Some(at) if at > 0 && !local.starts_with('"') => &local[..at],
         _ => local,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_at_the_last_unquoted_at() {
+        for (address, wanted) in [
+            ("a@b", Some(("a", "b"))),
+            ("a@b@c", Some(("a@b", "c"))),
+            ("\"a@b\"@c", Some(("\"a@b\"", "c"))),
+            ("\"a\\\"@b\"@c", Some(("\"a\\\"@b\"", "c"))),
+            ("a\\@b", Some(("a\\", "b"))),
+            ("a@[192.0.2.1]", Some(("a", "[192.0.2.1]"))),
+            ("a", None),
+            ("", None),
+            ("@b", None),
+            ("a@", None),
+            ("\"a@b", None),
+        ] {
+            assert_eq!(split(address), wanted, "{address}");
+        }
+        let long = |n: usize| format!("{}@b", "a".repeat(n - 2));
+        assert!(split(&long(1_024)).is_some() && split(&long(1_025)).is_none());
+        assert_eq!(Mailbox::parse(&long(1_025)), Err(AddressError::TooLong));
+    }
+
+    #[test]
+    fn domains() {
+        for (domain, wanted) in [
+            ("Firm.EXAMPLE", "firm.example"),
+            ("firm.example.", "firm.example"),
+            ("B\u{dc}cher.example", "xn--bcher-kva.example"),
+            ("XN--Bcher-Kva.example", "xn--bcher-kva.example"),
+            ("b\u{fc}cher\u{3002}example", "xn--bcher-kva.example"),
+            ("a_b.example", "a_b.example"),
+            ("[192.0.2.1]", "[192.0.2.1]"),
+            ("[IPv6:2001:DB8::1]", "[ipv6:2001:db8::1]"),
+        ] {
+            assert_eq!(normal_domain(domain).as_deref(), Ok(wanted), "{domain}");
+        }
+        let label = "a".repeat(64);
+        for domain in [
+            "", ".", "a..b", ".a", "a b", "a/b", "..", "a..", "[", "[]", "[a", "[a]]", "a]", "\u{ff0f}",
+            "a\r\n", "a@b", &label,
+        ] {
+            assert_eq!(normal_domain(domain), Err(AddressError::Domain), "{domain}");
+        }
+    }
+
+    #[test]
+    fn local_parts() {
+        for (local, wanted) in [
+            ("Jane", "Jane"),
+            ("\"Jane\"", "Jane"),
+            ("\"ja\\ne\"", "jane"),
+            ("\"a b\"", "\"a b\""),
+            ("\"a\\ b\"", "\"a b\""),
+            ("\"a\\\"b\\\\\"", "\"a\\\"b\\\\\""),
+            ("\"a\".b", "a.b"),
+            ("a..b.", "a..b."),
+            ("\"\"", "\"\""),
+            ("\"a@b\"", "\"a@b\""),
+            ("gr\u{fc}n", "gr\u{fc}n"),
+            ("../../x", "../../x"),
+        ] {
+            assert_eq!(normal_local(local).as_deref(), Ok(wanted), "{local}");
+        }
+        for local in
+            ["", "a b", "a@b", "\"a", "a\"", "a\\b", "a(b)", "a\0", "\"a\r\nb\"", "a,b", "<a>", "a\u{85}"]
+        {
+            assert_eq!(normal_local(local), Err(AddressError::Local), "{local}");
+        }
+    }
+
+    #[test]
+    fn whole_addresses() {
+        let jane = Mailbox::parse("\"Jane\"@FIRM.example.").unwrap();
+        assert_eq!(jane.to_string(), "Jane@firm.example");
+        assert_eq!(Mailbox::parse("jane"), Err(AddressError::NoDomain));
+        assert_eq!(Mailbox::parse("a b@c"), Err(AddressError::Local));
+        assert_eq!(Mailbox::parse("a@b/c"), Err(AddressError::Domain));
+    }
+
+    #[test]
+    fn risky_from_outside() {
+        for local in ["a%b", "a!b", "a@b", "\"a\"%b", "a\\@b", "\"a", "\"a\\\"@b"] {
+            assert!(local_is_risky_from_outside(local), "{local}");
+        }
+        for local in ["a", "\"a%b\"", "\"a@b\"", "\"a\\\"!b\"", "a+b"] {
+            assert!(!local_is_risky_from_outside(local), "{local}");
+        }
+    }
+
+    #[test]
+    fn details() {
+        for (local, wanted) in
+            [("a+b", "a"), ("a+b+c", "a"), ("a", "a"), ("+a", "+a"), ("\"a+b c\"", "\"a+b c\"")]
+        {
+            assert_eq!(strip_detail(local), wanted);
+        }
+        assert_eq!(lower_local("J\u{c4}ne"), "j\u{e4}ne");
+    }
+
+    fn address() -> impl Strategy<Value = String> {
+        prop_oneof!["[a-c\"@.\\\\ +%!]{0,12}", "\\PC{0,20}", "[a-zA-Z\"\\\\ ]{1,6}@[a-zA-Z0-9.\u{fc}-]{1,12}"]
+    }
+
+    proptest! {
+        #[test]
+        fn settled_at_once(address in address()) {
+            if let Some((local, domain)) = split(&address) {
+                prop_assert_eq!(format!("{local}@{domain}"), address.clone());
+            }
+            if let Ok(mailbox) = Mailbox::parse(&address) {
+                prop_assert_eq!(Mailbox::parse(&mailbox.to_string()), Ok(mailbox.clone()));
+                prop_assert!(mailbox.domain.is_ascii() && !mailbox.domain.contains(['/', '@', ' ']));
+                prop_assert!(!mailbox.local.chars().any(char::is_control));
+            }
+        }
+
+        #[test]
+        fn quotes_say_nothing(content in "[a-zA-Z0-9.@ \"\\\\]{1,12}") {
+            let quoted = format!("\"{}\"", content.replace('\\', "\\\\").replace('"', "\\\""));
+            let every: String = content.chars().map(|c| format!("\\{c}")).collect();
+            let every = format!("\"{every}\"");
+            prop_assert_eq!(normal_local(&quoted), normal_local(&every));
+            if let Ok(plain) = normal_local(&content) && !content.contains('"') {
+                prop_assert_eq!(Ok(plain), normal_local(&quoted));
+            }
+        }
     }
 }

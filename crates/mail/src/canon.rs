@@ -252,8 +252,13 @@ mod tests {
 
     fn mail_bytes() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
-            Just(b" ".to_vec()), Just(b"\t".to_vec()), Just(b"\r\n".to_vec()), Just(b"\n".to_vec()),
-            Just(b"\r".to_vec()), Just(b"word".to_vec()), any::<u8>().prop_map(|b| vec![b]),
+            Just(b" ".to_vec()),
+            Just(b"\t".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(b"\n".to_vec()),
+            Just(b"\r".to_vec()),
+            Just(b"word".to_vec()),
+            any::<u8>().prop_map(|b| vec![b]),
             Just(b"A line of ordinary text, which is a little longer than one block is.\r\n".to_vec()),
         ];
         proptest::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())

@@ -28,8 +28,18 @@ pub const MAX_DATE_DISTANCE_MS: u64 = 30 * 24 * 3_600_000;
 
 /// The names of the recipe, in its order.
 const NAMES: [&str; 12] = [
-    "message-id", "date", "from", "reply-to", "subject", "in-reply-to", "references", "list-id",
-    RESENT, "content-type", "content-transfer-encoding", "content-disposition",
+    "message-id",
+    "date",
+    "from",
+    "reply-to",
+    "subject",
+    "in-reply-to",
+    "references",
+    "list-id",
+    RESENT,
+    "content-type",
+    "content-transfer-encoding",
+    "content-disposition",
 ];
 const RESENT: &str = "resent-";
 
@@ -292,11 +302,20 @@ mod tests {
         let mail = "Resent-To: one\r\nsubject:  x\r\n\ty \r\nCONTENT-TYPE: text/plain\r\nX: no\r\n\
             Date: 21 Nov 2026 23:20:44 +0000\r\nResent-Date: two\r\nMessage-Id: <a@b>\r\nresent-to: three\r\n\
             From: f\r\nSubject: again\r\n\r\nBody  text\r\n \r\n";
-        let wanted = by_the_letter(&[
-            ("message-id", "<a@b>"), ("date", "21 Nov 2026 23:20:44 +0000"), ("from", "f"),
-            ("subject", "x y"), ("subject", "again"), ("resent-to", "one"), ("resent-date", "two"),
-            ("resent-to", "three"), ("content-type", "text/plain"),
-        ], "Body text\r\n");
+        let wanted = by_the_letter(
+            &[
+                ("message-id", "<a@b>"),
+                ("date", "21 Nov 2026 23:20:44 +0000"),
+                ("from", "f"),
+                ("subject", "x y"),
+                ("subject", "again"),
+                ("resent-to", "one"),
+                ("resent-date", "two"),
+                ("resent-to", "three"),
+                ("content-type", "text/plain"),
+            ],
+            "Body text\r\n",
+        );
         assert_eq!(key(mail), Ok(wanted));
     }
 
@@ -305,8 +324,10 @@ mod tests {
         let mail = |n: usize| format!("{}{MAIL}", "Resent-To: x@y\r\n".repeat(n));
         for n in [55, 60, 61, 5_000] {
             let mut parts = vec![
-                ("message-id", "<a@b>"), ("date", "Sat, 21 Nov 2026 23:20:44 +0000"),
-                ("from", "Jane <jane@firm.example>"), ("subject", "hello"),
+                ("message-id", "<a@b>"),
+                ("date", "Sat, 21 Nov 2026 23:20:44 +0000"),
+                ("from", "Jane <jane@firm.example>"),
+                ("subject", "hello"),
             ];
             parts.extend(std::iter::repeat_n(("resent-to", "x@y"), n));
             assert_eq!(key(&mail(n)), Ok(by_the_letter(&parts, "Text\r\n")), "{n}");

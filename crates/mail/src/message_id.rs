@@ -98,9 +98,28 @@ mod tests {
     #[test]
     fn not_well_formed() {
         for given in [
-            "", "a@b", "<a>", "<@b>", "<a@>", "<a@b", "a@b>", "<a@b><c@d>", "<a@b> <c@d>", "<a@b@c>",
-            "<a..b@c>", "<.a@c>", "<a@b.>", "<a@[b>", "<a@[b\\]>", "<\"a@b>", "<a(@b>", "<<a@b>>",
-            "<\"a\"b@c>", "<a@b>x", "<a@b\u{0}>", "<\"@b>",
+            "",
+            "a@b",
+            "<a>",
+            "<@b>",
+            "<a@>",
+            "<a@b",
+            "a@b>",
+            "<a@b><c@d>",
+            "<a@b> <c@d>",
+            "<a@b@c>",
+            "<a..b@c>",
+            "<.a@c>",
+            "<a@b.>",
+            "<a@[b>",
+            "<a@[b\\]>",
+            "<\"a@b>",
+            "<a(@b>",
+            "<<a@b>>",
+            "<\"a\"b@c>",
+            "<a@b>x",
+            "<a@b\u{0}>",
+            "<\"@b>",
         ] {
             assert_eq!(parse(given.as_bytes()), None, "{given}");
         }

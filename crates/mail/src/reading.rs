@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::canon::relaxed_value;
+use crate::canon::{relaxed_value, relaxed_value_to_vec};
 use crate::exact::{KeyFields, KeyHasher, NoKey};
 use crate::header::{Field, fields};
 use crate::key::ExactKey;
@@ -12,7 +12,7 @@ use crate::trace::{SeenToken, token_in};
 /// Tokens remembered of one message: with more than 100 hops it is refused anyway. Older ones
 /// (further down) are left out.
 pub const MAX_TOKENS: usize = 128;
-/// `Delivered-To` addresses remembered; those further down are left out.
+/// Distinct `Delivered-To` addresses remembered; those further down are left out.
 pub const MAX_DELIVERED_TO: usize = 64;
 /// Longest `Delivered-To` remembered (64 + 1 + 255, RFC 5321 §4.5.3.1); a longer one is left out.
 const MAX_DELIVERED_TO_BYTES: usize = 320;
@@ -55,7 +55,8 @@ enum Line {
     Text,
 }
 
-/// Reads one message in chunks of any size. Memory: the header once, and 32 KiB.
+/// Reads one message in chunks of any size. Memory: the header and up to an eighth of it, 32 KiB,
+/// and what the tokens hold (under 3 MB in a header made for that, nothing in others).
 #[derive(Debug)]
 pub struct Reader {
     max_header_bytes: usize,
@@ -202,12 +203,15 @@ fn note_token(field: Field<'_>, delivered_to: &[String], tokens: &mut Vec<SeenTo
 }
 
 fn note_delivered_to(field: Field<'_>, delivered_to: &mut Vec<String>) {
-    let address = field.value.trim_ascii();
-    if delivered_to.len() < MAX_DELIVERED_TO
-        && address.len() <= MAX_DELIVERED_TO_BYTES
-        && let Ok(address) = std::str::from_utf8(address)
-    {
-        delivered_to.push(address.to_lowercase());
+    let value = field.value.trim_ascii();
+    if delivered_to.len() == MAX_DELIVERED_TO || value.len() > MAX_DELIVERED_TO_BYTES {
+        return;
+    }
+    let Ok(address) = String::from_utf8(relaxed_value_to_vec(value)) else { return };
+    let bare = address.strip_prefix('<').and_then(|a| a.strip_suffix('>'));
+    let lower = bare.unwrap_or(&address).to_lowercase();
+    if !lower.is_empty() && !delivered_to.contains(&lower) {
+        delivered_to.push(lower);
     }
 }
 
@@ -218,9 +222,173 @@ fn message_id_for_people(value: &[u8]) -> String {
             let room = MAX_MESSAGE_ID_BYTES - text.len();
             text.extend_from_slice(&slice[..slice.len().min(room)]);
         });
-        let mut text: String =
-            String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
+        let mut text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
         text.truncate(text.floor_char_boundary(MAX_MESSAGE_ID_BYTES));
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exact::exact_key;
+    use crate::header::split;
+    use crate::id::QueueId;
+    use crate::key::Secret;
+    use crate::trace::{ReceivedStamp, token, verify};
+    use proptest::prelude::*;
+
+    /// Sat, 21 Nov 2026 23:20:44 UTC.
+    const NOW: i64 = 1_795_303_244_000;
+    const MAX: usize = 1 << 20;
+    const MAIL: &str = "Received: from a by b; now\r\nMessage-ID: <a@b>\r\n\
+        Date: Sat, 21 Nov 2026 23:20:44 +0000\r\nFrom: jane@firm.example\r\n\r\nText\r\n";
+
+    fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Reading {
+        let mut reader = Reader::new(MAX);
+        chunks.into_iter().for_each(|chunk| reader.push(chunk).unwrap());
+        reader.finish(NOW)
+    }
+
+    fn received(queue_id: QueueId, token: [u8; 16]) -> String {
+        ReceivedStamp {
+            helo: "h",
+            client_ip: None,
+            client_name: None,
+            by: "mx",
+            with: "SMTP",
+            queue_id,
+            token,
+            for_: None,
+            ms: NOW,
+        }
+        .field()
+    }
+
+    #[test]
+    fn reads() {
+        let reading = read([MAIL.as_bytes()]);
+        assert_eq!(reading.exact_key, exact_key(MAIL.as_bytes(), NOW));
+        assert!(reading.exact_key.is_ok());
+        assert_eq!(reading.header, split(MAIL.as_bytes()).0);
+        assert_eq!(reading.message_id.as_deref(), Some("<a@b>"));
+        assert_eq!((reading.date_ms, reading.hops, reading.body_bytes), (Some(NOW), 1, 6));
+        assert!(!reading.has_8bit && reading.tokens.is_empty());
+        assert!(read([MAIL.as_bytes(), "\u{fc}".as_bytes()]).has_8bit);
+        assert!(read(["X: \u{fc}\r\n\r\n".as_bytes()]).has_8bit);
+    }
+
+    #[test]
+    fn what_is_hardly_a_message() {
+        for (mail, header, body_bytes) in [
+            ("", "", 0),
+            ("\r\n", "", 0),
+            ("\nx", "", 1),
+            ("A: 1", "A: 1", 0),
+            ("A: 1\r\n\r", "A: 1\r\n\r", 0),
+        ] {
+            let reading = read([mail.as_bytes()]);
+            assert_eq!(reading.header, header.as_bytes(), "{mail:?}");
+            assert_eq!((reading.body_bytes, reading.exact_key), (body_bytes, Err(NoKey::NoMessageId)));
+            assert_eq!((reading.message_id, reading.date_ms), (None, None));
+        }
+        let damaged = format!("Message-ID:  not\t\u{1}one {}\r\n\r\n", "\u{fc}".repeat(900));
+        let id = read([damaged.as_bytes()]).message_id.unwrap();
+        assert!(id.starts_with("not one \u{fc}") && id.len() <= MAX_MESSAGE_ID_BYTES, "{id}");
+    }
+
+    #[test]
+    fn tokens_from_the_top_and_what_was_delivered_above() {
+        let secret = Secret::new(1, [1; 32]);
+        let key = exact_key(MAIL.as_bytes(), NOW).unwrap();
+        let (old, new) = (QueueId::new(1, 1, 1), QueueId::new(2, 1, 1));
+        let mail = format!(
+            "Delivered-To: <Jane@Firm.example>\r\n{}Delivered-To:\r\n x@y\r\nDelivered-To: JANE@firm.example\r\n{}Delivered-To: below@y\r\n{MAIL}",
+            received(new, token(&secret, new, Some(&key))),
+            received(old, [0; 16]),
+        );
+        let reading = read([mail.as_bytes()]);
+        assert_eq!((reading.hops, reading.exact_key), (3, Ok(key)));
+        let [first, second] = &reading.tokens[..] else { panic!("{:?}", reading.tokens) };
+        assert_eq!((first.queue_id, second.queue_id), (new, old));
+        assert_eq!(first.delivered_to_above, ["jane@firm.example"]);
+        assert_eq!(second.delivered_to_above, ["jane@firm.example", "x@y"]);
+        assert!(verify(&secret, first, &key) && !verify(&secret, second, &key));
+    }
+
+    #[test]
+    fn tokens_and_addresses_have_limits() {
+        let mut mail: String = (0..100).map(|n| format!("Delivered-To: {n}@y\r\n")).collect();
+        mail += &received(QueueId::new(1, 1, 1), [0; 16]).repeat(200);
+        let reading = read([mail.as_bytes()]);
+        assert_eq!((reading.hops, reading.tokens.len()), (200, MAX_TOKENS));
+        assert!(reading.tokens.iter().all(|t| t.delivered_to_above.len() == MAX_DELIVERED_TO));
+    }
+
+    #[test]
+    fn the_header_has_a_limit_and_the_body_none_here() {
+        let header = b"A: 1\r\n";
+        let push = |max: usize, size: usize| {
+            let mut reader = Reader::new(max);
+            let mail = [&header[..], b"\r\n", &[b'x'; 4_000]].concat();
+            mail.chunks(size).try_for_each(|chunk| reader.push(chunk))
+        };
+        for size in [1, 2, 3, 7, 5_000] {
+            // One more than the header: a CR that may be the empty line's has to be kept a while.
+            assert_eq!(push(header.len() + 1, size), Ok(()), "{size}");
+            assert_eq!(push(header.len() - 1, size), Err(HeaderTooLarge { max_bytes: header.len() - 1 }));
+        }
+    }
+
+    #[test]
+    fn a_header_of_28_mb_is_kept_once() {
+        let mut reader = Reader::new(32 << 20);
+        let line = "somebody@firm.example,\r\n ".repeat(1_000);
+        reader.push(b"To: ").unwrap();
+        for _ in 0..1_000 {
+            line.as_bytes().chunks(16 << 10).for_each(|chunk| reader.push(chunk).unwrap());
+        }
+        reader.push(b"x@y\r\n").unwrap();
+        reader.push(MAIL.as_bytes()).unwrap();
+        let (len, capacity) = (reader.header.len(), reader.header.capacity());
+        assert!(capacity <= len + len / 8, "{capacity} for {len}");
+        let reading = reader.finish(NOW);
+        assert_eq!((reading.header.len(), reading.exact_key), (len, exact_key(MAIL.as_bytes(), NOW)));
+    }
+
+    fn mails() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            Just(MAIL.to_owned()),
+            Just("\r\n".to_owned()),
+            Just("\n".to_owned()),
+            Just("\r".to_owned()),
+            Just("Delivered-To: a@b\r\n".to_owned()),
+            Just(received(QueueId::new(1, 1, 1), [3; 16])),
+            Just("Date: 21 Nov 2026 00:00 Z\r\n".to_owned()),
+            Just("Message-ID: <c@d>\n".to_owned()),
+            "\\PC{0,9}",
+        ];
+        proptest::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_reads_the_same(mail in mails(), cuts: Vec<prop::sample::Index>) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|c| c.index(mail.len() + 1)).collect();
+            cuts.extend([0, mail.len()]);
+            cuts.sort_unstable();
+            let whole = read([&mail[..]]);
+            for reading in [read(cuts.windows(2).map(|w| &mail[w[0]..w[1]])), read(mail.chunks(1))] {
+                prop_assert_eq!(format!("{reading:?}"), format!("{whole:?}"));
+                prop_assert_eq!(reading.exact_key, exact_key(&mail, NOW));
+            }
+            let (header, body) = split(&mail);
+            prop_assert_eq!((&whole.header[..], whole.body_bytes), (header, body.len() as u64));
+        }
+
+        #[test]
+        fn any_bytes_are_taken(mail: Vec<u8>) {
+            read([&mail[..]]);
+        }
+    }
 }

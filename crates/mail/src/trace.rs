@@ -4,7 +4,6 @@
 //! The token stands as `id <queue id> (quell1 <32 hex digits>)`: short pieces between white space,
 //! so that other servers may fold the field anew and it can still be read.
 
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
@@ -73,19 +72,23 @@ impl ReceivedStamp<'_> {
         }
         let (by, mac) = (host(self.by), hex(&self.token));
         text += &format!("by {by} with {}\r\n\tid {} ({MARK} {mac})", self.with, self.queue_id);
-        if let Some(address) = self.for_.filter(|a| is_plain(a)) {
+        if let Some(address) = self.for_.filter(|a| self.may_say_for(a)) {
             text += &format!("\r\n\tfor <{address}>");
         }
         text += &format!(";\r\n\t{}\r\n", date::print(self.ms));
         text
+    }
+
+    /// An address that is plain, and in ASCII unless the protocol allows more (RFC 6531 §3.7.3).
+    fn may_say_for(&self, address: &str) -> bool {
+        is_plain(address) && (address.is_ascii() || self.with.starts_with("UTF8"))
     }
 }
 
 /// A host name from outside that can stand in a field.
 fn host(name: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-    let host: String =
-        name.chars().take(MAX_HOST_BYTES).map(|c| if allowed(c) { c } else { '?' }).collect();
+    let host: String = name.chars().take(MAX_HOST_BYTES).map(|c| if allowed(c) { c } else { '?' }).collect();
     if host.is_empty() { "unknown".to_owned() } else { host }
 }
 
@@ -104,10 +107,9 @@ fn is_plain(address: &str) -> bool {
 }
 
 fn hex(mac: &[u8; 16]) -> String {
-    mac.iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing into a String does not fail.
-        write!(text, "{byte:02x}").map(|()| text).unwrap_or_default()
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let halves = mac.iter().flat_map(|b| [b >> 4, b & 15]);
+    halves.map(|half| char::from(DIGITS[usize::from(half)])).collect()
 }
 
 /// The MAC for our `Received`: over the queue id and the exact key. Without a key it is over the
@@ -139,9 +141,9 @@ pub(crate) fn token_in(value: &[u8]) -> Option<(QueueId, [u8; 16])> {
 
 /// ` <32 hex>)`, any white space between.
 fn mac_after(bytes: &[u8]) -> Option<[u8; 16]> {
-    let digits = bytes.trim_ascii_start();
-    let (digits, after) = digits.split_at_checked(32)?;
-    if digits.len() == bytes.len() || after.trim_ascii_start().first() != Some(&b')') {
+    let word = bytes.trim_ascii_start();
+    let (digits, after) = word.split_at_checked(32)?;
+    if word.len() == bytes.len() || after.trim_ascii_start().first() != Some(&b')') {
         return None;
     }
     let mut mac = [0; 16];
@@ -196,4 +198,181 @@ pub fn strip_return_path(header: &[u8]) -> impl Iterator<Item = &[u8]> {
         }
         (start < at).then(|| &header[start..at])
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::header::Field;
+    use proptest::prelude::*;
+
+    const MS: i64 = 1_795_303_244_000;
+
+    fn stamp<'a>() -> ReceivedStamp<'a> {
+        ReceivedStamp {
+            helo: "client.example",
+            client_ip: Some(IpAddr::from([192, 0, 2, 1])),
+            client_name: None,
+            by: "mx.firm.example",
+            with: "ESMTP",
+            queue_id: QueueId::new(MS as u64, 1, 2),
+            token: [0xa5; 16],
+            for_: None,
+            ms: MS,
+        }
+    }
+
+    fn only_field(text: &str) -> Field<'_> {
+        let mut all = fields(text.as_bytes());
+        let field = all.next().unwrap();
+        assert!(all.next().is_none(), "more than one field: {text}");
+        assert!(field.is("Received") && text.ends_with("\r\n"));
+        field
+    }
+
+    #[test]
+    fn the_field() {
+        let id = stamp().queue_id;
+        let mac = "a5".repeat(16);
+        assert_eq!(
+            stamp().field(),
+            format!(
+                "Received: from client.example ([192.0.2.1])\r\n\tby mx.firm.example with ESMTP\r\n\
+            \tid {id} (quell1 {mac});\r\n\tSat, 21 Nov 2026 23:20:44 +0000\r\n"
+            )
+        );
+        let full = ReceivedStamp {
+            client_ip: "2001:db8::1".parse().ok(),
+            client_name: Some("rev.example"),
+            for_: Some("jane@firm.example"),
+            ..stamp()
+        };
+        assert_eq!(
+            full.field(),
+            format!(
+                "Received: from client.example (rev.example [IPv6:2001:db8::1])\r\n\
+            \tby mx.firm.example with ESMTP\r\n\tid {id} (quell1 {mac})\r\n\tfor <jane@firm.example>;\r\n\
+            \tSat, 21 Nov 2026 23:20:44 +0000\r\n"
+            )
+        );
+        let own = ReceivedStamp { client_ip: None, ..stamp() };
+        assert!(own.field().starts_with("Received: by mx.firm.example with ESMTP\r\n"));
+        let mapped = ReceivedStamp { client_ip: "::ffff:192.0.2.1".parse().ok(), ..stamp() };
+        assert_eq!(mapped.field(), stamp().field());
+    }
+
+    #[test]
+    fn for_is_left_out_where_it_could_do_harm() {
+        for (address, with, said) in [
+            ("jane@firm.example", "ESMTP", true),
+            ("gr\u{fc}n@firm.example", "UTF8SMTP", true),
+            ("gr\u{fc}n@firm.example", "ESMTP", false),
+            ("a@b>;\r\nX: y", "ESMTP", false),
+            ("\"a b\"@firm.example", "ESMTP", false),
+            ("", "ESMTP", false),
+        ] {
+            let field = ReceivedStamp { for_: Some(address), with, ..stamp() }.field();
+            assert_eq!(field.contains("\tfor <"), said, "{address}");
+        }
+    }
+
+    #[test]
+    fn only_the_right_secret_id_and_key_fit() {
+        let secret = Secret::new(1, [7; 32]);
+        let (id, key) = (QueueId::new(1, 2, 3), ExactKey([9; 32]));
+        let seen =
+            SeenToken { queue_id: id, mac: token(&secret, id, Some(&key)), delivered_to_above: vec![] };
+        assert!(verify(&secret, &seen, &key));
+        assert!(!verify(&secret, &seen, &ExactKey([8; 32])));
+        assert!(!verify(&Secret::new(1, [8; 32]), &seen, &key));
+        assert!(!verify(&secret, &SeenToken { queue_id: QueueId::new(1, 2, 4), ..seen.clone() }, &key));
+        assert!(!verify(&secret, &SeenToken { mac: token(&secret, id, None), ..seen.clone() }, &key));
+        for bit in 0..128 {
+            let mut forged = seen.clone();
+            forged.mac[bit / 8] ^= 1 << (bit % 8);
+            assert!(!verify(&secret, &forged, &key));
+        }
+    }
+
+    #[test]
+    fn tokens_survive_other_folds_and_damage_is_none() {
+        let (id, mac) = ("0123456789abcdef", "0f".repeat(16));
+        let wanted = Some((id.parse().unwrap(), [0x0f; 16]));
+        for value in [
+            format!("by x id {id} (quell1 {mac}); now"),
+            format!("by x\r\n\tid\r\n\t{id}\r\n (quell1\r\n\t{mac}\r\n ) for <x>"),
+            format!("by quell1 with (quell1) ID {id}(quell1 {mac})"),
+        ] {
+            assert_eq!(token_in(value.as_bytes()), wanted, "{value}");
+        }
+        for value in [
+            format!("id {id} (quell1{mac})"),
+            format!("id {id} (quell1 {mac}0)"),
+            format!("id {id} (quell1 {})", &mac[1..]),
+            format!("id {id} quell1 {mac})"),
+            format!("id{id} (quell1 {mac})"),
+            format!("xx {id} (quell1 {mac})"),
+            format!("id u{} (quell1 {mac})", &id[1..]),
+            format!("{id} (quell1 {mac})"),
+            "quell1".to_owned(),
+        ] {
+            assert_eq!(token_in(value.as_bytes()), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn final_delivery() {
+        assert_eq!(return_path_and_delivered_to("a@b", "c@d"), "Return-Path: <a@b>\r\nDelivered-To: c@d\r\n");
+        assert_eq!(
+            return_path_and_delivered_to("", "c@d\r\nX: y"),
+            "Return-Path: <>\r\nDelivered-To: c@dX: y\r\n"
+        );
+    }
+
+    #[test]
+    fn old_return_paths_go_in_as_few_pieces_as_can_be() {
+        let strip = |h: &'static str| -> Vec<&str> {
+            strip_return_path(h.as_bytes()).map(|s| std::str::from_utf8(s).unwrap()).collect()
+        };
+        assert_eq!(strip("A: 1\r\nB: 2\r\n"), ["A: 1\r\nB: 2\r\n"]);
+        assert_eq!(
+            strip("return-PATH: <x>\r\nA: 1\r\nB: 2\r\nReturn-Path:\r\n <y>\r\nC: 3\r\n"),
+            ["A: 1\r\nB: 2\r\n", "C: 3\r\n"]
+        );
+        assert!(strip("Return-Path: <x>\r\n").is_empty());
+        assert!(strip("").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_from_outside_breaks_out(helo: String, name: String, rcpt: String, token: [u8; 16], ms: i64) {
+            let stamp = ReceivedStamp { helo: &helo, client_name: Some(&name), for_: Some(&rcpt), token, ms, ..stamp() };
+            let text = stamp.field();
+            let field = only_field(&text);
+            prop_assert_eq!(token_in(field.value), Some((stamp.queue_id, token)));
+            prop_assert!(text.lines().all(|line| line.len() <= 998));
+            prop_assert!(text.chars().all(|c| !c.is_control() || "\r\n\t".contains(c)));
+            prop_assert!(date::parse(text.rsplit_once(';').unwrap().1.as_bytes()).is_some());
+        }
+
+        #[test]
+        fn marks_in_the_helo_are_no_tokens(helo in "(id 0123456789abcdef \\(quell1 [0-9a-f]{32}\\)|[\\x00-\\x7f]){0,3}") {
+            let stamp = ReceivedStamp { helo: &helo, ..stamp() };
+            prop_assert_eq!(token_in(only_field(&stamp.field()).value), Some((stamp.queue_id, stamp.token)));
+        }
+
+        #[test]
+        fn what_is_kept_is_all_but_return_paths(pieces in proptest::collection::vec(
+            prop::sample::select(vec!["Return-Path: <x>\r\n", "A: 1\r\n", "B: 2\r\n folded\r\n", "damaged\n"]), 0..9)) {
+            let header = pieces.concat();
+            let kept: Vec<u8> = strip_return_path(header.as_bytes()).flatten().copied().collect();
+            let wanted: String = pieces.iter().filter(|p| !p.starts_with("Return")).copied().collect();
+            prop_assert_eq!(kept, wanted.into_bytes());
+        }
+
+        #[test]
+        fn any_value_is_taken(before: Vec<u8>, after: Vec<u8>) {
+            token_in(&[&before[..], b"(quell1 ", &after].concat());
+        }
+    }
 }
