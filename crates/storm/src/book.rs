@@ -119,13 +119,7 @@ struct Entry {
 impl Book {
     /// An empty book.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            entries: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            evidence_bytes: 0,
-            not_opened: 0,
-        }
+        Self { limits, entries: BTreeMap::new(), ids: BTreeMap::new(), evidence_bytes: 0, not_opened: 0 }
     }
 
     /// Other settings from now on. Storms beyond a lowered limit stay until they end.
@@ -152,8 +146,7 @@ impl Book {
     }
 
     fn open(&mut self, copy: &CopySeen<'_>, rng: &mut dyn FnMut() -> u64) -> Option<BookEvent> {
-        if copy.rcpt_copies < self.limits.storm_rcpt_copies
-            && copy.key_copies < self.limits.storm_key_copies
+        if copy.rcpt_copies < self.limits.storm_rcpt_copies && copy.key_copies < self.limits.storm_key_copies
         {
             return None;
         }
@@ -163,11 +156,7 @@ impl Book {
             self.not_opened += 1;
             return None;
         }
-        let entry = Entry {
-            storm: new_storm(id, copy),
-            dirty: true,
-            stored_ms: None,
-        };
+        let entry = Entry { storm: new_storm(id, copy), dirty: true, stored_ms: None };
         self.entries.insert(copy.key, entry);
         self.ids.insert(id, copy.key);
         Some(BookEvent::Opened(id))
@@ -177,10 +166,7 @@ impl Book {
         let Some(entry) = self.entries.get_mut(&copy.key) else {
             return;
         };
-        let room = self
-            .limits
-            .evidence_book_bytes
-            .saturating_sub(self.evidence_bytes);
+        let room = self.limits.evidence_book_bytes.saturating_sub(self.evidence_bytes);
         let seen = Seen {
             queue_id: copy.queue_id,
             time_ms: copy.now,
@@ -196,19 +182,11 @@ impl Book {
     /// What time alone does: to be called every few seconds, whether or not mail comes.
     pub fn tick(&mut self, now: Ms) -> Vec<BookEvent> {
         let mut events = Vec::new();
-        let over: Vec<LedgerKey> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| self.is_over(e, now))
-            .map(|(k, _)| *k)
-            .collect();
+        let over: Vec<LedgerKey> =
+            self.entries.iter().filter(|(_, e)| self.is_over(e, now)).map(|(k, _)| *k).collect();
         events.extend(over.iter().filter_map(|key| self.close_if_over(key, now)));
         let quiet_after_ms = self.limits.quiet_after_ms;
-        events.extend(
-            self.entries
-                .values_mut()
-                .filter_map(|e| e.quieten(quiet_after_ms, now)),
-        );
+        events.extend(self.entries.values_mut().filter_map(|e| e.quieten(quiet_after_ms, now)));
         events
     }
 
@@ -242,18 +220,13 @@ impl Book {
     /// written with the numbers.
     pub fn take_evidence(&mut self, id: &StormId) -> Vec<(crate::evidence::Slot, Vec<u8>)> {
         let entry = self.ids.get(id).and_then(|key| self.entries.get_mut(key));
-        entry
-            .map(|e| e.storm.evidence.take_changed())
-            .unwrap_or_default()
+        entry.map(|e| e.storm.evidence.take_changed()).unwrap_or_default()
     }
 
     /// Takes back what was stored before a restart. Returns those it does not take: ended ones,
     /// ones whose key or id is there already, and what is beyond the limit.
     pub fn restore(&mut self, storms: impl IntoIterator<Item = Storm>) -> Vec<Storm> {
-        storms
-            .into_iter()
-            .filter_map(|storm| self.take_back(storm))
-            .collect()
+        storms.into_iter().filter_map(|storm| self.take_back(storm)).collect()
     }
 
     fn take_back(&mut self, storm: Storm) -> Option<Storm> {
@@ -265,14 +238,7 @@ impl Book {
         self.evidence_bytes += storm.evidence.bytes();
         self.ids.insert(storm.id, storm.key);
         let stored_ms = Some(storm.last_seen_ms);
-        self.entries.insert(
-            storm.key,
-            Entry {
-                storm,
-                dirty: false,
-                stored_ms,
-            },
-        );
+        self.entries.insert(storm.key, Entry { storm, dirty: false, stored_ms });
         None
     }
 
@@ -369,9 +335,7 @@ impl Entry {
     }
 
     fn due(&mut self, every_ms: Ms, now: Ms) -> Option<StormId> {
-        let long_ago = self
-            .stored_ms
-            .is_none_or(|at| now.saturating_sub(at) >= every_ms);
+        let long_ago = self.stored_ms.is_none_or(|at| now.saturating_sub(at) >= every_ms);
         (self.dirty && long_ago).then(|| {
             self.dirty = false;
             self.stored_ms = Some(now);

@@ -116,11 +116,7 @@ impl Evidence {
     fn draw(&mut self, limits: &Limits, rng: &mut dyn FnMut() -> u64) -> Option<Slot> {
         let size = limits.evidence_samples.min(MAX_SAMPLES) as u64;
         self.offered += 1;
-        let i = if self.offered <= size {
-            self.offered - 1
-        } else {
-            rng() % self.offered
-        };
+        let i = if self.offered <= size { self.offered - 1 } else { rng() % self.offered };
         (i < size).then(|| Slot::random(i as usize))
     }
 
@@ -141,11 +137,7 @@ impl Evidence {
                 self.slots[i].sample.set(seen, len);
                 self.slots[i].changed = true;
             }
-            None => self.slots.push(Kept {
-                slot,
-                changed: true,
-                sample: Sample::new(seen, len),
-            }),
+            None => self.slots.push(Kept { slot, changed: true, sample: Sample::new(seen, len) }),
         }
     }
 
@@ -165,10 +157,7 @@ impl Evidence {
 
     /// The random sample, in no order.
     pub fn random(&self) -> impl Iterator<Item = &Sample> {
-        self.slots
-            .iter()
-            .filter(|k| k.slot > Slot::LAST)
-            .map(|k| &k.sample)
+        self.slots.iter().filter(|k| k.slot > Slot::LAST).map(|k| &k.sample)
     }
 
     /// Bytes held in memory.
@@ -195,17 +184,10 @@ impl Evidence {
     /// Takes back what was stored, with [`Evidence::offered`]. Slots beyond the bound, and doubles,
     /// are left out.
     pub fn restore(offered: u64, samples: impl IntoIterator<Item = (Slot, Sample)>) -> Self {
-        let mut all = Self {
-            slots: Vec::new(),
-            offered,
-        };
+        let mut all = Self { slots: Vec::new(), offered };
         for (slot, sample) in samples {
             if slot <= Slot::random(MAX_SAMPLES - 1) && all.find(slot).is_none() {
-                all.slots.push(Kept {
-                    slot,
-                    changed: false,
-                    sample,
-                });
+                all.slots.push(Kept { slot, changed: false, sample });
             }
         }
         all
@@ -232,10 +214,7 @@ impl Sample {
         self.queue_id = seen.queue_id;
         self.time_ms = seen.time_ms;
         refill(&mut self.source.0, cut(&seen.source.0, MAX_SOURCE_BYTES));
-        refill(
-            &mut self.recipient,
-            cut(seen.recipient, MAX_RECIPIENT_BYTES),
-        );
+        refill(&mut self.recipient, cut(seen.recipient, MAX_RECIPIENT_BYTES));
         match (&mut self.received, seen.received) {
             (Some(old), Some(new)) => refill(old, cut(new, MAX_RECEIVED_BYTES)),
             (old, new) => *old = new.map(|text| cut(text, MAX_RECEIVED_BYTES).to_owned()),
@@ -250,18 +229,12 @@ impl Sample {
     /// Bytes it holds; room kept in reserve is at most as much again.
     fn bytes(&self) -> usize {
         let received = self.received.as_ref().map_or(0, String::len);
-        size_of::<Kept>()
-            + self.source.0.len()
-            + self.recipient.len()
-            + received
-            + self.header.len()
+        size_of::<Kept>() + self.source.0.len() + self.recipient.len() + received + self.header.len()
     }
 
     /// What [`Sample::bytes`] would be with `len` bytes of the header.
     fn bytes_with(seen: &Seen<'_>, len: usize) -> usize {
-        let received = seen
-            .received
-            .map_or(0, |r| cut(r, MAX_RECEIVED_BYTES).len());
+        let received = seen.received.map_or(0, |r| cut(r, MAX_RECEIVED_BYTES).len());
         let source = cut(&seen.source.0, MAX_SOURCE_BYTES).len();
         size_of::<Kept>() + source + cut(seen.recipient, MAX_RECIPIENT_BYTES).len() + received + len
     }
@@ -275,12 +248,7 @@ impl Sample {
         out.extend_from_slice(&self.header_bytes.to_le_bytes());
         out.push(u8::from(self.received.is_some()));
         let received = self.received.as_deref().unwrap_or_default().as_bytes();
-        for part in [
-            self.source.0.as_bytes(),
-            self.recipient.as_bytes(),
-            received,
-            &self.header,
-        ] {
+        for part in [self.source.0.as_bytes(), self.recipient.as_bytes(), received, &self.header] {
             out.extend_from_slice(&(part.len() as u32).to_le_bytes());
             out.extend_from_slice(part);
         }

@@ -8,11 +8,7 @@ use crate::verdict::{Class, Copies, Reason};
 pub type Reply = (u16, &'static str, &'static str);
 
 /// One reply for every refusal after a failure, so that it does not tell which, nor how often.
-const FAILED: Reply = (
-    554,
-    "5.0.0",
-    "This message could not be delivered; do not send it again",
-);
+const FAILED: Reply = (554, "5.0.0", "This message could not be delivered; do not send it again");
 const LOOP: Reply = (550, "5.4.6", "Routing loop detected");
 
 impl Reason {
@@ -68,9 +64,7 @@ impl Reason {
             | Self::CopyOfHeld(c)
             | Self::CopyOfUnknown(c)
             | Self::CopyOfDiscarded(c) => self.of_copy(c, limits),
-            Self::FailedJustNow | Self::NewLife { .. } | Self::NoMoreLives { .. } => {
-                self.of_failed(limits)
-            }
+            Self::FailedJustNow | Self::NewLife { .. } | Self::NoMoreLives { .. } => self.of_failed(limits),
             Self::LoopDelivered | Self::LoopSent | Self::TooManyHops { .. } => self.of_loop(),
             Self::FirstArrival
             | Self::NoExactKey
@@ -213,11 +207,7 @@ fn numbers(copies: &Copies, limits: &Limits) -> String {
 
 /// Counts go no further than the threshold they serve ([`crate::window::CopyTimes`]).
 fn at_least(n: u32, threshold: u32) -> String {
-    if n < threshold {
-        n.to_string()
-    } else {
-        format!("at least {n}")
-    }
+    if n < threshold { n.to_string() } else { format!("at least {n}") }
 }
 
 /// A duration in the largest unit that keeps it whole.

@@ -22,11 +22,7 @@ pub struct Source {
 impl Source {
     /// quell's own mail: alerts, digests, reports.
     pub fn own() -> Self {
-        Self {
-            address: None,
-            helo: String::new(),
-            inside: true,
-        }
+        Self { address: None, helo: String::new(), inside: true }
     }
 
     /// What "the same source" means: the IPv4 address, the /64 of an IPv6 address, or quell itself.

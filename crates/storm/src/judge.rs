@@ -18,11 +18,7 @@ pub fn judge(
     limits: &Limits,
     now: Ms,
 ) -> Vec<Verdict> {
-    debug_assert_eq!(
-        rows.len(),
-        facts.recipients.len(),
-        "a row, or None, for each recipient"
-    );
+    debug_assert_eq!(rows.len(), facts.recipients.len(), "a row, or None, for each recipient");
     let source = facts.source.id();
     let judge_one = |i: usize| {
         let case = Case::new(facts, &source, i, rows, counts, limits, now);

@@ -37,11 +37,7 @@ impl Sources {
         } else if self.counts.len() < MAX_SOURCES {
             let mut text = String::with_capacity(MAX_SOURCE_BYTES);
             text.push_str(name);
-            self.counts.push(SourceCount {
-                source: SourceId(text),
-                copies: 1,
-                over: 0,
-            });
+            self.counts.push(SourceCount { source: SourceId(text), copies: 1, over: 0 });
         } else if let Some(rarest) = self.counts.iter_mut().min_by_key(|c| c.copies) {
             rarest.over = rarest.copies;
             rarest.copies += 1;
@@ -52,9 +48,7 @@ impl Sources {
 
     /// Takes back what was stored; beyond [`MAX_SOURCES`] the most frequent stay.
     pub fn restore(counts: impl IntoIterator<Item = SourceCount>) -> Self {
-        let mut all = Self {
-            counts: counts.into_iter().collect(),
-        };
+        let mut all = Self { counts: counts.into_iter().collect() };
         all.counts.sort_by_key(|c| std::cmp::Reverse(c.copies));
         all.counts.truncate(MAX_SOURCES);
         all
@@ -63,11 +57,7 @@ impl Sources {
     /// The most frequent first; equal ones by name.
     pub fn top(&self) -> Vec<&SourceCount> {
         let mut top: Vec<_> = self.counts.iter().collect();
-        top.sort_by(|a, b| {
-            b.copies
-                .cmp(&a.copies)
-                .then_with(|| a.source.cmp(&b.source))
-        });
+        top.sort_by(|a, b| b.copies.cmp(&a.copies).then_with(|| a.source.cmp(&b.source)));
         top
     }
 

@@ -67,15 +67,8 @@ impl From<&Storm> for StoredStorm {
             recipients: storm.recipients,
             key: storm.key.0,
             public: storm.keys.first().map_or([0; 32], |k| k.0),
-            by_class: [
-                storm.by_class.copies,
-                storm.by_class.retry,
-                storm.by_class.loops,
-            ],
-            sources: sources
-                .iter()
-                .map(|c| (c.source.0.clone(), c.copies, c.over))
-                .collect(),
+            by_class: [storm.by_class.copies, storm.by_class.retry, storm.by_class.loops],
+            sources: sources.iter().map(|c| (c.source.0.clone(), c.copies, c.over)).collect(),
             evidence_offered: storm.evidence.offered(),
         }
     }
@@ -86,23 +79,17 @@ impl StoredStorm {
     ///
     /// # Errors
     /// [`BadStorm`].
-    pub fn with_evidence(
-        self,
-        samples: impl IntoIterator<Item = (Slot, Sample)>,
-    ) -> Result<Storm, BadStorm> {
+    pub fn with_evidence(self, samples: impl IntoIterator<Item = (Slot, Sample)>) -> Result<Storm, BadStorm> {
         if self.version != VERSION {
             return Err(BadStorm::Version(self.version));
         }
         let state = StormState::from_name(&self.state).ok_or(BadStorm::State(self.state))?;
         let [copies, retry, loops] = self.by_class;
-        let sources = self
-            .sources
-            .into_iter()
-            .map(|(source, copies, over)| SourceCount {
-                source: SourceId(source),
-                copies,
-                over,
-            });
+        let sources = self.sources.into_iter().map(|(source, copies, over)| SourceCount {
+            source: SourceId(source),
+            copies,
+            over,
+        });
         Ok(Storm {
             id: self.id.parse::<StormId>()?,
             state,
@@ -116,11 +103,7 @@ impl StoredStorm {
             recipients: self.recipients,
             keys: vec![ExactKey(self.public)],
             key: LedgerKey(self.key),
-            by_class: ClassCounts {
-                copies,
-                retry,
-                loops,
-            },
+            by_class: ClassCounts { copies, retry, loops },
             sources: Sources::restore(sources),
             culprits: Vec::new(),
             evidence: Evidence::restore(self.evidence_offered, samples),

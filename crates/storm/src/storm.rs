@@ -36,9 +36,7 @@ impl StormState {
 
     /// The state of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Open, Self::Quiet, Self::Closed, Self::Discarded]
-            .into_iter()
-            .find(|s| s.name() == name)
+        [Self::Open, Self::Quiet, Self::Closed, Self::Discarded].into_iter().find(|s| s.name() == name)
     }
 }
 
@@ -218,12 +216,6 @@ pub struct EvidenceLine {
 
 /// `ms` since 1970 as RFC 3339 in UTC; times no calendar holds become its ends.
 pub fn rfc3339(ms: Ms) -> String {
-    let end = if ms < 0 {
-        jiff::Timestamp::MIN
-    } else {
-        jiff::Timestamp::MAX
-    };
-    jiff::Timestamp::from_millisecond(ms)
-        .unwrap_or(end)
-        .to_string()
+    let end = if ms < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    jiff::Timestamp::from_millisecond(ms).unwrap_or(end).to_string()
 }

@@ -49,11 +49,7 @@ impl FromStr for StormId {
 
     fn from_str(text: &str) -> Result<Self, NotAStormId> {
         let id: [u8; 16] = text.as_bytes().try_into().map_err(|_| NotAStormId)?;
-        if id.iter().all(|c| ALPHABET.contains(c)) {
-            Ok(Self(id))
-        } else {
-            Err(NotAStormId)
-        }
+        if id.iter().all(|c| ALPHABET.contains(c)) { Ok(Self(id)) } else { Err(NotAStormId) }
     }
 }
 
@@ -81,13 +77,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_none() {
-        for text in [
-            "",
-            "0123456789abcde",
-            "0123456789ABCDEF",
-            "0123456789abcde-",
-            "../../etc/passwd",
-        ] {
+        for text in ["", "0123456789abcde", "0123456789ABCDEF", "0123456789abcde-", "../../etc/passwd"] {
             assert_eq!(text.parse::<StormId>(), Err(NotAStormId), "{text}");
         }
     }

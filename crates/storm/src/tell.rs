@@ -52,16 +52,8 @@ impl Alert {
             doing(storm.class()),
             commands(storm)
         );
-        let subject = format!(
-            "quell: storm {} has begun, {} copies",
-            storm.id, storm.copies
-        );
-        Self {
-            kind: AlertKind::Opened,
-            storm: without_evidence(storm),
-            subject,
-            text,
-        }
+        let subject = format!("quell: storm {} has begun, {} copies", storm.id, storm.copies);
+        Self { kind: AlertKind::Opened, storm: without_evidence(storm), subject, text }
     }
 
     /// What is told when `storm` has ended.
@@ -72,19 +64,9 @@ impl Alert {
                 "No copy has come for some time, and the storm is closed."
             }
         };
-        let text = format!(
-            "{how}\n\n{}{}\n{}",
-            figures(storm),
-            sources(&storm.sources),
-            commands(storm)
-        );
+        let text = format!("{how}\n\n{}{}\n{}", figures(storm), sources(&storm.sources), commands(storm));
         let subject = format!("quell: storm {} is over, {} copies", storm.id, storm.copies);
-        Self {
-            kind: AlertKind::Ended,
-            storm: without_evidence(storm),
-            subject,
-            text,
-        }
+        Self { kind: AlertKind::Ended, storm: without_evidence(storm), subject, text }
     }
 }
 
@@ -97,9 +79,7 @@ fn without_evidence(storm: &Storm) -> Storm {
 
 fn what(class: Class) -> &'static str {
     match class {
-        Class::Retry => {
-            "A server keeps sending the same message because our answer was late or lost."
-        }
+        Class::Retry => "A server keeps sending the same message because our answer was late or lost.",
         Class::Loop => "A message that has passed here keeps coming back.",
         Class::New | Class::Copies => "The same message keeps arriving.",
     }
@@ -152,20 +132,12 @@ fn sources(sources: &Sources) -> String {
 
 /// A source's name is made by us, but an alert is mail: nothing in it may end a line.
 fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
-        .collect()
+    text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
 fn commands(storm: &Storm) -> String {
     let explain = storm.evidence.last().map_or(String::new(), |last| {
-        format!(
-            "  quell explain {}    why its last copy was judged so\n",
-            last.queue_id
-        )
+        format!("  quell explain {}    why its last copy was judged so\n", last.queue_id)
     });
-    format!(
-        "To look at it:\n  quell storms show {}\n{explain}",
-        storm.id
-    )
+    format!("To look at it:\n  quell storms show {}\n{explain}", storm.id)
 }

@@ -36,10 +36,7 @@ impl CopyTimes {
     /// An empty ring for `n` times: the threshold it serves. Below 1 counts as 1, above
     /// [`MAX_TIMES`] as that.
     pub fn new(n: u32) -> Self {
-        Self {
-            n: n.clamp(1, MAX_TIMES) as usize,
-            times: VecDeque::new(),
-        }
+        Self { n: n.clamp(1, MAX_TIMES) as usize, times: VecDeque::new() }
     }
 
     /// Remembers a copy at `now`; the oldest makes room. A time before the last one (there should
@@ -54,9 +51,7 @@ impl CopyTimes {
 
     /// Copies younger than `window_ms` at `now`. Exact below n; a result of n means "n or more".
     pub fn count_within(&self, window_ms: Ms, now: Ms) -> u32 {
-        let old = self
-            .times
-            .partition_point(|t| now.saturating_sub(*t) >= window_ms);
+        let old = self.times.partition_point(|t| now.saturating_sub(*t) >= window_ms);
         (self.times.len() - old) as u32
     }
 
@@ -196,10 +191,7 @@ mod tests {
     fn a_copy_as_old_as_the_window_is_outside() {
         let mut ring = CopyTimes::new(5);
         ring.push(1000);
-        assert_eq!(
-            (ring.count_within(500, 1499), ring.count_within(500, 1500)),
-            (1, 0)
-        );
+        assert_eq!((ring.count_within(500, 1499), ring.count_within(500, 1500)), (1, 0));
     }
 
     #[test]
@@ -210,10 +202,7 @@ mod tests {
         let mut many = vec![1; 9];
         many.extend(vec![0; MAX_TIMES as usize]);
         assert_eq!(CopyTimes::from_bytes(&many, 5), Err(BadTimes::TooMany));
-        assert_eq!(
-            CopyTimes::from_bytes(&[&[1; 9][..], &[0x80]].concat(), 5),
-            Err(BadTimes::Damaged)
-        );
+        assert_eq!(CopyTimes::from_bytes(&[&[1; 9][..], &[0x80]].concat(), 5), Err(BadTimes::Damaged));
     }
 
     #[test]

@@ -25,12 +25,8 @@ fn new(case: &Case<'_>) -> Reason {
 
 fn meets(case: &Case<'_>, row: &RowView) -> Verdict {
     match row.state {
-        RowState::Waiting | RowState::Dot => {
-            Verdict::Absorb(Reason::CopyOfWaiting(case.copies(row)))
-        }
-        RowState::Delivered | RowState::Relayed => {
-            Verdict::Absorb(Reason::CopyOfDelivered(case.copies(row)))
-        }
+        RowState::Waiting | RowState::Dot => Verdict::Absorb(Reason::CopyOfWaiting(case.copies(row))),
+        RowState::Delivered | RowState::Relayed => Verdict::Absorb(Reason::CopyOfDelivered(case.copies(row))),
         RowState::Unknown => Verdict::Absorb(Reason::CopyOfUnknown(case.copies(row))),
         RowState::Held => held(case, row),
         RowState::Failed => failed(case, row),
@@ -56,9 +52,7 @@ fn failed(case: &Case<'_>, row: &RowView) -> Verdict {
         return Verdict::Refuse(Reason::NoMoreLives { limit });
     }
     if !failed_just_now(case, row) {
-        return pass(Reason::NewLife {
-            life: row.lives_in_day + 1,
-        });
+        return pass(Reason::NewLife { life: row.lives_in_day + 1 });
     }
     match exemption(row) {
         Some(class) => pass(Reason::Exempt(class.name().to_owned())),
@@ -74,15 +68,12 @@ fn failed_just_now(case: &Case<'_>, row: &RowView) -> bool {
 
 /// `retry` is a kind of copy, so an exemption from either counts here.
 fn exemption(row: &RowView) -> Option<Class> {
-    [Class::Copies, Class::Retry]
-        .into_iter()
-        .find(|class| exempt(row, *class))
+    [Class::Copies, Class::Retry].into_iter().find(|class| exempt(row, *class))
 }
 
 fn discarded(case: &Case<'_>, row: &RowView) -> Verdict {
-    let fresh = row
-        .storm_closed_ms
-        .is_none_or(|closed| younger(case.now, closed, case.limits.discarded_window_ms));
+    let fresh =
+        row.storm_closed_ms.is_none_or(|closed| younger(case.now, closed, case.limits.discarded_window_ms));
     if row.removed || !fresh {
         pass(Reason::NewAfterDiscard)
     } else {

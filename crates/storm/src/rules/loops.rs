@@ -25,9 +25,7 @@ fn been_here(case: &Case<'_>) -> Option<Verdict> {
     }
     match row.state {
         RowState::Delivered => Some(Verdict::Absorb(Reason::LoopDelivered)),
-        RowState::Dot | RowState::Relayed | RowState::Unknown => {
-            Some(Verdict::Refuse(Reason::LoopSent))
-        }
+        RowState::Dot | RowState::Relayed | RowState::Unknown => Some(Verdict::Refuse(Reason::LoopSent)),
         RowState::Waiting | RowState::Failed | RowState::Held | RowState::Discarded => None,
     }
 }
@@ -42,9 +40,6 @@ fn been_here(case: &Case<'_>) -> Option<Verdict> {
 fn proven(case: &Case<'_>, row: &RowView) -> bool {
     case.facts.tokens.iter().any(|token| {
         token.queue_id == row.queue_id
-            || token
-                .delivered_to_above
-                .iter()
-                .any(|to| to.eq_ignore_ascii_case(&case.recipient.identity))
+            || token.delivered_to_above.iter().any(|to| to.eq_ignore_ascii_case(&case.recipient.identity))
     })
 }

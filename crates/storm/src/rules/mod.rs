@@ -32,9 +32,7 @@ impl<'a> Case<'a> {
         limits: &'a Limits,
         now: Ms,
     ) -> Self {
-        let row = facts
-            .exact_key
-            .and_then(|_| rows.get(i).and_then(Option::as_ref));
+        let row = facts.exact_key.and_then(|_| rows.get(i).and_then(Option::as_ref));
         Self {
             facts,
             source,
@@ -49,11 +47,7 @@ impl<'a> Case<'a> {
 
     /// The numbers of a copy that meets `row`, and its class.
     pub(crate) fn copies(&self, row: &RowView) -> Copies {
-        Copies {
-            class: retry::class(self, row),
-            of_recipient: self.of_recipient,
-            of_key: self.of_key,
-        }
+        Copies { class: retry::class(self, row), of_recipient: self.of_recipient, of_key: self.of_key }
     }
 
     /// True if the arrival that made `row` came from the same source as this one.

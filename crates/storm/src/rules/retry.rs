@@ -9,9 +9,5 @@ use crate::verdict::Class;
 /// The class of a copy that meets `row`.
 pub(super) fn class(case: &Case<'_>, row: &RowView) -> Class {
     let unanswered = matches!(row.answered, Answered::Late | Answered::Lost);
-    if unanswered && case.same_source(row) {
-        Class::Retry
-    } else {
-        Class::Copies
-    }
+    if unanswered && case.same_source(row) { Class::Retry } else { Class::Copies }
 }

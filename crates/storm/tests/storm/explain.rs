@@ -1,0 +1,117 @@
+//! Every reason has its words.
+
+use quell_storm::limits::Limits;
+use quell_storm::verdict::{Class, Copies, Reason};
+
+/// What a reason must say to the operator, and whether the sender is told. A new variant does not
+/// compile here until it has a line.
+fn must_say(reason: &Reason) -> (&'static [&'static str], bool) {
+    const NUMBERS: &str = "3 for this recipient, at least 20 over all; a storm opens at 5 ([judge] \
+                           storm_rcpt_copies) or 20 (storm_key_copies)";
+    match reason {
+        Reason::FirstArrival => (&["Passed", "first arrival"], false),
+        Reason::NoExactKey => (&["Passed", "Message-ID", "30 days"], false),
+        Reason::TokenWithoutRow => (&["Passed", "token", "not for this recipient"], false),
+        Reason::Exempt(_) => (&["Passed", "a person released", "rule copies"], false),
+        Reason::CopyOfWaiting(_) => (&["Absorbed by rule copies", "waiting here", NUMBERS], false),
+        Reason::CopyOfDelivered(_) => (&["Absorbed by rule copies", "has it", NUMBERS], false),
+        Reason::CopyOfHeld(_) => (&["Absorbed by rule copies", "held", NUMBERS], false),
+        Reason::OtherSourceThanHeld => (&["Passed", "another source"], false),
+        Reason::CopyOfUnknown(_) => (&["Absorbed by rule copies", "not known", NUMBERS], false),
+        Reason::CopyOfDiscarded(_) => {
+            (&["Absorbed by rule copies", "24 h", "discarded_window_ms", NUMBERS], false)
+        }
+        Reason::FailedJustNow => (&["Refused by rule copies", "30 min", "failed_window_ms"], true),
+        Reason::NewLife { .. } => (&["Passed", "number 2 of at most 8", "max_lives_per_day"], false),
+        Reason::NoMoreLives { .. } => (&["Refused by rule copies", "8 times", "max_lives_per_day"], true),
+        Reason::NewAfterDiscard => (&["Passed", "24 h", "discarded_window_ms"], false),
+        Reason::LoopDelivered => (&["Absorbed by rule loop", "token", "has it"], false),
+        Reason::LoopSent => (&["Refused by rule loop", "token", "sent on"], true),
+        Reason::TooManyHops { .. } => (&["Refused by rule loop", "117", "100", "max_hops"], true),
+    }
+}
+
+fn copies(class: Class) -> Copies {
+    Copies { class, of_recipient: 3, of_key: 20 }
+}
+
+fn every() -> Vec<Reason> {
+    let all = vec![
+        Reason::FirstArrival,
+        Reason::NoExactKey,
+        Reason::TokenWithoutRow,
+        Reason::Exempt("copies".into()),
+        Reason::CopyOfWaiting(copies(Class::Copies)),
+        Reason::CopyOfDelivered(copies(Class::Copies)),
+        Reason::CopyOfHeld(copies(Class::Copies)),
+        Reason::OtherSourceThanHeld,
+        Reason::CopyOfUnknown(copies(Class::Copies)),
+        Reason::CopyOfDiscarded(copies(Class::Copies)),
+        Reason::FailedJustNow,
+        Reason::NewLife { life: 2 },
+        Reason::NoMoreLives { limit: 8 },
+        Reason::NewAfterDiscard,
+        Reason::LoopDelivered,
+        Reason::LoopSent,
+        Reason::TooManyHops { hops: 117, limit: 100 },
+    ];
+    let mut kinds: Vec<_> = all.iter().map(std::mem::discriminant).collect();
+    kinds.dedup();
+    assert_eq!(kinds.len(), 17, "as many as there are arms in must_say");
+    all
+}
+
+#[test]
+fn every_reason_tells_the_operator_rule_numbers_and_setting() {
+    for reason in every() {
+        let text = reason.operator(&Limits::default());
+        for part in must_say(&reason).0 {
+            assert!(text.contains(part), "{}: {text:?} lacks {part:?}", reason.name());
+        }
+        assert!(text.is_ascii() && text.ends_with('.') && !text.contains("  "), "{text:?}");
+    }
+}
+
+#[test]
+fn only_refusals_tell_the_sender() {
+    for reason in every() {
+        assert_eq!(reason.sender_reply().is_some(), must_say(&reason).1, "{}", reason.name());
+    }
+}
+
+/// Nothing told to strangers says who has the message, who failed, how often, or any number.
+#[test]
+fn what_the_sender_is_told_gives_nothing_away() {
+    for (_, enhanced, text) in every().iter().filter_map(Reason::sender_reply) {
+        assert!(["5.4.6", "5.0.0"].contains(&enhanced));
+        assert!(text.is_ascii() && text.len() < 100 && !text.contains(char::is_numeric), "{text}");
+        for word in ["recipient", "mailbox", "deliver to", "already", "copy", "@"] {
+            assert!(!text.to_lowercase().contains(word), "{text}");
+        }
+    }
+    let reply = |r: Reason| r.sender_reply();
+    assert_eq!(reply(Reason::FailedJustNow), reply(Reason::NoMoreLives { limit: 8 }));
+}
+
+#[test]
+fn names_are_one_word_and_differ() {
+    let mut names: Vec<_> = every().iter().map(Reason::name).collect();
+    assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), every().len());
+}
+
+#[test]
+fn a_retry_is_explained_as_one() {
+    let text = Reason::CopyOfDelivered(copies(Class::Retry)).operator(&Limits::default());
+    assert!(text.contains("rule retry") && text.contains("late or did not arrive"), "{text}");
+}
+
+#[test]
+fn the_settings_in_force_are_the_ones_told() {
+    let limits = Limits { failed_window_ms: 90_000, storm_rcpt_copies: 3, ..Limits::default() };
+    assert!(Reason::FailedJustNow.operator(&limits).contains("90 s"));
+    let text = Reason::CopyOfDelivered(copies(Class::Copies)).operator(&limits);
+    assert!(text.contains("at least 3 for this recipient") && text.contains("opens at 3"), "{text}");
+}
