@@ -1,0 +1,105 @@
+//! Parameters of MAIL and RCPT. Which are offered is for us to say; their values are read by
+//! `smtp-proto`.
+
+use std::borrow::Cow;
+
+use smtp_proto::{
+    MAIL_BODY_8BITMIME, MAIL_BODY_BINARYMIME, MAIL_RET_FULL, MAIL_RET_HDRS, MAIL_SMTPUTF8, RCPT_NOTIFY_DELAY,
+    RCPT_NOTIFY_FAILURE, RCPT_NOTIFY_NEVER, RCPT_NOTIFY_SUCCESS, Request,
+};
+
+use crate::path::Path;
+use crate::reply::Reply;
+use crate::server::{MailFrom, Notify, RcptTo, Ret};
+
+/// Offered always (RFC 1870, RFC 6152, RFC 6531); those after them only with DSN (RFC 3461).
+const MAIL_PARAMETERS: [&str; 5] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"];
+const MAIL_WITHOUT_DSN: usize = 3;
+const RCPT_PARAMETERS: [&str; 2] = ["NOTIFY", "ORCPT"];
+
+/// Reads the parameters in `rest`, which is empty or begins with a space.
+pub(crate) fn mail(reverse_path: Path, rest: &[u8], dsn: bool) -> Result<MailFrom, Reply> {
+    let mut mail = MailFrom::plain(reverse_path);
+    if rest.is_empty() {
+        return Ok(mail);
+    }
+    let offered = if dsn { &MAIL_PARAMETERS[..] } else { &MAIL_PARAMETERS[..MAIL_WITHOUT_DSN] };
+    let values = check_offered(rest, offered)?;
+    let line = [b"MAIL FROM:<>", rest, b"\n"].concat();
+    let Ok(Request::Mail { from }) = parse(&line) else {
+        return Err(bad_value());
+    };
+    if from.flags & MAIL_BODY_BINARYMIME != 0 {
+        return Err(not_offered());
+    }
+    mail.size_bytes = Some(from.size as u64).filter(|size| *size > 0);
+    mail.smtputf8 = from.flags & MAIL_SMTPUTF8 != 0;
+    mail.eight_bit = from.flags & MAIL_BODY_8BITMIME != 0;
+    mail.ret = match from.flags & (MAIL_RET_FULL | MAIL_RET_HDRS) {
+        0 => None,
+        MAIL_RET_FULL => Some(Ret::Full),
+        _ => Some(Ret::Headers),
+    };
+    mail.envid = values[4].map(as_given).transpose()?;
+    Ok(mail)
+}
+
+/// Reads the parameters in `rest`, which is empty or begins with a space.
+pub(crate) fn rcpt(forward_path: Path, rest: &[u8], dsn: bool) -> Result<RcptTo, Reply> {
+    let mut rcpt = RcptTo { forward_path, notify: None, orcpt: None };
+    if rest.is_empty() {
+        return Ok(rcpt);
+    }
+    let values = check_offered(rest, if dsn { &RCPT_PARAMETERS[..] } else { &[] })?;
+    let line = [b"RCPT TO:<>", rest, b"\n"].concat();
+    let Ok(Request::Rcpt { to }) = parse(&line) else {
+        return Err(bad_value());
+    };
+    let has = |flag| to.flags & flag != 0;
+    rcpt.notify = values[0].map(|_| Notify {
+        never: has(RCPT_NOTIFY_NEVER),
+        success: has(RCPT_NOTIFY_SUCCESS),
+        failure: has(RCPT_NOTIFY_FAILURE),
+        delay: has(RCPT_NOTIFY_DELAY),
+    });
+    if rcpt.notify.is_some_and(|n| n.never && (n.success || n.failure || n.delay)) {
+        return Err(bad_value());
+    }
+    rcpt.orcpt = values[1].map(as_given).transpose()?;
+    Ok(rcpt)
+}
+
+/// `smtp-proto` on one command, which ends with LF.
+pub(crate) fn parse(line: &[u8]) -> Result<Request<Cow<'_, str>>, smtp_proto::Error> {
+    Request::parse(&mut line.iter())
+}
+
+/// The values of those parameters in `rest` that are `offered`, in that order (at most five); an
+/// empty one for a parameter that has none. Refuses the others, and a second one of a name.
+fn check_offered<'a>(rest: &'a [u8], offered: &[&str]) -> Result<[Option<&'a [u8]>; 5], Reply> {
+    let mut values = [None; 5];
+    for parameter in rest.split(|b| *b == b' ').filter(|p| !p.is_empty()) {
+        let end = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
+        let named = |name: &&str| name.as_bytes().eq_ignore_ascii_case(&parameter[..end]);
+        let which = offered.iter().position(named).ok_or_else(not_offered)?;
+        let value = &parameter[parameter.len().min(end + 1)..];
+        let without = end < parameter.len() && value.is_empty();
+        if without || values[which].replace(value).is_some() {
+            return Err(bad_value());
+        }
+    }
+    Ok(values)
+}
+
+/// ENVID and ORCPT go on as they came, in xtext (RFC 3461 §4).
+fn as_given(value: &[u8]) -> Result<String, Reply> {
+    str::from_utf8(value).map(str::to_owned).map_err(|_| bad_value())
+}
+
+fn not_offered() -> Reply {
+    Reply::new(555, (5, 4), "parameter not offered")
+}
+
+fn bad_value() -> Reply {
+    Reply::new(501, (5, 4), "bad parameter")
+}
