@@ -300,7 +300,7 @@ impl Book {
     }
 
     /// Bytes of evidence in memory: at most [`Limits::evidence_book_bytes`], and beyond it some
-    /// 11 KiB for each storm (first and last header set, cut to
+    /// 12 KiB for each storm (first and last header set, cut to
     /// [`crate::evidence::ALWAYS_BYTES`] each, with recipient, source and stamp). Buffers that are
     /// used again may hold as much once more in reserve.
     pub fn evidence_bytes(&self) -> usize {
