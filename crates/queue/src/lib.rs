@@ -1,7 +1,9 @@
 //! What is kept and what was sent: door, ledger, claims, bodies, stores.
 
 pub mod body;
+pub mod claim;
 pub mod clock;
+pub mod door;
 pub mod filter;
 pub mod ids;
 pub mod ledger;

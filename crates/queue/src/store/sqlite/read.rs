@@ -283,6 +283,6 @@ fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
             _ => Answered::Fine,
         },
         open: get(row, 10)?,
-        body: body.map(|bytes| BodyRef::from_bytes(bytes)),
+        body: body.map(BodyRef::from_bytes),
     })
 }

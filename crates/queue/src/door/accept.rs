@@ -1,0 +1,359 @@
+//! An arrival: look up, count, judge, gather.
+
+use std::collections::HashSet;
+
+use quell_mail::key::{KEY_VERSION, LedgerKey};
+use quell_storm::book::{CopySeen, Fate};
+use quell_storm::facts::{Counts, Facts, Recipient, RowState, RowView, SourceId};
+use quell_storm::judge::judge;
+use quell_storm::verdict::{Permit, Reason, Verdict};
+
+use super::answered::Unanswered;
+use super::{Answer, Door, Effect, Incoming, NewBody, Verdicts};
+use crate::clock::Now;
+use crate::ledger;
+use crate::store::{Arrival, Envelope, Extra, KeyRow, MAX_ENVELOPES, Reader, Row, RowId, StoreError};
+
+/// What was looked up of one arrival.
+struct Met {
+    key: Option<LedgerKey>,
+    key_row: Option<KeyRow>,
+    kid: quell_mail::id::QueueId,
+    rows: Vec<Option<Row>>,
+    views: Vec<Option<RowView>>,
+    counts: Counts,
+}
+
+impl<R: Reader, T> Door<R, T> {
+    /// Takes one arrival. Its answer comes as an [`Effect::Answer`]: at once where nothing has to
+    /// be written, else when what it needs is durable.
+    pub fn accept(&mut self, mut incoming: Incoming, ticket: T, now: &Now) {
+        keep_distinct(&mut incoming.facts);
+        match self.meet(&incoming.facts, now) {
+            Ok(met) => self.decide(incoming, met, ticket, now),
+            Err(why) => {
+                self.effects.push(Effect::Answer(ticket, Answer::Trouble(why.to_string())));
+                if !self.is_shut() {
+                    self.failed(&why);
+                }
+            }
+        }
+    }
+
+    fn meet(&self, facts: &Facts, now: &Now) -> Result<Met, StoreError> {
+        let key = facts.exact_key.as_ref().map(|key| self.secret.ledger_key(key));
+        let key_row = key.map_or_else(|| self.reader().map(|_| None), |key| self.key(&key))?;
+        let kid = key_row.as_ref().map_or(facts.queue_id, |k| k.kid);
+        let (mut rows, mut views, mut counts) = (Vec::new(), Vec::new(), Counts::default());
+        for recipient in &facts.recipients {
+            let id = RowId { kid, rcpt: recipient.identity.clone() };
+            let row = if key_row.is_some() { self.row(&id)? } else { None };
+            let mut of_rcpt = 0;
+            if let (Some(key_row), Some(row)) = (&key_row, &row) {
+                let window = self.counters.in_window(key_row, row, &self.settings.limits, now.ms);
+                counts.key_copies = window.0 + 1;
+                of_rcpt = window.1 + 1;
+            }
+            counts.rcpt_copies.push(of_rcpt);
+            views.push(row.as_ref().map(|row| self.view(row, now)).transpose()?);
+            rows.push(row);
+        }
+        Ok(Met { key, key_row, kid, rows, views, counts })
+    }
+
+    /// A row as the judge sees it.
+    fn view(&self, row: &Row, now: &Now) -> Result<RowView, StoreError> {
+        let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
+        let day = 86_400_000;
+        let lives = row.extra.lives_ms.iter().filter(|at| now.ms - **at < day);
+        Ok(RowView {
+            state: row.state,
+            since_ms: row.since_ms,
+            queue_id: row.queue_id,
+            source: arrival.as_ref().map_or_else(|| SourceId(String::new()), |a| a.source.clone()),
+            answered: arrival.as_ref().map(|a| a.answered).unwrap_or_default(),
+            by_redirect: arrival.is_some_and(|a| a.by_redirect),
+            failed_recipient: row.extra.failed_recipient,
+            lives_in_day: lives.count() as u32,
+            storm_closed_ms: Some(row.extra.storm_closed_ms.unwrap_or(row.since_ms)),
+            removed: row.extra.removed,
+            exempt: row.extra.exempt.clone(),
+        })
+    }
+
+    fn decide(&mut self, incoming: Incoming, mut met: Met, ticket: T, now: &Now) {
+        let facts = &incoming.facts;
+        if let Some(storm) = met.key.and_then(|key| self.book.by_key(&key)) {
+            let discarded = storm.state == quell_storm::storm::StormState::Discarded;
+            let open = met.views.iter_mut().flatten().filter(|v| v.state == RowState::Discarded && discarded);
+            open.for_each(|v| v.storm_closed_ms = None);
+        }
+        let verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
+        self.remember(facts, &verdicts, now);
+        let refusal = verdicts.iter().find(|v| !matches!(v, Verdict::Refuse(_)));
+        let answer = match (refusal, verdicts.first()) {
+            (None, Some(first)) => Answer::Refused(first.reason().clone()),
+            _ => Answer::Accepted(facts.queue_id),
+        };
+        let wait_for = met.rows.iter().flatten().filter_map(|row| self.rows.batch(&row.id)).max();
+        let mut stored = Vec::new();
+        for (i, verdict) in verdicts.into_iter().enumerate() {
+            self.count(&incoming, &met, i, &verdict, now);
+            if let Some(rcpt) = self.carry_out(facts, &mut met, i, verdict, now) {
+                stored.push(rcpt);
+            }
+        }
+        if stored.is_empty() {
+            return self.answer_later(ticket, answer, wait_for);
+        }
+        self.store(incoming, &met, stored, now);
+        self.gathering.tickets.push((ticket, answer));
+    }
+
+    /// A copy of a row that is not durable yet is answered after that row's commit, and fails with
+    /// it; all others at once.
+    fn answer_later(&mut self, ticket: T, answer: Answer, wait_for: Option<u64>) {
+        match (wait_for, &mut self.writing) {
+            (None, _) => self.effects.push(Effect::Answer(ticket, answer)),
+            (Some(batch), Some(writing)) if writing.number == batch => writing.tickets.push((ticket, answer)),
+            (Some(_), _) => self.gathering.tickets.push((ticket, answer)),
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        facts: &Facts,
+        met: &mut Met,
+        i: usize,
+        verdict: Verdict,
+        now: &Now,
+    ) -> Option<String> {
+        let old = met.rows.get_mut(i).and_then(Option::take);
+        let recipient = facts.recipients.get(i)?;
+        match verdict {
+            Verdict::Refuse(_) => None,
+            Verdict::Absorb(_) => {
+                self.join(facts, recipient, old?);
+                None
+            }
+            Verdict::Pass(permit, reason) => {
+                self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                Some(recipient.identity.clone())
+            }
+            Verdict::Hold(permit, reason) => {
+                let row = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                self.hold(row, &reason, now);
+                Some(recipient.identity.clone())
+            }
+        }
+    }
+
+    /// A new row, a new life, or a body that takes a held row over.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one decision; a struct would only rename them"
+    )]
+    fn keep(
+        &mut self,
+        facts: &Facts,
+        recipient: &Recipient,
+        kid: quell_mail::id::QueueId,
+        old: Option<Row>,
+        permit: Permit,
+        reason: &Reason,
+        now: &Now,
+    ) -> Row {
+        let before = old.as_ref().map(|row| row.state);
+        let mut row = match old {
+            Some(mut row) => {
+                if ledger::needs_body(row.state) {
+                    self.let_body_go(&row.id.kid, &row.queue_id);
+                }
+                ledger::new_life(&mut row, now.ms);
+                if !matches!(reason, Reason::NewLife { .. } | Reason::Exempt(_)) {
+                    row.extra.lives_ms.pop();
+                }
+                row
+            }
+            None => new_row(facts, recipient, kid, self.settings.gateway, now),
+        };
+        row.queue_id = facts.queue_id;
+        row.extra.as_given = Some(&recipient.as_given).filter(|a| **a != recipient.identity).cloned();
+        let envelope = envelope(facts, recipient);
+        if envelope.notify.is_some() || envelope.orcpt.is_some() || !row.extra.envelopes.is_empty() {
+            add_envelope(&mut row, envelope);
+        }
+        self.permits.insert(row.id.clone(), permit);
+        self.put_row(before, row.clone());
+        row
+    }
+
+    fn hold(&mut self, mut row: Row, reason: &Reason, now: &Now) {
+        let before = row.state;
+        row.state = RowState::Held;
+        row.since_ms = now.ms;
+        row.extra.held_for = Some(reason.name().to_owned());
+        self.put_row(Some(before), row);
+    }
+
+    /// A copy joins the row it is absorbed by: what its sender wants reported is kept.
+    fn join(&mut self, facts: &Facts, recipient: &Recipient, mut row: Row) {
+        if let Some(waits) = self.unanswered.get_mut(&row.queue_id) {
+            waits.joined.insert(row.id.rcpt.clone());
+        }
+        let success = recipient.notify.is_some_and(|n| n.success);
+        let sent = matches!(row.state, RowState::Delivered | RowState::Relayed);
+        if ledger::is_final(row.state) && !(sent && success) {
+            return;
+        }
+        let Ok(Some(first)) = self.arrival(&row.id.kid, &row.queue_id) else { return };
+        let new = envelope(facts, recipient);
+        let own = Envelope { reverse_path: first.reverse_path, envid: first.envid, ..Envelope::default() };
+        if new == own || row.extra.envelopes.contains(&new) || row.extra.envelopes.len() >= MAX_ENVELOPES {
+            return;
+        }
+        if row.extra.envelopes.is_empty() {
+            row.extra.envelopes.push(own);
+        }
+        row.extra.report_due |= sent && success;
+        add_envelope(&mut row, new);
+        self.refreshed(&mut row);
+        self.put_row(Some(row.state), row);
+    }
+
+    fn store(&mut self, incoming: Incoming, met: &Met, stored: Vec<String>, now: &Now) {
+        let Incoming { facts, front, bytes, .. } = incoming;
+        if let (Some(key), None) = (met.key, &met.key_row) {
+            let row = KeyRow {
+                key,
+                kid: met.kid,
+                key_version: KEY_VERSION,
+                secret_id: self.secret.id(),
+                last_seen_ms: now.ms,
+                copies: 0,
+                times: Vec::new(),
+            };
+            self.keys.put(key, Some(row), self.gathering.number);
+        }
+        self.put_arrival(Arrival {
+            queue_id: facts.queue_id,
+            kid: met.kid,
+            source: facts.source.id(),
+            reverse_path: facts.reverse_path,
+            envid: facts.envid,
+            received_ms: facts.received_ms,
+            size_bytes: facts.size_bytes,
+            message_id: facts.message_id,
+            by_redirect: !facts.tokens.is_empty(),
+            answered: Default::default(),
+            open: stored.len() as u32,
+            body: None,
+        });
+        self.unanswered.insert(facts.queue_id, Unanswered::new(met.kid, facts.source.id(), stored));
+        self.gathering.bodies.push(NewBody { queue_id: facts.queue_id, front, bytes });
+    }
+
+    /// Counts a copy: a recipient whose row existed.
+    fn count(&mut self, incoming: &Incoming, met: &Met, i: usize, verdict: &Verdict, now: &Now) {
+        let (Some(key), Some(Some(row)), Some(public)) =
+            (&met.key_row, met.rows.get(i), incoming.facts.exact_key)
+        else {
+            return;
+        };
+        let fate = Fate::of(verdict);
+        let limits = &self.settings.limits;
+        let (counted, evicted) = self.counters.count(key, row, fate, limits, now.ms);
+        for (key, touches) in evicted {
+            self.write_counts(key, touches);
+        }
+        let source = incoming.facts.source.id();
+        let copy = CopySeen {
+            key: key.key,
+            public,
+            recipient: &row.id.rcpt,
+            class: verdict.reason().class(),
+            fate,
+            key_copies: counted.of_key,
+            rcpt_copies: counted.of_rcpt,
+            totals: counted.totals,
+            source: &source,
+            header: &incoming.header,
+            received: std::str::from_utf8(&incoming.front).ok(),
+            queue_id: incoming.facts.queue_id,
+            now: now.ms,
+        };
+        let events = self.book.copy(&copy, &mut *self.rng);
+        self.storm_events(events, now);
+    }
+
+    fn remember(&mut self, facts: &Facts, verdicts: &[Verdict], now: &Now) {
+        let each = facts.recipients.iter().zip(verdicts);
+        let verdicts = Verdicts {
+            queue_id: facts.queue_id,
+            key: facts.exact_key,
+            message_id: facts.message_id.clone(),
+            reverse_path: facts.reverse_path.clone(),
+            source: facts.source.id(),
+            at_ms: now.ms,
+            recipients: each.map(|(r, v)| (r.identity.clone(), v.name(), v.reason().clone())).collect(),
+        };
+        self.remembered_rows += verdicts.recipients.len();
+        while self.remembered_rows > super::REMEMBERED && !self.remembered.is_empty() {
+            let gone = self.remembered.pop_front().map_or(0, |v| v.recipients.len());
+            self.remembered_rows -= gone;
+        }
+        self.remembered.push_back(verdicts.clone());
+        self.effects.push(Effect::Judged(verdicts));
+    }
+}
+
+/// Two addresses of one identity (aliases) are one recipient: the first stands, and wants what
+/// either wants.
+fn keep_distinct(facts: &mut Facts) {
+    if facts.recipients.len() < 2 {
+        return;
+    }
+    let mut seen = HashSet::new();
+    facts.recipients.retain(|r| seen.insert(r.identity.clone()));
+}
+
+fn new_row(
+    facts: &Facts,
+    recipient: &Recipient,
+    kid: quell_mail::id::QueueId,
+    gateway: u8,
+    now: &Now,
+) -> Row {
+    Row {
+        id: RowId { kid, rcpt: recipient.identity.clone() },
+        queue_id: facts.queue_id,
+        state: RowState::Waiting,
+        since_ms: now.ms,
+        next_ms: now.ms,
+        tenant: recipient.tenant.clone(),
+        gateway,
+        key_version: if facts.exact_key.is_some() { KEY_VERSION } else { 0 },
+        attempts: 0,
+        sendings: 0,
+        copies: 0,
+        last_copy_ms: 0,
+        times: Vec::new(),
+        status: String::new(),
+        extra: Extra::default(),
+    }
+}
+
+fn envelope(facts: &Facts, recipient: &Recipient) -> Envelope {
+    Envelope {
+        reverse_path: facts.reverse_path.clone(),
+        envid: facts.envid.clone(),
+        notify: recipient.notify.map(Envelope::letters),
+        orcpt: recipient.orcpt.clone(),
+    }
+}
+
+fn add_envelope(row: &mut Row, envelope: Envelope) {
+    if row.extra.envelopes.len() < MAX_ENVELOPES && !row.extra.envelopes.contains(&envelope) {
+        row.extra.envelopes.push(envelope);
+    }
+}

@@ -1,0 +1,368 @@
+//! The door: the one desk that every arrival and every outcome passes. It looks up, lets the judge
+//! judge, gathers what must be durable into one batch, and says what is to be done once it is.
+//!
+//! It holds no thread and no clock: [`Door::accept`] and its siblings take a [`Now`] and leave
+//! [`Effect`]s; [`Door::take_batch`] gives the next batch to whoever commits, and
+//! [`Door::committed`] or [`Door::failed`] brings the answer back. While one batch is being
+//! written, the next is gathered and judged against what the first will make true.
+
+mod accept;
+mod answered;
+mod counters;
+mod operator;
+mod overlay;
+mod settle;
+mod storms;
+mod turns;
+mod types;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use quell_mail::id::QueueId;
+use quell_mail::key::{LedgerKey, Secret};
+use quell_storm::book::Book;
+use quell_storm::facts::{Ms, RowState};
+use quell_storm::limits::Limits;
+use quell_storm::verdict::Permit;
+
+use self::answered::Unanswered;
+use self::counters::Counters;
+pub use self::operator::Refusal;
+use self::overlay::Layer;
+use self::turns::Turns;
+pub use self::types::*;
+use crate::body::BodyRef;
+use crate::claim::Claim;
+use crate::clock::Now;
+use crate::ledger::Outcome;
+use crate::store::{Arrival, Batch, KeyRow, Reader, Row, RowId, RowWrite, StoreError};
+
+/// Verdicts remembered for `quell explain`.
+const REMEMBERED: usize = 10_000;
+/// Rows fetched from the store at a time.
+const FETCH: usize = 10_000;
+
+/// What is being gathered, or being written.
+struct Gathering<T> {
+    number: u64,
+    bodies: Vec<NewBody>,
+    tickets: Vec<(T, Answer)>,
+    outcomes: Vec<(Claim, Outcome)>,
+    releases: Vec<BodyRef>,
+    rest: Batch,
+}
+
+impl<T> Gathering<T> {
+    fn new(number: u64) -> Self {
+        let (bodies, tickets, outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { number, bodies, tickets, outcomes, releases: Vec::new(), rest: Batch::default() }
+    }
+}
+
+/// The door. `R` reads the store, `T` is whatever the caller answers arrivals with.
+pub struct Door<R, T> {
+    reader: Option<R>,
+    secret: Secret,
+    settings: DoorSettings,
+    started_ms: Ms,
+    keys: Layer<LedgerKey, KeyRow>,
+    rows: Layer<RowId, Row>,
+    arrivals: Layer<(QueueId, QueueId), Arrival>,
+    permits: HashMap<RowId, Permit>,
+    gathering: Gathering<T>,
+    writing: Option<Gathering<T>>,
+    counters: Counters,
+    book: Book,
+    turns: Turns,
+    claimed: HashSet<RowId>,
+    unanswered: HashMap<QueueId, Unanswered>,
+    release_when_known: HashSet<QueueId>,
+    effects: Vec<Effect<T>>,
+    remembered: VecDeque<Verdicts>,
+    remembered_rows: usize,
+    open_rows: HashMap<RowState, u64>,
+    rng: Box<dyn FnMut() -> u64 + Send>,
+}
+
+impl<R: Reader, T> Door<R, T> {
+    /// Opens the door on what the store says. `rng` names storms and draws samples.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn open(
+        reader: R,
+        secret: Secret,
+        settings: DoorSettings,
+        rng: Box<dyn FnMut() -> u64 + Send>,
+        now: &Now,
+    ) -> Result<Self, StoreError> {
+        let mut door = Self {
+            book: Book::new(settings.limits.clone()),
+            reader: None,
+            secret,
+            settings,
+            started_ms: now.ms,
+            keys: Layer::default(),
+            rows: Layer::default(),
+            arrivals: Layer::default(),
+            permits: HashMap::new(),
+            gathering: Gathering::new(1),
+            writing: None,
+            counters: Counters::default(),
+            turns: Turns::default(),
+            claimed: HashSet::new(),
+            unanswered: HashMap::new(),
+            release_when_known: HashSet::new(),
+            effects: Vec::new(),
+            remembered: VecDeque::new(),
+            remembered_rows: 0,
+            open_rows: HashMap::new(),
+            rng,
+        };
+        door.restore_storms(&reader)?;
+        door.reopened(reader, now)?;
+        Ok(door)
+    }
+
+    /// Other limits from now on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.book.set_limits(limits.clone());
+        self.settings.limits = limits;
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// The store works again: the queue is read anew, and outcomes that were not written are
+    /// written now.
+    ///
+    /// # Errors
+    /// Those of the store; the door then stays shut.
+    pub fn reopened(&mut self, reader: R, now: &Now) -> Result<(), StoreError> {
+        self.turns.clear();
+        self.open_rows = reader.open_counts()?.into_iter().collect();
+        self.reader = Some(reader);
+        let lost = std::mem::take(&mut self.gathering.outcomes);
+        for (claim, outcome) in lost {
+            self.settle(claim, outcome, now);
+        }
+        self.fetch(now)
+    }
+
+    /// Fetches rows to be tried from the store, as many as there is room for.
+    fn fetch(&mut self, now: &Now) -> Result<(), StoreError> {
+        let limit = self.turns.known() + FETCH;
+        let Some(reader) = &self.reader else { return Ok(()) };
+        let rows = reader.due(Ms::MAX, limit)?;
+        if rows.len() == limit {
+            self.turns.leave_in_store();
+        }
+        for row in rows {
+            let waits = self.unanswered.contains_key(&row.queue_id) || self.claimed.contains(&row.id);
+            if !waits {
+                let source = self.source_of(&row)?;
+                self.turns.add(row.id, source, row.next_ms, now.ms);
+            }
+        }
+        Ok(())
+    }
+
+    /// True while the store is away: arrivals are answered 451 and nothing is claimed.
+    pub fn is_shut(&self) -> bool {
+        self.reader.is_none()
+    }
+
+    /// What has become due since the last call: answers, releases, alerts, log records.
+    pub fn effects(&mut self) -> Vec<Effect<T>> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// What time alone does; to be called about once a second.
+    pub fn tick(&mut self, now: &Now) {
+        if self.is_shut() {
+            return;
+        }
+        self.tick_storms(now);
+        for (key, touches) in self.counters.due(now.ms, false) {
+            self.write_counts(key, touches);
+        }
+        if self.turns.wants_more() {
+            let fetched = self.fetch(now);
+            self.check(fetched);
+        }
+    }
+
+    /// Writes counts and storms that are not yet written: before a stop.
+    pub fn flush(&mut self, now: &Now) {
+        for (key, touches) in self.counters.due(now.ms, true) {
+            self.write_counts(key, touches);
+        }
+        self.persist_storms(now, true);
+    }
+
+    /// Notes the clock's new high-water mark for the next batch.
+    pub fn note_high_water(&mut self, mark: Ms) {
+        self.gathering.rest.high_water = Some(mark);
+    }
+
+    /// The next batch, if there is something to write and none is being written.
+    pub fn take_batch(&mut self) -> Option<Work> {
+        if self.writing.is_some() || self.is_shut() || !self.something_to_write() {
+            return None;
+        }
+        let next = Gathering::new(self.gathering.number + 1);
+        let mut work = std::mem::replace(&mut self.gathering, next);
+        let mut batch = std::mem::take(&mut work.rest);
+        batch.keys.extend(self.keys.take_dirty().into_iter().filter_map(|(_, key)| key));
+        for (id, arrival) in self.arrivals.take_dirty() {
+            match arrival {
+                Some(arrival) => batch.arrivals.push(arrival),
+                None => batch.forget_arrivals.push(id),
+            }
+        }
+        for (id, row) in self.rows.take_dirty() {
+            match (row, self.permits.remove(&id)) {
+                (Some(row), Some(permit)) => batch.rows.push(RowWrite::ByPermit(row, permit)),
+                (Some(row), None) => batch.rows.push(RowWrite::Step(row)),
+                (None, _) => batch.forget.push(id),
+            }
+        }
+        let bodies = std::mem::take(&mut work.bodies);
+        let number = work.number;
+        self.writing = Some(work);
+        Some(Work { number, batch, bodies })
+    }
+
+    fn something_to_write(&self) -> bool {
+        let layers = self.keys.has_dirty() || self.rows.has_dirty() || self.arrivals.has_dirty();
+        layers || !self.gathering.tickets.is_empty() || !self.gathering.rest.is_empty()
+    }
+
+    /// The batch being written is durable; its bodies lie at `places`.
+    pub fn committed(&mut self, places: &[(QueueId, BodyRef)], now: &Now) {
+        let Some(done) = self.writing.take() else { return };
+        for (queue_id, _) in places {
+            if let Some(waits) = self.unanswered.get_mut(queue_id) {
+                waits.durable = true;
+            }
+        }
+        self.rows.durable(done.number);
+        self.keys.durable(done.number);
+        for (queue_id, body) in places {
+            self.place(queue_id, *body);
+        }
+        self.arrivals.durable(done.number);
+        self.effects.extend(done.releases.into_iter().map(Effect::Release));
+        self.effects.extend(done.tickets.into_iter().map(|(t, answer)| Effect::Answer(t, answer)));
+        for (claim, _) in done.outcomes {
+            self.claimed.remove(&claim.id);
+            self.turns.done(&claim.id);
+            self.wait_again(&claim, now);
+        }
+    }
+
+    /// A body is known to lie at `body`: the next batch may already speak of its arrival.
+    fn place(&mut self, queue_id: &QueueId, body: BodyRef) {
+        if self.release_when_known.remove(queue_id) {
+            self.gathering.releases.push(body);
+        }
+        let kid = self.unanswered.get(queue_id).map_or(*queue_id, |u| u.kid);
+        self.arrivals.patch(&(kid, *queue_id), |a| {
+            if a.open > 0 && a.body.is_none() {
+                a.body = Some(body);
+            }
+        });
+    }
+
+    /// The batch being written was lost: everything that waits for it, and everything judged on
+    /// top of it, is answered 451. The door is shut until [`Door::reopened`].
+    pub fn failed(&mut self, why: &StoreError) {
+        self.reader = None;
+        let mut outcomes = Vec::new();
+        let number = self.gathering.number + 1;
+        let gathered = std::mem::replace(&mut self.gathering, Gathering::new(number));
+        for lost in self.writing.take().into_iter().chain([gathered]) {
+            outcomes.extend(lost.outcomes);
+            let trouble = |(ticket, _)| Effect::Answer(ticket, Answer::Trouble(why.to_string()));
+            self.effects.extend(lost.tickets.into_iter().map(trouble));
+        }
+        self.gathering.outcomes = outcomes;
+        self.keys.clear();
+        self.rows.clear();
+        self.arrivals.clear();
+        self.permits.clear();
+        self.unanswered.retain(|_, u| u.durable);
+        self.release_when_known.clear();
+        self.effects.push(Effect::StoreFailed(why.to_string()));
+    }
+
+    /// An error that cannot be undone half way shuts the door.
+    fn check<V>(&mut self, result: Result<V, StoreError>) -> Option<V> {
+        match result {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.failed(&why);
+                None
+            }
+        }
+    }
+
+    fn reader(&self) -> Result<&R, StoreError> {
+        self.reader.as_ref().ok_or_else(|| StoreError::Broken("the store is being reopened".to_owned()))
+    }
+
+    /// A row as it will stand when all that was decided is durable.
+    fn row(&self, id: &RowId) -> Result<Option<Row>, StoreError> {
+        match self.rows.get(id) {
+            Some(row) => Ok(row.cloned()),
+            None => self.reader()?.row(id),
+        }
+    }
+
+    fn arrival(&self, kid: &QueueId, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError> {
+        match self.arrivals.get(&(*kid, *queue_id)) {
+            Some(arrival) => Ok(arrival.cloned()),
+            None => self.reader()?.arrival(kid, queue_id),
+        }
+    }
+
+    fn key(&self, key: &LedgerKey) -> Result<Option<KeyRow>, StoreError> {
+        match self.keys.get(key) {
+            Some(row) => Ok(row.cloned()),
+            None => self.reader()?.key(key),
+        }
+    }
+
+    /// Puts a row into the batch being gathered, and keeps the gauges.
+    fn put_row(&mut self, before: Option<RowState>, row: Row) {
+        if let Some(count) = before.and_then(|state| self.open_rows.get_mut(&state)) {
+            *count = count.saturating_sub(1);
+        }
+        if !crate::ledger::is_final(row.state) {
+            *self.open_rows.entry(row.state).or_insert(0) += 1;
+        }
+        self.rows.put(row.id.clone(), Some(row), self.gathering.number);
+    }
+
+    fn put_arrival(&mut self, arrival: Arrival) {
+        let id = (arrival.kid, arrival.queue_id);
+        self.arrivals.put(id, Some(arrival), self.gathering.number);
+    }
+
+    /// Open rows by state.
+    pub fn open_rows(&self) -> impl Iterator<Item = (RowState, u64)> + '_ {
+        self.open_rows.iter().map(|(state, n)| (*state, *n))
+    }
+
+    /// When [`Door::claim`] may next have something, if it is known.
+    pub fn next_due(&self) -> Option<Ms> {
+        self.turns.next_due()
+    }
+
+    /// True if [`Door::claim`] would find a row now.
+    pub fn any_ready(&self, now: &Now) -> bool {
+        !self.is_shut() && self.turns.any_ready(now.ms)
+    }
+}

@@ -1,0 +1,134 @@
+//! What a person may do and see.
+
+use quell_mail::id::QueueId;
+use quell_storm::facts::{Ms, RowState};
+
+use super::{Door, Verdicts};
+use crate::clock::Now;
+use crate::ledger::{self, Event, IllegalStep};
+use crate::store::{Arrival, Reader, Row, RowId, StoreError};
+
+/// Why a person's wish was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such row.
+    #[error("there is no row {0} in the ledger")]
+    NoRow(RowId),
+    /// It is being delivered at this moment.
+    #[error("{0} is being delivered at this moment; try again shortly")]
+    Claimed(RowId),
+    /// Its state does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalStep),
+    /// Its body is gone, so it cannot be tried again.
+    #[error("the body of {0} is no longer kept")]
+    NoBody(RowId),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<R: Reader, T> Door<R, T> {
+    /// Lists rows in `states`, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn list(
+        &self,
+        states: &[RowState],
+        after: Option<&RowId>,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.reader()?.list(states, after, limit)
+    }
+
+    /// An arrival and the rows kept under its key, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn show(&self, queue_id: &QueueId, limit: usize) -> Result<Option<(Arrival, Vec<Row>)>, StoreError> {
+        let Some(arrival) = self.reader()?.find_arrival(queue_id)? else { return Ok(None) };
+        let rows = self.reader()?.rows_of_key(&arrival.kid, None, limit)?;
+        Ok(Some((arrival, rows)))
+    }
+
+    /// True while a delivery has the row.
+    pub fn is_claimed(&self, id: &RowId) -> bool {
+        self.claimed.contains(id)
+    }
+
+    /// Tries a row now: Waiting, Unknown, or Failed (a new life, if its body is still there).
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn retry(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
+        let mut row = self.unclaimed(id)?;
+        let (before, next_ms) = (row.state, row.next_ms);
+        let arrival = self.arrival(&id.kid, &row.queue_id)?;
+        if arrival.is_none_or(|a| a.body.is_none() && !self.unanswered.contains_key(&row.queue_id)) {
+            return Err(Refusal::NoBody(id.clone()));
+        }
+        ledger::step(&mut row, &Event::Retry, now.ms, now.may_expire)?;
+        self.turns.forget_later(id, next_ms);
+        let source = self.source_of(&row)?;
+        self.put_row(Some(before), row);
+        self.turns.add(id.clone(), source, now.ms, now.ms);
+        Ok(())
+    }
+
+    /// Takes a row out of the queue, without a report. The next copy of it is new.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn remove(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
+        let mut row = self.unclaimed(id)?;
+        let (before, next_ms) = (row.state, row.next_ms);
+        ledger::step(&mut row, &Event::Remove, now.ms, now.may_expire)?;
+        self.turns.forget_later(id, next_ms);
+        if ledger::needs_body(before) {
+            self.let_body_go(&id.kid, &row.queue_id);
+        }
+        self.put_row(Some(before), row);
+        Ok(())
+    }
+
+    fn unclaimed(&self, id: &RowId) -> Result<Row, Refusal> {
+        if self.claimed.contains(id) {
+            return Err(Refusal::Claimed(id.clone()));
+        }
+        self.row(id)?.ok_or_else(|| Refusal::NoRow(id.clone()))
+    }
+
+    /// Forgets delivered rows, so that their messages can be delivered again. Rows in other states
+    /// or delivered before `since` stay. Returns how many were forgotten.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn forget(&mut self, ids: &[RowId], since: Ms) -> Result<usize, StoreError> {
+        let mut forgotten = 0;
+        for id in ids {
+            let row = self.row(id)?;
+            let had =
+                |r: &Row| matches!(r.state, RowState::Delivered | RowState::Relayed) && r.since_ms >= since;
+            if row.as_ref().is_some_and(had) {
+                self.rows.put(id.clone(), None, self.gathering.number);
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// The verdicts on an arrival, if they are still remembered (the last 10,000).
+    pub fn verdicts(&self, queue_id: &QueueId) -> Option<&Verdicts> {
+        self.remembered.iter().rev().find(|v| v.queue_id == *queue_id)
+    }
+
+    /// The last verdicts that concern `wanted` (a Message-ID or the 32 hex digits of a key),
+    /// newest first, at most `limit`.
+    pub fn verdicts_about(&self, wanted: &str, limit: usize) -> Vec<&Verdicts> {
+        let about = |v: &&Verdicts| {
+            v.message_id.as_deref() == Some(wanted) || v.key.is_some_and(|k| k.to_string() == wanted)
+        };
+        self.remembered.iter().rev().filter(about).take(limit).collect()
+    }
+}

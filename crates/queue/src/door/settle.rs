@@ -1,0 +1,112 @@
+//! Claims out, outcomes in.
+
+use quell_mail::id::QueueId;
+use quell_storm::facts::{RowState, SourceId};
+
+use super::Door;
+use crate::claim::Claim;
+use crate::clock::Now;
+use crate::ledger::{self, Event, Outcome};
+use crate::store::{Reader, Row, RowId, StoreError};
+
+impl<R: Reader, T> Door<R, T> {
+    /// Gives out claims on rows whose turn it is, at most `limit`.
+    pub fn claim(&mut self, limit: usize, now: &Now) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        while claims.len() < limit && !self.is_shut() {
+            let Some((id, _)) = self.turns.next(now.ms) else { break };
+            let made = self.make_claim(&id);
+            match self.check(made).flatten() {
+                Some(claim) => {
+                    self.claimed.insert(id);
+                    claims.push(claim);
+                }
+                None => self.turns.done(&id),
+            }
+        }
+        claims
+    }
+
+    fn make_claim(&self, id: &RowId) -> Result<Option<Claim>, StoreError> {
+        let Some(row) = self.row(id)? else { return Ok(None) };
+        if !matches!(row.state, RowState::Waiting | RowState::Unknown) || self.claimed.contains(id) {
+            return Ok(None);
+        }
+        let Some(arrival) = self.arrival(&id.kid, &row.queue_id)? else { return Ok(None) };
+        let Some(body) = arrival.body else { return Ok(None) };
+        Ok(Some(Claim {
+            id: id.clone(),
+            queue_id: row.queue_id,
+            reverse_path: arrival.reverse_path,
+            as_given: row.extra.as_given,
+            tenant: row.tenant,
+            body,
+            received_ms: arrival.received_ms,
+            search_first: row.attempts > 0 || row.queue_id.ms() < self.started_ms,
+        }))
+    }
+
+    /// Writes the outcome of a claim. Nothing else happens with the row before that is durable.
+    pub fn settle(&mut self, claim: Claim, outcome: Outcome, now: &Now) {
+        if self.is_shut() {
+            return self.gathering.outcomes.push((claim, outcome));
+        }
+        let found = self.row(&claim.id);
+        let Some(found) = self.check(found) else {
+            return self.gathering.outcomes.push((claim, outcome));
+        };
+        if let Some(mut row) = found {
+            let before = row.state;
+            let settled = ledger::step(&mut row, &Event::Ended(outcome.clone()), now.ms, now.may_expire);
+            if settled.is_ok() {
+                self.refreshed(&mut row);
+                if ledger::needs_body(before) && !ledger::needs_body(row.state) {
+                    self.let_body_go(&row.id.kid, &row.queue_id);
+                }
+                self.put_row(Some(before), row);
+            }
+        }
+        self.gathering.outcomes.push((claim, outcome));
+    }
+
+    /// After the outcome is durable: a row that is to be tried again waits for its time.
+    pub(super) fn wait_again(&mut self, claim: &Claim, now: &Now) {
+        let found = self.row(&claim.id);
+        if let Some(Some(row)) = self.check(found)
+            && matches!(row.state, RowState::Waiting | RowState::Unknown)
+        {
+            let source = self.source_of(&row);
+            if let Some(source) = self.check(source) {
+                self.turns.add(row.id, source, row.next_ms, now.ms);
+            }
+        }
+    }
+
+    /// Whose turn a row takes.
+    pub(super) fn source_of(&self, row: &Row) -> Result<SourceId, StoreError> {
+        let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
+        Ok(arrival.map_or_else(|| SourceId(String::new()), |a| a.source))
+    }
+
+    /// One row less needs the body of an arrival; the last lets it go.
+    pub(super) fn let_body_go(&mut self, kid: &QueueId, queue_id: &QueueId) {
+        let found = self.arrival(kid, queue_id);
+        let Some(Some(mut arrival)) = self.check(found) else { return };
+        arrival.open = arrival.open.saturating_sub(1);
+        if arrival.open == 0 {
+            match arrival.body.take() {
+                Some(body) => self.gathering.releases.push(body),
+                // Not written yet: released as soon as its place is known.
+                None => {
+                    self.release_when_known.insert(*queue_id);
+                }
+            }
+        }
+        self.put_arrival(arrival);
+    }
+
+    /// Puts the latest counts into a row that is about to be written.
+    pub(super) fn refreshed(&self, row: &mut Row) {
+        self.counters.refresh(row);
+    }
+}

@@ -1,0 +1,146 @@
+//! Storms: what the book says is told and kept.
+
+use quell_storm::book::BookEvent;
+use quell_storm::evidence::{Sample, Slot};
+use quell_storm::facts::Ms;
+use quell_storm::stored::StoredStorm as Numbers;
+use quell_storm::storm::Storm;
+use quell_storm::storm_id::StormId;
+use quell_storm::tell::Alert;
+
+use super::{Door, Effect};
+use crate::clock::Now;
+use crate::store::{KeyRow, Reader, StoreError, StoredEvidence, StoredStorm, Touch};
+
+/// Open storms read back after a restart: the book's own default limit.
+const MAX_RESTORED: usize = 10_000;
+
+impl<R: Reader, T> Door<R, T> {
+    pub(super) fn storm_events(&mut self, events: Vec<BookEvent>, now: &Now) {
+        for event in events {
+            if let BookEvent::Closed(storm) = &event {
+                let mut storm = storm.clone();
+                self.count_rows(&mut storm);
+                self.counters.storm_over(&storm.key, now.ms);
+                self.put_storm(&storm, now.ms);
+                self.effects.push(Effect::Tell(Box::new(Alert::ended(&storm))));
+            } else if let Some(alert) = Alert::of(&event, &self.book) {
+                self.effects.push(Effect::Tell(Box::new(alert)));
+            }
+        }
+    }
+
+    pub(super) fn tick_storms(&mut self, now: &Now) {
+        let events = self.book.tick(now.ms);
+        self.storm_events(events, now);
+        self.persist_storms(now, false);
+    }
+
+    /// Writes storms that have changed: each at most once a minute, or at once if `all`.
+    pub(super) fn persist_storms(&mut self, now: &Now, all: bool) {
+        let due = if all { self.book.iter().map(|s| s.id).collect() } else { self.book.dirty(now.ms) };
+        for id in due {
+            let Some(mut storm) = self.book.get(&id).cloned() else { continue };
+            self.count_rows(&mut storm);
+            let (delivered, recipients) = (storm.delivered.unwrap_or(0), storm.recipients.unwrap_or(0));
+            self.book.set_rows(&id, delivered, recipients);
+            self.put_storm(&storm, now.ms);
+            self.put_evidence(&id, now.ms);
+        }
+    }
+
+    /// What only the ledger knows: how many recipients there are, and how many have it.
+    fn count_rows(&mut self, storm: &mut Storm) {
+        let tally = self.key(&storm.key).and_then(|key| match key {
+            Some(key) => self.reader()?.tally(&key.kid).map(Some),
+            None => Ok(None),
+        });
+        if let Ok(Some(tally)) = tally {
+            (storm.delivered, storm.recipients) = (Some(tally.delivered), Some(tally.recipients));
+        }
+    }
+
+    fn put_storm(&mut self, storm: &Storm, now: Ms) {
+        let Ok(json) = serde_json::to_string(&Numbers::from(storm)) else { return };
+        let (id, open) = (storm.id.to_string(), storm.closed_ms.is_none());
+        let storms = &mut self.gathering.rest.storms;
+        storms.retain(|s| s.id != id);
+        storms.push(StoredStorm { id, open, last_seen_ms: storm.last_seen_ms.min(now), json });
+    }
+
+    fn put_evidence(&mut self, id: &StormId, now: Ms) {
+        for (slot, sample) in self.book.take_evidence(id) {
+            let evidence = StoredEvidence { storm: id.to_string(), place: slot.0, at_ms: now, sample };
+            self.gathering.rest.evidence.push(evidence);
+        }
+    }
+
+    pub(super) fn write_counts(&mut self, key: KeyRow, touches: Vec<Touch>) {
+        self.keys.put(key.key, Some(key), self.gathering.number);
+        for touch in touches {
+            self.rows.patch(&touch.id, |row| {
+                (row.copies, row.last_copy_ms) = (touch.copies, touch.last_copy_ms);
+                row.times.clone_from(&touch.times);
+            });
+            self.gathering.rest.touches.push(touch);
+        }
+    }
+
+    pub(super) fn restore_storms(&mut self, reader: &R) -> Result<(), StoreError> {
+        let stored = reader.storms(true, MAX_RESTORED)?;
+        let storms: Result<Vec<_>, _> = stored.iter().map(|s| read_storm(reader, s)).collect();
+        self.book.restore(storms?.into_iter().flatten());
+        Ok(())
+    }
+
+    /// Storms for people: those of the book as they are now, then ended ones, newest first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn storms(&mut self, limit: usize) -> Result<Vec<Storm>, StoreError> {
+        let mut storms: Vec<Storm> = self.book.iter().cloned().collect();
+        for storm in &mut storms {
+            self.count_rows(storm);
+        }
+        for stored in self.reader()?.storms(false, limit)? {
+            if !storms.iter().any(|s| s.id.to_string() == stored.id) {
+                storms.extend(read_storm(self.reader()?, &stored)?);
+            }
+        }
+        storms.sort_by_key(|s| std::cmp::Reverse(s.last_seen_ms));
+        storms.truncate(limit);
+        Ok(storms)
+    }
+
+    /// One storm for people, with its evidence.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn storm(&mut self, id: &StormId) -> Result<Option<Storm>, StoreError> {
+        if let Some(mut storm) = self.book.get(id).cloned() {
+            self.count_rows(&mut storm);
+            return Ok(Some(storm));
+        }
+        let reader = self.reader()?;
+        let stored = reader.storm(id.as_str())?;
+        Ok(stored.map(|s| read_storm(reader, &s)).transpose()?.flatten())
+    }
+
+    /// Number of storms that have not ended.
+    pub fn storms_open(&self) -> usize {
+        self.book.len()
+    }
+
+    /// Copies that should have opened a storm when the book was full.
+    pub fn storms_not_opened(&self) -> u64 {
+        self.book.not_opened()
+    }
+}
+
+/// A storm that cannot be read back is left out: it is about mail that is safe either way.
+fn read_storm<R: Reader>(reader: &R, stored: &StoredStorm) -> Result<Option<Storm>, StoreError> {
+    let Ok(numbers) = serde_json::from_str::<Numbers>(&stored.json) else { return Ok(None) };
+    let evidence = reader.evidence(&stored.id)?;
+    let samples = evidence.iter().filter_map(|e| Some((Slot(e.place), Sample::from_bytes(&e.sample).ok()?)));
+    Ok(numbers.with_evidence(samples).ok())
+}

@@ -1,0 +1,121 @@
+//! What goes in at the door and what comes out.
+
+use quell_mail::id::QueueId;
+use quell_mail::key::ExactKey;
+use quell_storm::facts::{Facts, SourceId};
+use quell_storm::limits::Limits;
+use quell_storm::tell::Alert;
+use quell_storm::verdict::Reason;
+
+use crate::body::{BodyRef, FinishedLarge};
+use crate::store::Batch;
+
+/// What the door must know.
+#[derive(Debug, Clone)]
+pub struct DoorSettings {
+    /// Thresholds.
+    pub limits: Limits,
+    /// This gateway's number, in its queue ids and rows.
+    pub gateway: u8,
+}
+
+/// The bytes of an arrival.
+#[derive(Debug)]
+pub enum Bytes {
+    /// Held in memory.
+    Small(Vec<u8>),
+    /// Streamed to the body store while it came in.
+    Large(FinishedLarge),
+}
+
+/// One arrival, read whole.
+#[derive(Debug)]
+pub struct Incoming {
+    /// What the judge may know.
+    pub facts: Facts,
+    /// Our own `Received` field, which goes in front of the bytes.
+    pub front: Vec<u8>,
+    /// The message as received.
+    pub bytes: Bytes,
+    /// Its header set, for evidence; may be cut.
+    pub header: Vec<u8>,
+}
+
+/// A body to be stored with a batch.
+#[derive(Debug)]
+pub struct NewBody {
+    /// Whose.
+    pub queue_id: QueueId,
+    /// What goes in front.
+    pub front: Vec<u8>,
+    /// The message as received.
+    pub bytes: Bytes,
+}
+
+/// A batch and its bodies. Bodies first: they are appended and synced, their places put into the
+/// batch's arrivals, then the batch is committed.
+#[derive(Debug)]
+pub struct Work {
+    /// Its number, ascending.
+    pub number: u64,
+    /// What becomes durable together.
+    pub batch: Batch,
+    /// The bodies its arrivals speak of.
+    pub bodies: Vec<NewBody>,
+}
+
+impl Work {
+    /// Puts the places of the bodies into the arrivals.
+    pub fn placed(&mut self, places: &[(QueueId, BodyRef)]) {
+        for (queue_id, body) in places {
+            let arrivals = self.batch.arrivals.iter_mut().filter(|a| a.queue_id == *queue_id);
+            arrivals.filter(|a| a.open > 0).for_each(|a| a.body = Some(*body));
+        }
+    }
+}
+
+/// The one answer to a DATA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// 250, with one and the same text whether stored, absorbed or held.
+    Accepted(QueueId),
+    /// 5xx: every recipient is refused.
+    Refused(Reason),
+    /// 451: trouble of our own.
+    Trouble(String),
+}
+
+/// What is to be done, now that it may be done.
+#[derive(Debug)]
+pub enum Effect<T> {
+    /// Answer an arrival.
+    Answer(T, Answer),
+    /// Nobody needs this body any more.
+    Release(BodyRef),
+    /// Tell the operator.
+    Tell(Box<Alert>),
+    /// For the log and for metrics.
+    Judged(Verdicts),
+    /// The store failed: it must be closed, reopened and recovered, and given back with
+    /// [`super::Door::reopened`].
+    StoreFailed(String),
+}
+
+/// The verdicts on one arrival.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdicts {
+    /// The arrival.
+    pub queue_id: QueueId,
+    /// Its exact key.
+    pub key: Option<ExactKey>,
+    /// Its Message-ID, for people.
+    pub message_id: Option<String>,
+    /// Reverse-path.
+    pub reverse_path: String,
+    /// Who brought it.
+    pub source: SourceId,
+    /// When.
+    pub at_ms: i64,
+    /// For each distinct recipient: identity, verdict, reason.
+    pub recipients: Vec<(String, &'static str, Reason)>,
+}
