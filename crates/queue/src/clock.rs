@@ -80,22 +80,14 @@ impl Clock {
             self.no_expiry_until_mono_ms = mono_ms.saturating_add(NO_EXPIRY_MS);
         }
         let may_expire = mono_ms >= self.no_expiry_until_mono_ms;
-        Now {
-            ms: self.ms,
-            wall_ms,
-            mono_ms,
-            may_expire,
-        }
+        Now { ms: self.ms, wall_ms, mono_ms, may_expire }
     }
 
     /// Moves `ms` on and tells whether the wall clock jumped.
     fn note(&mut self, wall_ms: Ms, mono_ms: u64) -> bool {
         let offset_ms = wall_ms.saturating_sub_unsigned(mono_ms);
         let Some(last) = &mut self.last else {
-            self.last = Some(Readings {
-                mono_ms,
-                reference_ms: offset_ms,
-            });
+            self.last = Some(Readings { mono_ms, reference_ms: offset_ms });
             // Behind the stored mark by more than the mark's own lead: it was set back while we
             // were away. Ahead of it says nothing: we may have been away for long.
             let jumped = self.ms.saturating_sub(wall_ms) > JUMP_MS + 2 * MARK_STEP_MS;
@@ -119,10 +111,7 @@ impl Clock {
         }
         // The rest is kept, or a clock read every millisecond would stand still.
         self.slew_rest += step_ms * SLEW_EIGHTHS;
-        self.ms = self
-            .ms
-            .saturating_add_unsigned(self.slew_rest / 8)
-            .max(wall_ms);
+        self.ms = self.ms.saturating_add_unsigned(self.slew_rest / 8).max(wall_ms);
         self.slew_rest %= 8;
     }
 
@@ -158,15 +147,7 @@ mod tests {
         let mut clock = Clock::new(0);
         assert_eq!(clock.observe(T0, 5).ms, T0);
         let now = clock.observe(T0 + 1000, 1005);
-        assert_eq!(
-            now,
-            Now {
-                ms: T0 + 1000,
-                wall_ms: T0 + 1000,
-                mono_ms: 1005,
-                may_expire: true
-            }
-        );
+        assert_eq!(now, Now { ms: T0 + 1000, wall_ms: T0 + 1000, mono_ms: 1005, may_expire: true });
     }
 
     #[test]
@@ -201,9 +182,7 @@ mod tests {
     #[test]
     fn many_small_steps_are_a_jump() {
         let mut clock = Clock::new(0);
-        let seen: Vec<bool> = (0..4)
-            .map(|i| clock.observe(T0 + i * 4 * 60_000, 0).may_expire)
-            .collect();
+        let seen: Vec<bool> = (0..4).map(|i| clock.observe(T0 + i * 4 * 60_000, 0).may_expire).collect();
         assert_eq!(seen, [true, true, true, false]);
     }
 

@@ -47,9 +47,7 @@ impl Filter {
         let most = (MAX_FILTER_BYTES - HEADER_BYTES - CHECKSUM_BYTES) / 8;
         let words = (keys as u64).saturating_mul(BITS_PER_KEY).div_ceil(64);
         let words = usize::try_from(words).unwrap_or(most).clamp(1, most);
-        Self {
-            words: vec![0; words],
-        }
+        Self { words: vec![0; words] }
     }
 
     /// Puts `key` in.
@@ -100,9 +98,7 @@ impl Filter {
         if version != VERSION {
             return Err(FilterError::Version(version));
         }
-        Ok(Self {
-            words: words.chunks_exact(8).map(number).collect(),
-        })
+        Ok(Self { words: words.chunks_exact(8).map(number).collect() })
     }
 }
 
@@ -119,9 +115,7 @@ fn check_header(header: &[u8], words_bytes: usize) -> Result<u32, FilterError> {
     }
     let sizes_fit = number(&header[16..]).checked_mul(8) == Some(words_bytes as u64);
     if !sizes_fit || words_bytes == 0 {
-        return Err(FilterError::Size(
-            HEADER_BYTES + words_bytes + CHECKSUM_BYTES,
-        ));
+        return Err(FilterError::Size(HEADER_BYTES + words_bytes + CHECKSUM_BYTES));
     }
     let version_and_probes = number(&header[8..16]);
     if version_and_probes as u32 == VERSION && version_and_probes >> 32 != PROBES {
@@ -132,11 +126,7 @@ fn check_header(header: &[u8], words_bytes: usize) -> Result<u32, FilterError> {
 
 /// Little-endian; of up to 8 bytes.
 fn number(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .take(8)
-        .rev()
-        .fold(0, |n, b| n << 8 | u64::from(*b))
+    bytes.iter().take(8).rev().fold(0, |n, b| n << 8 | u64::from(*b))
 }
 
 /// The bits of a key among `bits`.
@@ -144,7 +134,7 @@ fn probes(key: &LedgerKey, bits: u64) -> impl Iterator<Item = u64> {
     let (start, step) = (number(&key.0[..8]), number(&key.0[8..]) | 1);
     let hash = move |i: u64| start.wrapping_add(step.wrapping_mul(i));
     // The high half of the product spreads over any number of bits without a division.
-    (0..PROBES).map(move |i| (u128::from(hash(i)) * u128::from(bits) >> 64) as u64)
+    (0..PROBES).map(move |i| ((u128::from(hash(i)) * u128::from(bits)) >> 64) as u64)
 }
 
 #[cfg(test)]
@@ -170,9 +160,7 @@ mod tests {
             .collect();
         assert!((0..1000).all(|n| days[0].may_contain(&key(n))));
         let new = (0..KEYS).map(|n| key(1 << 40 | n));
-        let in_vain = new
-            .filter(|k| days.iter().any(|d| d.may_contain(k)))
-            .count();
+        let in_vain = new.filter(|k| days.iter().any(|d| d.may_contain(k))).count();
         assert!(in_vain <= KEYS as usize / 100, "{in_vain} of {KEYS}");
     }
 
@@ -182,10 +170,7 @@ mod tests {
         assert!(!none.may_contain(&key(1)));
         assert_eq!(Filter::from_bytes(&none.to_bytes()), Ok(none));
         let huge = vec![0; MAX_FILTER_BYTES + 1];
-        assert_eq!(
-            Filter::from_bytes(&huge),
-            Err(FilterError::Size(huge.len()))
-        );
+        assert_eq!(Filter::from_bytes(&huge), Err(FilterError::Size(huge.len())));
     }
 
     #[test]

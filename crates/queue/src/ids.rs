@@ -44,14 +44,7 @@ impl IdMaker {
         let mark_ms = as_id_ms(stored_high_water_ms);
         // Ids of earlier lives are below the mark, so its own first counter is free.
         let ms = mark_ms.saturating_sub(1);
-        Self {
-            gateway,
-            state: Mutex::new(State {
-                ms,
-                counter: LAST_COUNTER,
-                mark_ms,
-            }),
-        }
+        Self { gateway, state: Mutex::new(State { ms, counter: LAST_COUNTER, mark_ms }) }
     }
 
     /// `mark_ms` ([`crate::clock::Clock::high_water`]) is durable: ids may come up to it.
@@ -100,12 +93,7 @@ mod tests {
     use std::collections::HashSet;
 
     fn at(ms: Ms) -> Now {
-        Now {
-            ms,
-            wall_ms: ms,
-            mono_ms: 0,
-            may_expire: true,
-        }
+        Now { ms, wall_ms: ms, mono_ms: 0, may_expire: true }
     }
 
     #[test]
@@ -134,11 +122,7 @@ mod tests {
     fn threads_never_get_the_same() {
         let ids = IdMaker::new(3, 0);
         ids.raise(1_000_000);
-        let make = || {
-            (0..2000)
-                .map(|_| ids.next(&at(7)).unwrap())
-                .collect::<Vec<_>>()
-        };
+        let make = || (0..2000).map(|_| ids.next(&at(7)).unwrap()).collect::<Vec<_>>();
         let all: Vec<Vec<QueueId>> = std::thread::scope(|s| {
             let threads: Vec<_> = (0..4).map(|_| s.spawn(make)).collect();
             threads.into_iter().map(|t| t.join().unwrap()).collect()

@@ -1,0 +1,578 @@
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use quell_mail::id::QueueId;
+
+use super::record::{self, FILE_HEADER_BYTES, LARGE_PAYLOAD_AT, RECORD_HEADER_BYTES};
+use super::testing::{TempDir, Tmpfs};
+use super::*;
+
+const SMALL: SpoolSettings =
+    SpoolSettings { segment_bytes: 64 << 10, small_body_bytes: 8 << 10, max_body_bytes: 1 << 20 };
+
+fn id(n: u32) -> QueueId {
+    QueueId::new(1_790_000_000_000, 1, n)
+}
+
+fn open(dir: &Path, live: &[BodyRef]) -> Spool {
+    Spool::open(&dir.join("spool"), live.iter().copied(), SMALL).unwrap()
+}
+
+fn read(spool: &Spool, body: &BodyRef) -> Vec<u8> {
+    let mut out = Vec::new();
+    spool.reader().open(body).unwrap().read_to_end(&mut out).unwrap();
+    out
+}
+
+fn path(dir: &Path, body: &BodyRef) -> PathBuf {
+    dir.join("spool").join(record::file_name(body.file))
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir.join("spool")).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).filter(|n| n != "numbers").collect();
+    names.sort();
+    names
+}
+
+fn large(spool: &Spool, n: u32, front: &[u8], payload: &[u8]) -> FinishedLarge {
+    let mut writer = spool.begin_large().unwrap();
+    payload.chunks(10_000).for_each(|piece| writer.write(piece).unwrap());
+    writer.finish(&id(n), &[front]).unwrap()
+}
+
+/// Bytes that differ from place to place.
+fn bytes(len: usize, seed: u8) -> Vec<u8> {
+    (0..len).map(|i| (i as u8).wrapping_mul(31).wrapping_add((i >> 8) as u8) ^ seed).collect()
+}
+
+/// As if the device had failed: a file that every sync of refuses.
+fn break_sync(spool: &mut Spool) {
+    let (_, end) = std::io::pipe().unwrap();
+    spool.full_for_test().push(File::from(OwnedFd::from(end)));
+}
+
+#[test]
+fn parts_are_one_body_and_only_ours_to_read() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let one = spool.append(&id(1), &[b"Received: x\r\n", b"", b"Subject: y\r\n"]).unwrap();
+    let two = spool.append(&id(2), &[]).unwrap();
+    spool.sync().unwrap();
+    assert_eq!(read(&spool, &one), b"Received: x\r\nSubject: y\r\n");
+    assert_eq!(read(&spool, &two), b"");
+    let reader = spool.reader().open(&one).unwrap();
+    assert_eq!((reader.queue_id(), reader.body_bytes()), (&id(1), 25));
+    let mode = |p: &Path| p.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir.path().join("spool")), 0o700);
+    assert_eq!(mode(&path(dir.path(), &one)), 0o600);
+    assert_eq!(mode(&dir.path().join("spool/numbers")), 0o600);
+    assert_eq!(spool.disk_bytes(), SMALL.segment_bytes);
+}
+
+#[test]
+fn a_reference_and_a_name_go_there_and_back() {
+    let body = BodyRef { file: 1, offset: 2, len: u64::MAX };
+    assert_eq!(BodyRef::from_bytes(body.to_bytes()), body);
+    assert_eq!(record::file_number("seg-4.qs"), Some(4));
+    assert_eq!(record::file_number("big-5.qb"), Some(5));
+    for name in ["seg-5.qs", "seg-04.qs", "seg-4.qs.old", "numbers", "big--1.qb"] {
+        assert_eq!(record::file_number(name), None, "{name}");
+    }
+}
+
+#[test]
+fn large_bodies_come_from_other_threads_with_their_front_last() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let payload = bytes(300_000, 1);
+    let writers = spool.large_writers();
+    let finished = std::thread::scope(|s| {
+        let receive = || {
+            let mut writer = writers.begin().unwrap();
+            payload.chunks(7000).for_each(|piece| writer.write(piece).unwrap());
+            assert_eq!(writer.bytes(), 300_000);
+            writer.finish(&id(7), &[b"Received: ", b"z\r\n"]).unwrap()
+        };
+        s.spawn(receive).join().unwrap()
+    });
+    let body = spool.append_large(finished).unwrap();
+    spool.sync().unwrap();
+    assert_eq!(read(&spool, &body), [b"Received: z\r\n", payload.as_slice()].concat());
+    assert_eq!(spool.disk_bytes(), LARGE_PAYLOAD_AT + 300_000);
+    spool.release(&body).unwrap();
+    assert_eq!((spool.disk_bytes(), names(dir.path())), (0, vec![]));
+    assert!(matches!(spool.verify(&body), Err(SpoolError::Missing { .. })));
+}
+
+#[test]
+fn unfinished_or_unwanted_large_bodies_leave_nothing() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let mut writer = spool.begin_large().unwrap();
+    writer.write(&[1; 9000]).unwrap();
+    assert_eq!(spool.disk_bytes(), LARGE_PAYLOAD_AT + 9000);
+    drop(writer);
+    drop(large(&spool, 1, b"", b"not taken"));
+    assert_eq!((spool.disk_bytes(), names(dir.path())), (0, vec![]));
+    // One from before the spool was opened anew: its file may be deleted already.
+    let old = large(&spool, 2, b"", b"old");
+    drop(spool);
+    spool = open(dir.path(), &[]);
+    assert!(matches!(spool.append_large(old), Err(SpoolError::Foreign)));
+}
+
+#[test]
+fn nothing_over_the_limit_is_kept() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let most = vec![7; SMALL.max_body_bytes as usize];
+    let body = spool.append(&id(1), &[&most]).unwrap();
+    assert_eq!(body.file % 2, 1, "too long for a segment");
+    assert_eq!(read(&spool, &body), most);
+    let over = spool.append(&id(2), &[&most, b"x"]);
+    assert!(matches!(over, Err(SpoolError::TooLarge { bytes: 0x100001, limit: 0x100000 })));
+    let mut writer = spool.begin_large().unwrap();
+    writer.write(&most).unwrap();
+    assert!(matches!(writer.write(b"x"), Err(SpoolError::TooLarge { .. })));
+    assert!(matches!(writer.finish(&id(3), &[b"x"]), Err(SpoolError::TooLarge { .. })));
+    let writer = spool.begin_large().unwrap();
+    let front = vec![0; MAX_FRONT_BYTES + 1];
+    assert!(matches!(writer.finish(&id(4), &[&front]), Err(SpoolError::TooLarge { .. })));
+    assert_eq!(names(dir.path()), [record::file_name(body.file)]);
+    let longest = large(&spool, 5, &front[1..], b"");
+    assert_eq!(longest.bytes(), MAX_FRONT_BYTES as u64);
+    let longest = spool.append_large(longest).unwrap();
+    assert_eq!(read(&spool, &longest), front[1..]);
+}
+
+#[test]
+fn a_dead_segment_goes_and_the_one_in_use_stays() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let bodies: Vec<BodyRef> =
+        (0..20).map(|n| spool.append(&id(n), &[&bytes(8000, n as u8)]).unwrap()).collect();
+    spool.sync().unwrap();
+    let (first, last) = (bodies[0].file, bodies[19].file);
+    assert_eq!(names(dir.path()).len(), 3);
+    for body in bodies.iter().filter(|b| b.file == first) {
+        assert!(path(dir.path(), body).exists());
+        spool.release(body).unwrap();
+    }
+    assert!(!path(dir.path(), &bodies[0]).exists());
+    // Twice is once: the neighbours live on.
+    let middle = bodies.iter().find(|b| b.file != first && b.file != last).unwrap();
+    (0..10).for_each(|_| spool.release(middle).unwrap());
+    assert!(path(dir.path(), middle).exists());
+    bodies.iter().filter(|b| b.file == last).for_each(|b| spool.release(b).unwrap());
+    assert!(path(dir.path(), &bodies[19]).exists());
+    assert_eq!(read(&spool, &spool.live_in(middle.file)[0]).len(), 8000);
+}
+
+#[test]
+fn a_body_being_read_survives_its_release() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let large = large(&spool, 1, b"front", &bytes(50_000, 3));
+    let body = spool.append_large(large).unwrap();
+    let mut reader = spool.reader().open(&body).unwrap();
+    spool.release(&body).unwrap();
+    let mut out = Vec::new();
+    reader.read_to_end(&mut out).unwrap();
+    assert_eq!(out.len(), 50_005);
+}
+
+#[test]
+fn a_restart_keeps_what_is_live_and_writes_elsewhere() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let keep = spool.append(&id(1), &[b"keep"]).unwrap();
+    let torn = spool.append(&id(2), &[b"torn"]).unwrap();
+    let kept_large = large(&spool, 3, b"f", b"large");
+    let kept_large = spool.append_large(kept_large).unwrap();
+    let dead_large = large(&spool, 4, b"f", b"dead");
+    let dead_large = spool.append_large(dead_large).unwrap();
+    spool.sync().unwrap();
+    // A crash while a large body comes in: its writer's end never runs.
+    std::mem::forget(spool.begin_large().unwrap());
+    drop(spool);
+    let file = File::options().write(true).open(path(dir.path(), &torn)).unwrap();
+    file.set_len(torn.offset + 20).unwrap();
+    let gone = BodyRef { file: 9998, offset: 40, len: 3 };
+    let mut spool = open(dir.path(), &[keep, kept_large, gone]);
+    assert_eq!(spool.missing(), [9998]);
+    assert_eq!((read(&spool, &keep), read(&spool, &kept_large)), (b"keep".to_vec(), b"flarge".to_vec()));
+    assert!(matches!(spool.verify(&torn), Err(SpoolError::Damaged { .. })));
+    assert!(!path(dir.path(), &dead_large).exists());
+    assert_eq!(names(dir.path()).len(), 2);
+    let new = spool.append(&id(5), &[b"new"]).unwrap();
+    assert!(new.file > 9998, "{new:?}");
+    spool.release(&gone).unwrap();
+    drop(spool);
+    // Nothing live: nothing stays, and numbers still go on.
+    let mut spool = open(dir.path(), &[]);
+    assert!(names(dir.path()).is_empty());
+    assert!(spool.append(&id(6), &[b"x"]).unwrap().file > new.file);
+}
+
+#[test]
+fn numbers_are_never_used_again() {
+    let dir = TempDir::new();
+    let mut last = 0;
+    for life in 0..4 {
+        let mut spool = open(dir.path(), &[]);
+        // Over the border at which the mark is raised.
+        for n in 0..1100 {
+            let finished = spool.begin_large().unwrap().finish(&id(n), &[b"x"]).unwrap();
+            let body = spool.append_large(finished).unwrap();
+            assert!(body.file > last, "{life}: {} after {last}", body.file);
+            last = body.file;
+            spool.release(&body).unwrap();
+        }
+        drop(spool);
+        // A torn write of the newer mark: the other one holds.
+        if life == 2 {
+            let numbers = File::options().write(true).open(dir.path().join("spool/numbers")).unwrap();
+            let newest = last / 2 / 1024 + 1;
+            numbers.write_all_at(b"torn", (newest + 1) % 2 * 4096).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_is_final_until_rescued() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let mut live: Vec<BodyRef> =
+        (0..100).map(|n| spool.append(&id(n), &[&bytes(5000, n as u8)]).unwrap()).collect();
+    let big = large(&spool, 100, b"front", &bytes(200_000, 9));
+    live.push(spool.append_large(big).unwrap());
+    spool.sync().unwrap();
+    let uncommitted = spool.append(&id(200), &[b"451"]).unwrap();
+    let pending = large(&spool, 201, b"", b"finished before, taken after");
+    break_sync(&mut spool);
+    assert!(matches!(spool.sync(), Err(SpoolError::SyncFailed(_))));
+    assert!(matches!(spool.sync(), Err(SpoolError::SyncFailed(_))));
+    assert!(matches!(spool.append(&id(201), &[b"x"]), Err(SpoolError::SyncFailed(_))));
+    assert!(matches!(spool.copy(&live[0]), Err(SpoolError::SyncFailed(_))));
+    let before: Vec<Vec<u8>> = live.iter().map(|b| read(&spool, b)).collect();
+    let newest = live.iter().map(|b| b.file).max().unwrap();
+    // One is damaged on the disk: it is named, and the others are rescued all the same.
+    let file = File::options().write(true).open(path(dir.path(), &live[3])).unwrap();
+    file.write_all_at(b"!", live[3].offset + RECORD_HEADER_BYTES + 11).unwrap();
+    let rescued = spool.rescue(live.iter().copied()).unwrap();
+    assert_eq!(rescued.lost.len(), 1);
+    assert!(matches!(&rescued.lost[0], (b, SpoolError::Damaged { .. }) if *b == live[3]));
+    assert_eq!(rescued.moved.len(), 100);
+    for (old, new) in &rescued.moved {
+        let at = live.iter().position(|b| b == old).unwrap();
+        assert_eq!(read(&spool, new), before[at]);
+        assert!(new.file > newest);
+        assert_eq!(spool.reader().open(new).unwrap().queue_id(), &id(at as u32));
+    }
+    live.iter().chain([&uncommitted]).for_each(|b| spool.release(b).unwrap());
+    assert!(live.iter().all(|b| !path(dir.path(), b).exists()));
+    let pending = spool.append_large(pending).unwrap();
+    spool.sync().unwrap();
+    assert_eq!(read(&spool, &pending), b"finished before, taken after");
+}
+
+#[test]
+fn a_rescue_that_fails_leaves_the_old_alone() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let body = spool.append(&id(1), &[b"precious"]).unwrap();
+    break_sync(&mut spool);
+    spool.sync().unwrap_err();
+    let live = [body].into_iter().cycle().take(2).enumerate().map(|(n, body)| {
+        // The directory goes away between the first body and the second.
+        if n == 1 {
+            std::fs::rename(dir.path().join("spool"), dir.path().join("away")).unwrap();
+        }
+        body
+    });
+    let done = spool.rescue(live);
+    assert!(done.is_err(), "{done:?}");
+    std::fs::rename(dir.path().join("away"), dir.path().join("spool")).unwrap();
+    assert!(matches!(spool.append(&id(2), &[b"x"]), Err(SpoolError::SyncFailed(_))));
+    assert_eq!(read(&spool, &body), b"precious");
+    let rescued = spool.rescue([body]).unwrap();
+    assert_eq!(read(&spool, &rescued.moved[0].1), b"precious");
+}
+
+#[test]
+fn stragglers_can_be_moved() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let bodies: Vec<BodyRef> =
+        (0..40).map(|n| spool.append(&id(n), &[&bytes(4000, n as u8)]).unwrap()).collect();
+    spool.sync().unwrap();
+    assert!(spool.compact_candidates().is_empty());
+    let first = bodies[0].file;
+    for body in &bodies[1..] {
+        spool.release(body).unwrap();
+    }
+    assert_eq!(spool.compact_candidates(), [first]);
+    assert_eq!(spool.live_in(first), [bodies[0]]);
+    let moved = spool.copy(&bodies[0]).unwrap();
+    spool.sync().unwrap();
+    spool.release(&bodies[0]).unwrap();
+    assert_eq!(read(&spool, &moved), bytes(4000, 0));
+    assert!(!path(dir.path(), &bodies[0]).exists());
+    assert!(spool.compact_candidates().is_empty());
+    assert_eq!((spool.bodies(), spool.disk_bytes()), (1, SMALL.segment_bytes));
+}
+
+#[test]
+fn a_full_disk_refuses_and_harms_nothing() {
+    let Some(disk) = Tmpfs::mount(1) else { return };
+    let settings = SpoolSettings { segment_bytes: 512 << 10, max_body_bytes: 8 << 20, ..SMALL };
+    let open = |live: &[BodyRef]| Spool::open(&disk.path().join("spool"), live.to_vec(), settings).unwrap();
+    let mut spool = open(&[]);
+    let body = bytes(8000, 1);
+    let mut kept = Vec::new();
+    let full = loop {
+        match spool.append(&id(kept.len() as u32), &[&body]) {
+            Ok(body) => kept.push(body),
+            Err(e) => break e,
+        }
+    };
+    assert!(full.is_full(), "{full}");
+    assert!(kept.len() > 60, "one segment is full, the next has no room: {}", kept.len());
+    let mut writer = spool.begin_large().unwrap();
+    let full = (0..100).find_map(|_| writer.write(&bytes(100_000, 2)).err()).unwrap();
+    assert!(full.is_full(), "{full}");
+    drop(writer);
+    spool.sync().unwrap();
+    assert!(kept.iter().all(|b| read(&spool, b) == body));
+    assert!(spool.append(&id(0), &[&body]).unwrap_err().is_full());
+    assert_eq!(names(disk.path()).len(), 1);
+    drop(spool);
+    // After a restart on the full disk the live bodies are there, and room comes with release.
+    let mut spool = open(&kept);
+    assert!(kept.iter().all(|b| read(&spool, b) == body));
+    kept.iter().for_each(|b| spool.release(b).unwrap());
+    spool.append(&id(1), &[&body]).unwrap();
+    spool.sync().unwrap();
+}
+
+#[test]
+fn a_newer_format_is_named_not_called_damaged() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let body = spool.append(&id(1), &[b"x"]).unwrap();
+    let mut header = record::file_header(body.file);
+    header[8] = 2;
+    let sum = blake3::hash(&header[..24]);
+    header[24..].copy_from_slice(&sum.as_bytes()[..16]);
+    let file = File::options().write(true).open(path(dir.path(), &body)).unwrap();
+    file.write_all_at(&header, 0).unwrap();
+    assert!(matches!(spool.verify(&body), Err(SpoolError::NewerVersion { version: 2, .. })));
+}
+
+#[test]
+fn every_byte_counts() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    spool.append(&id(1), &[b"before"]).unwrap();
+    let small = spool.append(&id(2), &[b"the body of a small message\r\n"]).unwrap();
+    spool.append(&id(3), &[b"after"]).unwrap();
+    let large = large(&spool, 4, b"Received: front\r\n", b"the body of a large message\r\n");
+    let large = spool.append_large(large).unwrap();
+    let record = record::record_bytes(small.len);
+    let places = |from: u64, len: u64| from..from + len;
+    let head = places(0, FILE_HEADER_BYTES + RECORD_HEADER_BYTES + 17);
+    let payload = places(LARGE_PAYLOAD_AT, large.len - 17);
+    every_change_is_noticed(&spool, dir.path(), &small, places(0, FILE_HEADER_BYTES));
+    every_change_is_noticed(&spool, dir.path(), &small, places(small.offset, record));
+    every_change_is_noticed(&spool, dir.path(), &large, head.chain(payload));
+}
+
+/// Flips each bit at each of `places`, and cuts the file there.
+fn every_change_is_noticed(spool: &Spool, dir: &Path, body: &BodyRef, places: impl Iterator<Item = u64>) {
+    let path = path(dir, body);
+    let whole = std::fs::read(&path).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    for at in places {
+        for bit in 0..8 {
+            file.write_all_at(&[whole[at as usize] ^ 1 << bit], at).unwrap();
+            let found = spool.verify(body);
+            assert!(matches!(found, Err(SpoolError::Damaged { .. })), "{at} {bit}: {found:?}");
+        }
+        file.write_all_at(&whole[at as usize..=at as usize], at).unwrap();
+        file.set_len(at).unwrap();
+        let found = spool.verify(body);
+        assert!(matches!(found, Err(SpoolError::Damaged { .. })), "cut at {at}: {found:?}");
+        file.write_all_at(&whole[at as usize..], at).unwrap();
+    }
+    spool.verify(body).unwrap();
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(usize),
+    Large(usize, usize),
+    Release(prop::sample::Index),
+    Copy(prop::sample::Index),
+    Sync,
+    Restart,
+    Rescue,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0usize..20_000).prop_map(Step::Append),
+        2 => (0usize..100, 0usize..100_000).prop_map(|(f, p)| Step::Large(f, p)),
+        4 => any::<prop::sample::Index>().prop_map(Step::Release),
+        1 => any::<prop::sample::Index>().prop_map(Step::Copy),
+        2 => Just(Step::Sync),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Rescue),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+/// The spool beside what it should hold.
+struct Model {
+    dir: TempDir,
+    spool: Spool,
+    live: HashMap<BodyRef, Vec<u8>>,
+    count: u32,
+}
+
+impl Model {
+    fn pick(&self, index: &prop::sample::Index) -> Option<BodyRef> {
+        let mut bodies: Vec<_> = self.live.keys().copied().collect();
+        bodies.sort();
+        (!bodies.is_empty()).then(|| *index.get(&bodies))
+    }
+
+    fn run(&mut self, step: Step) {
+        self.count += 1;
+        let seed = self.count as u8;
+        match step {
+            Step::Append(len) => {
+                let body = bytes(len, seed);
+                let (a, b) = body.split_at(len / 3);
+                let place = self.spool.append(&id(self.count), &[a, b]).unwrap();
+                assert!(self.live.insert(place, body).is_none());
+            }
+            Step::Large(front, payload) => {
+                let (front, payload) = (bytes(front, seed), bytes(payload, !seed));
+                let finished = large(&self.spool, self.count, &front, &payload);
+                let place = self.spool.append_large(finished).unwrap();
+                assert!(self.live.insert(place, [front, payload].concat()).is_none());
+            }
+            Step::Release(index) => {
+                if let Some(body) = self.pick(&index) {
+                    self.spool.release(&body).unwrap();
+                    self.live.remove(&body);
+                }
+            }
+            Step::Copy(index) => {
+                if let Some(body) = self.pick(&index) {
+                    let new = self.spool.copy(&body).unwrap();
+                    self.live.insert(new, self.live[&body].clone());
+                }
+            }
+            Step::Sync => self.spool.sync().unwrap(),
+            Step::Restart => {
+                let live: Vec<_> = self.live.keys().copied().collect();
+                self.spool = open(self.dir.path(), &live);
+            }
+            Step::Rescue => self.rescue(),
+        }
+    }
+
+    fn rescue(&mut self) {
+        break_sync(&mut self.spool);
+        self.spool.sync().unwrap_err();
+        let rescued = self.spool.rescue(self.live.keys().copied()).unwrap();
+        assert!(rescued.lost.is_empty());
+        for (old, new) in rescued.moved {
+            self.spool.release(&old).unwrap();
+            let body = self.live.remove(&old).unwrap();
+            self.live.insert(new, body);
+        }
+        assert_eq!(self.spool.bodies(), self.live.len());
+    }
+
+    fn check(&self) {
+        assert!(self.live.iter().all(|(place, body)| read(&self.spool, place) == *body));
+        assert_eq!(self.spool.bodies(), self.live.len());
+        let names = names(self.dir.path());
+        let on_disk: u64 =
+            names.iter().map(|n| self.dir.path().join("spool").join(n).metadata().unwrap().len()).sum();
+        assert_eq!(self.spool.disk_bytes(), on_disk);
+        // Nothing stays that nobody needs, but for the segment in use.
+        let needed: std::collections::HashSet<u64> = self.live.keys().map(|b| b.file).collect();
+        assert!(names.len() <= needed.len() + 1, "{names:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn holds_what_it_should_and_no_more(steps in steps()) {
+        let dir = TempDir::new();
+        let spool = open(dir.path(), &[]);
+        let mut model = Model { dir, spool, live: HashMap::new(), count: 0 };
+        for step in steps {
+            model.run(step);
+        }
+        model.check();
+    }
+
+    #[test]
+    fn damage_anywhere_is_noticed(
+        len in 0usize..3000, large_one: bool, at: prop::sample::Index, change in 1u8..,
+    ) {
+        let dir = TempDir::new();
+        let mut spool = open(dir.path(), &[]);
+        let payload = bytes(len, 5);
+        let body = if large_one {
+            let finished = large(&spool, 1, &[], &payload);
+            spool.append_large(finished).unwrap()
+        } else {
+            spool.append(&id(1), &[&payload]).unwrap()
+        };
+        let head = FILE_HEADER_BYTES + RECORD_HEADER_BYTES;
+        let index = at.index(head as usize + len) as u64;
+        let gap = if large_one && index >= head { LARGE_PAYLOAD_AT - head } else { 0 };
+        let file = File::options().read(true).write(true).open(path(dir.path(), &body)).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, index + gap).unwrap();
+        file.write_all_at(&[byte[0] ^ change], index + gap).unwrap();
+        let damaged = matches!(spool.verify(&body), Err(SpoolError::Damaged { .. }));
+        prop_assert!(damaged);
+    }
+
+    /// References come from rows, and rows can be damaged too.
+    #[test]
+    fn any_reference_is_survived(file in 0u64..4096, offset: u64, len: u64, near in 0u64..200) {
+        let dir = TempDir::new();
+        let mut spool = open(dir.path(), &[]);
+        let body = spool.append(&id(1), &[&bytes(100, 1)]).unwrap();
+        let refs = [
+            BodyRef { file, offset, len },
+            BodyRef { file: u64::MAX, offset, len },
+            BodyRef { offset, len, ..body },
+            BodyRef { offset: near + 41, ..body },
+            BodyRef { len, ..body },
+        ];
+        for wrong in refs.iter().filter(|r| **r != body) {
+            prop_assert!(spool.verify(wrong).is_err());
+            spool.release(wrong).unwrap();
+        }
+        drop(spool);
+        let spool = open(dir.path(), &refs);
+        prop_assert!(spool.bodies() <= refs.len());
+    }
+}
