@@ -1,0 +1,105 @@
+//! Every message of a collection gets a reading. `QUELL_REAL_MAIL` names the folder, mbox files
+//! (unpacked) and single messages in it; without it nothing is tested, and the test says so.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+use quell_mail::date;
+use quell_mail::exact::exact_key;
+use quell_mail::header::{fields, split};
+use quell_mail::key::ExactKey;
+use quell_mail::reading::{Reader, Reading};
+use quell_mail::trace::strip_return_path;
+
+#[test]
+fn every_real_message_is_read() {
+    let Some(folder) = std::env::var_os("QUELL_REAL_MAIL").filter(|f| Path::new(f).is_dir()) else {
+        eprintln!("SKIPPED: QUELL_REAL_MAIL names no folder with real mail");
+        return;
+    };
+    let mut counts = BTreeMap::<String, usize>::new();
+    let mut samples = BTreeMap::<String, String>::new();
+    let mut keys = BTreeMap::<ExactKey, usize>::new();
+    for path in files(Path::new(&folder)) {
+        let bytes = fs::read(&path).unwrap();
+        for (n, message) in messages(&bytes).into_iter().enumerate() {
+            let reading = check(message);
+            reading.exact_key.iter().for_each(|key| *keys.entry(*key).or_default() += 1);
+            let class = reading.exact_key.map_or_else(|why| why.to_string(), |_| "exact key".to_owned());
+            *counts.entry(class.clone()).or_default() += 1;
+            samples.entry(class).or_insert_with(|| format!("{}, number {n}", path.display()));
+        }
+    }
+    let total: usize = counts.values().sum();
+    let copied: Vec<usize> = keys.into_values().filter(|n| *n > 1).collect();
+    eprintln!("{total} messages; {} keys with copies, at most {:?}", copied.len(), copied.iter().max());
+    counts.iter().for_each(|(class, n)| eprintln!("{n:7} {class} (first: {})", samples[class]));
+    assert!(total > 0, "no message in {}", Path::new(&folder).display());
+}
+
+/// All files below `folder`, but archives.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (vec![], vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.extension().and_then(|e| e.to_str()) {
+                Some("xz" | "gz" | "json" | "md") => {}
+                _ if path.is_dir() => folders.push(path),
+                _ => found.push(path),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The messages of an mbox, without their `From ` lines; or the one message a file is.
+fn messages(bytes: &[u8]) -> Vec<&[u8]> {
+    if !bytes.starts_with(b"From ") {
+        return vec![bytes];
+    }
+    let mut starts = vec![0];
+    starts.extend(memmem::find_iter(bytes, b"\n\nFrom ").map(|at| at + 2));
+    starts.push(bytes.len());
+    let whole = starts.windows(2).map(|w| &bytes[w[0]..w[1]]);
+    whole.map(|m| &m[memchr::memchr(b'\n', m).map_or(0, |lf| lf + 1)..]).collect()
+}
+
+/// All that a reading says, but the header.
+fn facts(reading: &Reading) -> impl PartialEq + std::fmt::Debug {
+    let Reading { header: _, exact_key, message_id, date_ms, hops, tokens, body_bytes, has_8bit } = reading;
+    (*exact_key, message_id.clone(), *date_ms, *hops, tokens.clone(), *body_bytes, *has_8bit)
+}
+
+/// Reads a message in three ways that must agree, as it had arrived when its newest stamp says.
+fn check(message: &[u8]) -> Reading {
+    let (header, body) = split(message);
+    let stamp = fields(header).find(|f| f.is("received")).and_then(|f| {
+        let at = memchr::memrchr(b';', f.value)?;
+        date::parse(&f.value[at + 1..])
+    });
+    let own = fields(header).find(|f| f.is("date")).and_then(|f| date::parse(f.value));
+    let arrival_ms = stamp.or(own).unwrap_or(0);
+    let read = |size: usize| {
+        let mut reader = Reader::new(32 << 20);
+        message.chunks(size).for_each(|chunk| reader.push(chunk).unwrap());
+        reader.finish(arrival_ms)
+    };
+    let (whole, pieces) = (read(usize::MAX), read(61));
+    assert_eq!(facts(&whole), facts(&pieces));
+    assert_eq!(whole.header, pieces.header);
+    assert_eq!(whole.exact_key, exact_key(message, arrival_ms));
+    assert_eq!((&whole.header[..], whole.body_bytes), (header, body.len() as u64));
+    let kept: Vec<u8> = strip_return_path(header).flatten().copied().collect();
+    assert!(!fields(&kept).any(|f| f.is("return-path")));
+    // The same message with the line ends of SMTP has the same key.
+    let crlf = String::from_utf8_lossy(message).into_owned();
+    if crlf.as_bytes() == message {
+        let crlf = crlf.replace("\r\n", "\n").replace('\n', "\r\n");
+        assert_eq!(exact_key(crlf.as_bytes(), arrival_ms), whole.exact_key);
+    }
+    whole
+}
