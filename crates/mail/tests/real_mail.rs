@@ -1,6 +1,12 @@
 //! Every message of a collection gets a reading. `QUELL_REAL_MAIL` names the folder, mbox files
 //! (unpacked) and single messages in it; without it nothing is tested, and the test says so.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test, its helpers included, fails by panicking"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,11 @@
 //! The exact keys of `tests/vectors`, which were computed by another program than this one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test, its helpers included, fails by panicking"
+)]
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
