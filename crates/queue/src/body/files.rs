@@ -48,10 +48,13 @@ impl Files {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(dir.join(NUMBERS_FILE)).map_err(failed("open"))?;
-        let stored = [0, 1].into_iter().filter_map(|slot| read_slot(&file, slot)).max();
-        // Without a readable mark, the numbers seen and some distance are the best guess.
-        let guess = (highest / 2).saturating_add(1);
-        let next = stored.unwrap_or(guess.saturating_add(NUMBERS_AT_ONCE)).max(guess);
+        let slots = [0, 1].map(|slot| read_slot(&file, slot));
+        let seen = (highest / 2).saturating_add(1);
+        let mut next = slots.into_iter().flatten().max().unwrap_or(0).max(seen);
+        if slots.contains(&None) {
+            // The slot that cannot be read may have held the higher mark.
+            next = next.saturating_add(NUMBERS_AT_ONCE);
+        }
         let mut numbers = Numbers { file, next, mark: next };
         numbers.raise()?;
         let numbers = Mutex::new(numbers);
