@@ -58,21 +58,17 @@ impl Framer {
         if input.is_empty() {
             return (0, Framed::More);
         }
-        if let Some(skipped) = self.skipped {
-            return self.skip(input, skipped);
+        if std::mem::take(&mut self.after_cr) {
+            return match input[0] {
+                b'\n' => self.line(input, 0, 1),
+                _ => (0, Framed::Bare(b'\r')),
+            };
         }
-        if self.after_cr {
-            return self.after_cr(input[0]);
-        }
-        let room = self.max_content - self.partial.len();
-        let window = &input[..input.len().min(room + 1)];
+        let room = self.room();
+        let window = &input[..input.len().min(room)];
         match memchr::memchr2(b'\r', b'\n', window) {
             Some(end) => self.at_end(input, end),
-            None if window.len() > room => self.too_long(window.len()),
-            None => {
-                self.partial.extend_from_slice(window);
-                (window.len(), Framed::More)
-            }
+            None => (window.len(), self.without_end(window, window.len() == room)),
         }
     }
 
@@ -88,71 +84,60 @@ impl Framer {
         self.partial = line;
     }
 
+    /// How many bytes may be looked at before the limit is passed: one more than a line may have,
+    /// since its end may stand there.
+    fn room(&self) -> usize {
+        match self.skipped {
+            None => self.max_content - self.partial.len() + 1,
+            Some(skipped) => usize::try_from(MAX_SKIPPED_BYTES - skipped).unwrap_or(usize::MAX),
+        }
+    }
+
     /// A CR or LF stands at `end` of `input`, and none before it.
     fn at_end<'a>(&mut self, input: &'a [u8], end: usize) -> (usize, Framed<'a>) {
-        if input[end] == b'\n' {
-            return match self.lf_ends_line {
-                true => {
-                    self.bare_lf += 1;
-                    (end + 1, self.line(&input[..end]))
+        match (input[end], input.get(end + 1)) {
+            (b'\n', _) if self.lf_ends_line => {
+                self.bare_lf += 1;
+                self.line(input, end, end + 1)
+            }
+            (b'\n', _) => (end + 1, Framed::Bare(b'\n')),
+            (_, Some(b'\n')) => self.line(input, end, end + 2),
+            (_, Some(_)) => (end + 1, Framed::Bare(b'\r')),
+            (_, None) => {
+                if self.skipped.is_none() {
+                    self.partial.extend_from_slice(&input[..end]);
                 }
-                false => (end + 1, Framed::Bare(b'\n')),
-            };
-        }
-        match input.get(end + 1) {
-            Some(b'\n') => (end + 2, self.line(&input[..end])),
-            Some(_) => (end + 1, Framed::Bare(b'\r')),
-            None => {
-                self.partial.extend_from_slice(&input[..end]);
                 self.after_cr = true;
                 (end + 1, Framed::More)
             }
         }
     }
 
-    fn line<'a>(&mut self, content: &'a [u8]) -> Framed<'a> {
+    /// A line ends: its content at `end`, its newline at `after`. One that was too long is over.
+    fn line<'a>(&mut self, input: &'a [u8], end: usize, after: usize) -> (usize, Framed<'a>) {
+        if self.skipped.take().is_some() {
+            let (taken, framed) = self.next(&input[after..]);
+            return (after + taken, framed);
+        }
         if self.partial.is_empty() {
-            return Framed::Line(content);
+            return (after, Framed::Line(&input[..end]));
         }
-        self.partial.extend_from_slice(content);
-        Framed::Joined
+        self.partial.extend_from_slice(&input[..end]);
+        (after, Framed::Joined)
     }
 
-    /// The last input ended with CR.
-    fn after_cr<'a>(&mut self, byte: u8) -> (usize, Framed<'a>) {
-        self.after_cr = false;
-        match byte {
-            b'\n' => (1, self.line(&[])),
-            _ => (0, Framed::Bare(b'\r')),
+    /// Neither CR nor LF stands in `window`; `full` says that the limit is passed.
+    fn without_end<'a>(&mut self, window: &[u8], full: bool) -> Framed<'a> {
+        match (self.skipped, full) {
+            (None, false) => self.partial.extend_from_slice(window),
+            (None, true) => {
+                self.partial.clear();
+                self.skipped = Some(0);
+                return Framed::TooLong;
+            }
+            (Some(_), true) => return Framed::Endless,
+            (Some(skipped), false) => self.skipped = Some(skipped + window.len() as u64),
         }
-    }
-
-    fn too_long<'a>(&mut self, taken: usize) -> (usize, Framed<'a>) {
-        self.partial.clear();
-        self.skipped = Some(0);
-        (taken, Framed::TooLong)
-    }
-
-    /// In an over-long line: looks for its end only. A bare CR in it decides nothing.
-    fn skip<'a>(&mut self, input: &'a [u8], skipped: u64) -> (usize, Framed<'a>) {
-        let left = usize::try_from(MAX_SKIPPED_BYTES - skipped).unwrap_or(usize::MAX);
-        let window = &input[..input.len().min(left)];
-        let Some(end) = memchr::memchr(b'\n', window) else {
-            self.after_cr = window.last().map_or(self.after_cr, |b| *b == b'\r');
-            self.skipped = Some(skipped + window.len() as u64);
-            return match window.len() == left {
-                true => (window.len(), Framed::Endless),
-                false => (window.len(), Framed::More),
-            };
-        };
-        let after_cr = std::mem::take(&mut self.after_cr);
-        let crlf = if end == 0 { after_cr } else { window[end - 1] == b'\r' };
-        if !crlf && !self.lf_ends_line {
-            return (end + 1, Framed::Bare(b'\n'));
-        }
-        self.bare_lf += u64::from(!crlf);
-        self.skipped = None;
-        let (taken, framed) = self.next(&input[end + 1..]);
-        (end + 1 + taken, framed)
+        Framed::More
     }
 }

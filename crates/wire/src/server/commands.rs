@@ -29,6 +29,9 @@ impl Session {
         match line.split_at_checked(4) {
             Some((verb, rest)) if verb.eq_ignore_ascii_case(b"MAIL") => self.mail(rest),
             Some((verb, rest)) if verb.eq_ignore_ascii_case(b"RCPT") => self.rcpt(rest),
+            Some((verb, rest)) if verb.eq_ignore_ascii_case(b"BDAT") && matches!(rest, [] | [b' ', ..]) => {
+                self.bdat(rest)
+            }
             _ => self.other_command(line),
         }
     }
@@ -41,7 +44,9 @@ impl Session {
         let argument = line.get(5..).unwrap_or_default();
         let step = match params::parse(&scratch) {
             Ok(request) => self.request(&request, argument),
-            Err(error) => self.bad_request(&error, line),
+            // RFC 5321 §4.2.4: 500 for an unknown command, 501 for a fault in its arguments.
+            Err(Error::UnknownCommand) => self.error(&unknown()),
+            Err(_) => self.error(&fault(501, 4, "bad syntax")),
         };
         self.scratch = scratch;
         step
@@ -51,7 +56,6 @@ impl Session {
         match request {
             Request::Ehlo { .. } => self.hello(argument, true),
             Request::Helo { .. } => self.hello(argument, false),
-            Request::Bdat { chunk_size, is_last } => self.bdat(*chunk_size as u64, *is_last),
             Request::Data | Request::Rset | Request::Quit if !argument.is_empty() => {
                 self.error(&fault(501, 4, "no argument allowed"))
             }
@@ -67,25 +71,12 @@ impl Session {
             | Request::Etrn { .. }
             | Request::Atrn { .. }
             | Request::Burl { .. } => self.error(&fault(502, 1, "not implemented")),
-            // MAIL and RCPT never come here. LHLO (RFC 2033) is a command of LMTP only: a session
-            // that speaks it would be greeted by it instead of EHLO, and answer content once per
-            // recipient.
-            Request::Lhlo { .. } | Request::Mail { .. } | Request::Rcpt { .. } => self.error(&unknown()),
-        }
-    }
-
-    /// RFC 5321 §4.2.4: 500 for an unknown command, 501 for a fault in its arguments.
-    fn bad_request(&mut self, error: &Error, line: &[u8]) -> Done {
-        let is_bdat = line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"));
-        if is_bdat && matches!(line.get(4), None | Some(b' ')) {
-            // The chunk is under way, of a length nobody knows: read as commands, it would be
-            // obeyed.
-            self.say(&fault(501, 4, "syntax: BDAT size [LAST]"));
-            return self.close_421("closing, see above", Closing::BadChunk);
-        }
-        match error {
-            Error::UnknownCommand => self.error(&unknown()),
-            _ => self.error(&fault(501, 4, "bad syntax")),
+            // MAIL, RCPT and BDAT never come here. LHLO (RFC 2033) is a command of LMTP only: a
+            // session that speaks it would be greeted by it instead of EHLO, and answer content
+            // once per recipient.
+            Request::Lhlo { .. } | Request::Mail { .. } | Request::Rcpt { .. } | Request::Bdat { .. } => {
+                self.error(&unknown())
+            }
         }
     }
 
@@ -199,16 +190,25 @@ impl Session {
         Some(Step::Begin { question, declared_bytes, bdat: false })
     }
 
-    /// RFC 3030 §2. The chunk follows whatever we say, so a refused one is read and thrown away.
-    fn bdat(&mut self, bytes: u64, last: bool) -> Done {
+    /// RFC 3030 §2; `rest` follows the verb.
+    fn bdat(&mut self, rest: &[u8]) -> Done {
+        let Some((bytes, last)) = chunk_of(rest) else {
+            // The chunk is under way, of a length nobody knows: read as commands, it would be
+            // obeyed.
+            self.say(&fault(501, 4, "syntax: BDAT size [LAST]"));
+            return self.close_421("closing, see above", Closing::BadChunk);
+        };
+        if self.transaction.is_none() && !self.mail_refused && self.error_closes() {
+            return self.close_421("too many errors", Closing::Errors);
+        }
+        self.chunk(bytes, last)
+    }
+
+    /// The chunk follows whatever we say, so a refused one is read and thrown away.
+    fn chunk(&mut self, bytes: u64, last: bool) -> Done {
         let mut step = None;
         match (&self.transaction, &self.body) {
-            (None, _) => {
-                if !self.mail_refused && self.error_closes() {
-                    return self.close_421("too many errors", Closing::Errors);
-                }
-                self.body = Some(Body::refused(fault(503, 1, "MAIL first")));
-            }
+            (None, _) => self.body = Some(Body::refused(fault(503, 1, "MAIL first"))),
             (Some(_), Some(_)) => step = self.check_size(bytes),
             (Some(t), None) if t.accepted == 0 => self.body = Some(Body::refused(no_recipients())),
             (Some(_), None) if bytes > self.settings.max_message_bytes => {
@@ -268,6 +268,15 @@ fn trim_end(line: &[u8]) -> &[u8] {
 fn after_keyword<'a>(rest: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
     let (head, tail) = rest.split_at_checked(keyword.len())?;
     head.eq_ignore_ascii_case(keyword).then_some(tail)
+}
+
+/// Size, and whether it is the last.
+fn chunk_of(rest: &[u8]) -> Option<(u64, bool)> {
+    let mut words = rest.split(|b| *b == b' ').filter(|word| !word.is_empty());
+    let bytes = params::number(words.next()?)?;
+    let last = words.next();
+    let known = last.is_none_or(|word| word.eq_ignore_ascii_case(b"LAST"));
+    (known && words.next().is_none()).then_some((bytes, last.is_some()))
 }
 
 fn unknown() -> Reply {

@@ -77,6 +77,7 @@ impl Session {
         let mut used = 0;
         loop {
             let rest = &input[used..];
+            self.give_up_if_much_too_big();
             let (taken, step) = match self.state {
                 State::Data => self.decode(rest),
                 State::Chunk { left_bytes: 0, last } => (0, self.chunk_end(last)),
@@ -128,12 +129,6 @@ impl Session {
         let body = self.body.as_mut()?;
         if let Some(refused) = &mut body.refused {
             refused.thrown_away_bytes += content.len() as u64;
-            if refused.thrown_away_bytes > limit {
-                // The refusal first: after a 421 alone the client would bring it again and again.
-                let reply = refused.reply.clone();
-                self.say(&reply);
-                return self.too_much("closing, see above");
-            }
             return None;
         }
         body.bytes += content.len() as u64;
@@ -149,6 +144,18 @@ impl Session {
             return Some(Step::Reset);
         }
         Some(Step::Data(content))
+    }
+
+    /// Refused content is not read for ever.
+    fn give_up_if_much_too_big(&mut self) {
+        let limit = self.settings.max_message_bytes;
+        let refused = self.body.as_ref().and_then(|body| body.refused.as_ref());
+        if let Some(refused) = refused.filter(|refused| refused.thrown_away_bytes > limit) {
+            // The refusal first: after a 421 alone the client would bring it again and again.
+            let reply = refused.reply.clone();
+            self.say(&reply);
+            self.close_421("closing, see above", Closing::TooMuch);
+        }
     }
 
     /// CRLF.CRLF was read.

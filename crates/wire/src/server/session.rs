@@ -180,7 +180,7 @@ impl Session {
                 Framed::Joined => self.joined_command(),
                 Framed::TooLong => self.error(&super::fault(500, 2, "line too long")),
                 Framed::Bare(byte) => self.bare_newline(byte),
-                Framed::Endless => self.too_much("line too long"),
+                Framed::Endless => self.close_421("line too long", Closing::TooMuch),
             };
             if let Some(step) = step {
                 return (used, step);
@@ -242,10 +242,6 @@ impl Session {
         }
         self.say(reply);
         None
-    }
-
-    pub(super) fn too_much(&mut self, text: &'static str) -> Option<Step<'static>> {
-        self.close_421(text, Closing::TooMuch)
     }
 
     /// Closes with `421 4.7.0`.

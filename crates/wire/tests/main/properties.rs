@@ -1,0 +1,105 @@
+//! Any bytes: no panic, the same in any split, output in proportion to input.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use quell_wire::fuzz::{fuzz_lines, fuzz_session, session_log};
+use quell_wire::path::Path;
+use quell_wire::reply::Reply;
+use quell_wire::server::Settings;
+
+const WORDS: [&[u8]; 34] = [
+    b"EHLO a\r\n",
+    b"HELO a\r\n",
+    b"MAIL FROM:<a@b>\r\n",
+    b"MAIL FROM:<> SIZE=30 BODY=8BITMIME RET=HDRS\r\n",
+    b"MAIL FROM:<a@b> SIZE=300\r\n",
+    b"RCPT TO:<c@d>\r\n",
+    b"RCPT TO:<postmaster> NOTIFY=DELAY,FAILURE ORCPT=rfc822;x+2By\r\n",
+    b"RCPT TO:<@x,@y:c@d>\r\n",
+    b"RCPT TO:nobody\r\n",
+    b"DATA\r\n",
+    b"BDAT 5\r\n",
+    b"BDAT 9 LAST\r\n",
+    b"BDAT 0 LAST\r\n",
+    b"BDAT 50\r\n",
+    b"BDAT 18446744073709551615\r\n",
+    b"RSET\r\n",
+    b"NOOP\r\n",
+    b"QUIT\r\n",
+    b"VRFY x\r\n",
+    b"HELP\r\n",
+    b"AUTH PLAIN x\r\n",
+    b"STARTTLS\r\n",
+    b"MAIL FROM",
+    b"12345",
+    b"text\r\n",
+    b"\r\n",
+    b"\r\n.\r\n",
+    b".",
+    b"\r",
+    b"\n",
+    b"\0",
+    b" ",
+    b"\xc3\xa9",
+    b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
+
+/// Words of the protocol in an order that often gets somewhere, and often does not.
+fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+    let word = proptest::sample::select(&WORDS[..]).prop_map(<[u8]>::to_vec);
+    let start = Just(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n".to_vec());
+    let piece = prop_oneof![
+        12 => word,
+        2 => start,
+        1 => proptest::collection::vec(any::<u8>(), 0..6),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_split_of_a_session_gives_the_same(
+        policy in 0u8..4,
+        refusals in prop_oneof![3 => Just(0u8), 1 => any::<u8>(), 1 => Just(0xff)],
+        cut: u8,
+        stream in any_stream(),
+    ) {
+        fuzz_session(&[vec![policy, refusals, cut], stream].concat());
+    }
+
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fuzz_session(&bytes);
+        fuzz_lines(&bytes);
+    }
+
+    #[test]
+    fn any_split_of_lines_gives_the_same(
+        policy: u8,
+        cut: u8,
+        stream in "([a-z]{0,17}(\r\n|\r\n|\r\n|\n|\r)){0,9}",
+    ) {
+        fuzz_lines(&[&[policy, cut], stream.as_bytes()].concat());
+    }
+
+    #[test]
+    fn any_path_is_survived(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        if let Ok((path, rest)) = Path::parse(&bytes) {
+            prop_assert!(path.address().len() + rest.len() < bytes.len());
+        }
+    }
+}
+
+/// A client that sends much and reads nothing gets its answers in bounded portions: `session_log`
+/// asserts the bound, this that nothing is lost by it.
+#[test]
+fn a_flood_of_commands_is_answered_in_portions() {
+    let stream = [b"EHLO a\r\n".to_vec(), b"NOOP\r\n".repeat(20_000)].concat();
+    let settings = Arc::new(Settings::new("mx"));
+    let log = session_log(&settings, &stream, stream.len(), &mut |_| Reply::sender_ok());
+    let answers = log.iter().filter(|line| *line == "S: 250 2.0.0 ok").count();
+    assert_eq!(answers, 20_000);
+}
