@@ -81,8 +81,13 @@ impl RelaxedBody {
             let clean = if self.space || self.cr { 0 } else { unchanged_len(chunk) };
             self.run(&chunk[..clean], out);
             chunk = &chunk[clean..];
-            // The byte that stopped the run, and those that hang on it.
+            // What stopped the run, and what hangs on it.
             while let Some((byte, rest)) = chunk.split_first() {
+                if self.space && !self.cr && !byte.is_ascii_whitespace() {
+                    // This text is the beginning of the next run.
+                    self.text(b"", out);
+                    break;
+                }
                 self.byte(*byte, out);
                 chunk = rest;
                 if !self.space && !self.cr {
@@ -124,7 +129,9 @@ impl RelaxedBody {
         if std::mem::take(&mut self.space) {
             out(b" ");
         }
-        out(text);
+        if !text.is_empty() {
+            out(text);
+        }
         self.text = true;
     }
 
@@ -147,20 +154,31 @@ impl RelaxedBody {
 /// Length of the longest run at the start of `bytes` that relaxation leaves alone whatever comes
 /// after it: no tab, no space before white space or a line end, no LF without CR, no CR at its end.
 fn unchanged_len(bytes: &[u8]) -> usize {
-    const BLOCK: usize = 64;
     if bytes.first() == Some(&b'\n') {
         return 0;
     }
-    let mut len = 0;
-    // Whole blocks without a branch per byte: the compiler makes vector code of it.
-    while len + BLOCK < bytes.len() && !any_changes(&bytes[len..len + BLOCK], &bytes[len + 1..=len + BLOCK]) {
-        len += BLOCK;
-    }
+    // Whole blocks without a branch per byte: the compiler makes vector code of it. The small
+    // blocks find the place within a large one.
+    let mut len = unchanged_blocks::<64>(bytes, 0);
+    len = unchanged_blocks::<8>(bytes, len);
     let last = bytes.len().saturating_sub(1);
     while len < last && !changes(bytes[len], bytes[len + 1]) {
         len += 1;
     }
-    if len > 0 && bytes[len - 1] == b'\r' { len - 1 } else { len }
+    match bytes.get(len) {
+        // Text, and a LF after it or nothing yet: it is the run's last byte.
+        Some(text) if !text.is_ascii_whitespace() => len + 1,
+        _ if len > 0 && bytes[len - 1] == b'\r' => len - 1,
+        _ => len,
+    }
+}
+
+/// Goes on from `len` by blocks that relaxation leaves alone.
+fn unchanged_blocks<const BLOCK: usize>(bytes: &[u8], mut len: usize) -> usize {
+    while len + BLOCK < bytes.len() && !any_changes(&bytes[len..len + BLOCK], &bytes[len + 1..=len + BLOCK]) {
+        len += BLOCK;
+    }
+    len
 }
 
 fn any_changes(bytes: &[u8], nexts: &[u8]) -> bool {

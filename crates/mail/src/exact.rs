@@ -125,7 +125,7 @@ impl<'a> KeyFields<'a> {
     /// is left to [`KeyHasher::finish`].
     pub(crate) fn begin(mut self, header: &'a [u8]) -> Result<KeyHasher, NoKey> {
         let date_ms = self.sound()?;
-        let mut parts = Parts::default();
+        let mut parts = Parts::new();
         if self.too_many {
             for wanted in 0..NAMES.len() {
                 let here = fields(header).filter(|f| place(f.name) == Some(wanted));
@@ -221,7 +221,6 @@ pub fn exact_key(message: &[u8], arrival_ms: i64) -> Result<ExactKey, NoKey> {
 }
 
 /// BLAKE3 with the small slices gathered first: it is several times faster on large ones.
-#[derive(Default)]
 struct Parts {
     hasher: blake3::Hasher,
     gathered: Vec<u8>,
@@ -236,6 +235,11 @@ impl std::fmt::Debug for Parts {
 impl Parts {
     /// Bytes gathered at most; one message being received costs this much memory.
     const MAX_GATHERED_BYTES: usize = 16 << 10;
+
+    fn new() -> Self {
+        let gathered = Vec::with_capacity(Self::MAX_GATHERED_BYTES);
+        Self { hasher: blake3::Hasher::new(), gathered }
+    }
 
     fn write(&mut self, slice: &[u8]) {
         if self.gathered.len() + slice.len() > Self::MAX_GATHERED_BYTES {

@@ -101,6 +101,16 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether the empty line was seen: all that comes now is body.
+    pub fn header_ended(&self) -> bool {
+        self.read.is_some()
+    }
+
+    /// Bytes of the body so far. What a chunk added to it stands at the chunk's end.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     /// The message has ended, and arrived at `arrival_ms` (since 1970).
     pub fn finish(mut self, arrival_ms: i64) -> Reading {
         let read = self.read.take().unwrap_or_else(|| read_header(&self.header));
@@ -295,6 +305,15 @@ mod tests {
         let damaged = format!("Message-ID:  not\t\u{1}one {}\r\n\r\n", "\u{fc}".repeat(900));
         let id = read([damaged.as_bytes()]).message_id.unwrap();
         assert!(id.starts_with("not one \u{fc}") && id.len() <= MAX_MESSAGE_ID_BYTES, "{id}");
+    }
+
+    #[test]
+    fn tells_where_the_body_begins() {
+        let mut reader = Reader::new(MAX);
+        reader.push(b"A: 1\r\n\r").unwrap();
+        assert!(!reader.header_ended());
+        reader.push(b"\nbody").unwrap();
+        assert_eq!((reader.header_ended(), reader.body_bytes()), (true, 4));
     }
 
     #[test]
