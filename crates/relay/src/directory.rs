@@ -77,9 +77,7 @@ pub enum PlanError {
         address: String,
     },
     /// Over [`MAX_ALIAS_DEPTH`] or [`MAX_ALIAS_TARGETS`].
-    #[error(
-        "the alias is too large: at most {MAX_ALIAS_TARGETS} addresses, {MAX_ALIAS_DEPTH} aliases deep"
-    )]
+    #[error("the alias is too large: at most {MAX_ALIAS_TARGETS} addresses, {MAX_ALIAS_DEPTH} aliases deep")]
     AliasTooLarge {
         /// Where it stands.
         place: Place,
@@ -210,20 +208,13 @@ impl Directory {
 
     /// Who gets the mail of an alias; aliases in no particular order.
     pub fn aliases(&self) -> impl Iterator<Item = (String, &[Resolved])> {
-        self.aliases
-            .iter()
-            .map(|((local, domain), to)| (joined(local, domain), to.as_slice()))
+        self.aliases.iter().map(|((local, domain), to)| (joined(local, domain), to.as_slice()))
     }
 
     /// Who gets the mail for all others in `domain`; None if they are refused.
     pub fn catch_all(&self, domain: &str) -> Option<&[Resolved]> {
         let takes_others = self.domains.get(domain)?.takes_others;
-        takes_others.then(|| {
-            self.catch_all
-                .get(domain)
-                .unwrap_or(&self.postmaster)
-                .as_slice()
-        })
+        takes_others.then(|| self.catch_all.get(domain).unwrap_or(&self.postmaster).as_slice())
     }
 
     /// Every mailbox that the configuration names, sorted: their Maildirs are made at the start.
@@ -260,8 +251,7 @@ impl Directory {
                 return Lookup::Local(vec![resolved(local, domain)]);
             }
         }
-        self.catch_all(domain)
-            .map_or(Lookup::UnknownUser, |to| Lookup::Local(to.to_vec()))
+        self.catch_all(domain).map_or(Lookup::UnknownUser, |to| Lookup::Local(to.to_vec()))
     }
 
     fn postmaster_answer(&self) -> Lookup {

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::names::{normal, normal_local, split, strip_detail};
 use super::{
-    Directory, MAX_ALIAS_DEPTH, MAX_ALIAS_TARGETS, Name, Place, Plan, PlanError, Population,
-    Resolved, resolved,
+    Directory, MAX_ALIAS_DEPTH, MAX_ALIAS_TARGETS, Name, Place, Plan, PlanError, Population, Resolved,
+    resolved,
 };
 
 /// Compiles `plan`, or returns all its faults.
@@ -15,11 +15,7 @@ pub(super) fn compile(plan: &Plan) -> Result<Directory, Vec<PlanError>> {
     compiler.name_catch_alls();
     compiler.catch_alls();
     compiler.aliases();
-    if compiler.errors.is_empty() {
-        Ok(compiler.directory)
-    } else {
-        Err(compiler.errors)
-    }
+    if compiler.errors.is_empty() { Ok(compiler.directory) } else { Err(compiler.errors) }
 }
 
 struct Compiler<'a> {
@@ -42,41 +38,26 @@ struct Walk {
 
 impl Walk {
     fn new(place: Place) -> Self {
-        Self {
-            place,
-            path: Vec::new(),
-            seen: HashSet::new(),
-            found: Vec::new(),
-        }
+        Self { place, path: Vec::new(), seen: HashSet::new(), found: Vec::new() }
     }
 }
 
 impl<'a> Compiler<'a> {
     fn new(plan: &'a Plan) -> Self {
         let directory = Directory {
-            domains: plan
-                .domains
-                .iter()
-                .map(|d| (d.name.clone(), d.clone()))
-                .collect(),
+            domains: plan.domains.iter().map(|d| (d.name.clone(), d.clone())).collect(),
             order: plan.domains.iter().map(|d| d.name.clone()).collect(),
             ..Directory::default()
         };
-        let mut compiler = Self {
-            plan,
-            written: HashMap::new(),
-            directory,
-            errors: Vec::new(),
-        };
+        let mut compiler = Self { plan, written: HashMap::new(), directory, errors: Vec::new() };
         for (alias, targets) in &plan.aliases {
             match compiler.local_name(alias) {
                 Some(name) => {
                     compiler.written.insert(name, (alias, targets));
                 }
-                None => compiler.errors.push(PlanError::NotLocal {
-                    place: Place::Alias(alias.clone()),
-                    address: alias.clone(),
-                }),
+                None => compiler
+                    .errors
+                    .push(PlanError::NotLocal { place: Place::Alias(alias.clone()), address: alias.clone() }),
             }
         }
         compiler
@@ -92,11 +73,7 @@ impl<'a> Compiler<'a> {
     /// The postmaster comes first, since everything else may lead to it. Its address makes its
     /// mailbox exist, listed or not: mail for it is always accepted.
     fn postmaster(&mut self) {
-        let first = self
-            .plan
-            .domains
-            .first()
-            .map_or(&self.plan.hostname, |d| &d.name);
+        let first = self.plan.domains.first().map_or(&self.plan.hostname, |d| &d.name);
         let fallback = || ("postmaster".to_owned(), first.clone());
         let name = match &self.plan.postmaster {
             None => Some(fallback()),
@@ -104,10 +81,7 @@ impl<'a> Compiler<'a> {
         };
         let Some(name) = name else {
             let address = self.plan.postmaster.clone().unwrap_or_default();
-            self.errors.push(PlanError::NotLocal {
-                place: Place::Postmaster,
-                address,
-            });
+            self.errors.push(PlanError::NotLocal { place: Place::Postmaster, address });
             return;
         };
         if self.written.contains_key(&name) {
@@ -123,10 +97,8 @@ impl<'a> Compiler<'a> {
     /// A catch-all that is no alias makes its mailbox exist, like the postmaster.
     fn name_catch_alls(&mut self) {
         for domain in self.plan.domains.iter() {
-            if let Some(name) = domain
-                .catch_all
-                .as_deref()
-                .and_then(|to| self.catch_all_name(to, &domain.name))
+            if let Some(name) =
+                domain.catch_all.as_deref().and_then(|to| self.catch_all_name(to, &domain.name))
                 && !self.written.contains_key(&name)
             {
                 self.directory.named.insert(name);
@@ -149,17 +121,12 @@ impl<'a> Compiler<'a> {
             };
             let place = Place::CatchAll(domain.name.clone());
             let Some(name) = self.catch_all_name(to, &domain.name) else {
-                self.errors.push(PlanError::NotLocal {
-                    place,
-                    address: to.clone(),
-                });
+                self.errors.push(PlanError::NotLocal { place, address: to.clone() });
                 continue;
             };
             let mut walk = Walk::new(place);
             self.expand(name, &mut walk);
-            self.directory
-                .catch_all
-                .insert(domain.name.clone(), walk.found);
+            self.directory.catch_all.insert(domain.name.clone(), walk.found);
         }
     }
 
@@ -178,10 +145,7 @@ impl<'a> Compiler<'a> {
     fn expand(&mut self, name: Name, walk: &mut Walk) {
         if walk.path.contains(&name) {
             let address = super::joined(&name.0, &name.1);
-            return self.errors.push(PlanError::AliasLoop {
-                place: walk.place.clone(),
-                address,
-            });
+            return self.errors.push(PlanError::AliasLoop { place: walk.place.clone(), address });
         }
         if !walk.seen.insert(name.clone()) {
             return;
@@ -194,18 +158,15 @@ impl<'a> Compiler<'a> {
 
     fn expand_targets(&mut self, name: Name, targets: &[String], walk: &mut Walk) {
         if walk.path.len() >= MAX_ALIAS_DEPTH || targets.len() > MAX_ALIAS_TARGETS {
-            return self.errors.push(PlanError::AliasTooLarge {
-                place: walk.place.clone(),
-            });
+            return self.errors.push(PlanError::AliasTooLarge { place: walk.place.clone() });
         }
         walk.path.push(name);
         for target in targets {
             match self.local_name(target) {
                 Some(next) => self.expand(next, walk),
-                None => self.errors.push(PlanError::NotLocal {
-                    place: walk.place.clone(),
-                    address: target.clone(),
-                }),
+                None => self
+                    .errors
+                    .push(PlanError::NotLocal { place: walk.place.clone(), address: target.clone() }),
             }
         }
         walk.path.pop();
@@ -227,16 +188,11 @@ impl<'a> Compiler<'a> {
             others.into_iter().for_each(|to| add(walk, to));
         } else {
             let address = super::joined(local, domain);
-            self.errors.push(PlanError::Nobody {
-                place: walk.place.clone(),
-                address,
-            });
+            self.errors.push(PlanError::Nobody { place: walk.place.clone(), address });
         }
         if walk.found.len() > MAX_ALIAS_TARGETS {
             walk.found.truncate(MAX_ALIAS_TARGETS);
-            self.errors.push(PlanError::AliasTooLarge {
-                place: walk.place.clone(),
-            });
+            self.errors.push(PlanError::AliasTooLarge { place: walk.place.clone() });
         }
     }
 
@@ -246,16 +202,9 @@ impl<'a> Compiler<'a> {
         if self.directory.named.contains(name) {
             return true;
         }
-        match self
-            .directory
-            .domains
-            .get(&name.1)
-            .map(|domain| &domain.population)
-        {
+        match self.directory.domains.get(&name.1).map(|domain| &domain.population) {
             Some(Population::Listed(locals)) => locals.contains(&name.0),
-            Some(Population::Existing) if name.0 != "postmaster" => {
-                self.directory.named.insert(name.clone())
-            }
+            Some(Population::Existing) if name.0 != "postmaster" => self.directory.named.insert(name.clone()),
             _ => false,
         }
     }

@@ -76,10 +76,7 @@ pub(super) fn has_route(local: &str) -> bool {
 /// The address of a local part in normal form, quoted where RFC 5321 §4.1.2 needs quotes.
 pub(super) fn joined(local: &str, domain: &str) -> String {
     let atext = |c: char| c.is_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
-    if local
-        .split('.')
-        .all(|atom| !atom.is_empty() && atom.chars().all(atext))
-    {
+    if local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(atext)) {
         return format!("{local}@{domain}");
     }
     let escaped = local.replace('\\', "\\\\").replace('"', "\\\"");

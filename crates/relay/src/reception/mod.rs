@@ -1,0 +1,250 @@
+//! One SMTP connection on its way in: session events become one [`Incoming`] for the door.
+//!
+//! No socket, no clock, no thread: the caller feeds bytes, writes what [`Reception::output`] holds,
+//! and hands each [`Want::Submit`] to the door. What only the world knows ([`World`]) is asked for.
+
+mod transaction;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use quell_mail::id::QueueId;
+use quell_mail::key::Secret;
+use quell_queue::body::{LargeWriter, SpoolError};
+use quell_queue::clock::Now;
+use quell_queue::door::{Answer, Incoming};
+use quell_storm::facts::Source;
+use quell_wire::reply::Reply;
+use quell_wire::server::{Closing, Question, Session, Settings, Step};
+
+use self::transaction::Transaction;
+use crate::directory::{BadAddress, Directory, Lookup, Query};
+
+/// What does not change from one connection to the next.
+#[derive(Debug)]
+pub struct Policy {
+    /// Our name.
+    pub hostname: String,
+    /// For the token in our `Received`.
+    pub secret: Secret,
+    /// Who is who.
+    pub directory: Directory,
+    /// Largest header, in bytes.
+    pub max_header_bytes: usize,
+    /// A longer message streams to the body store.
+    pub spill_bytes: usize,
+    /// Ledger rows one transaction may make: aliases can multiply its recipients.
+    pub max_rows: usize,
+}
+
+/// What only the world outside can say.
+pub trait World {
+    /// True if a mailbox of that name is there.
+    fn exists(&self, domain: &str, local: &str) -> bool;
+    /// Is there room for a message of `declared_bytes`, beside the reserve?
+    fn room(&self, declared_bytes: Option<u64>) -> bool;
+    /// The time of this moment.
+    fn now(&self) -> Now;
+    /// A new queue id; None if there is none to be had.
+    fn queue_id(&self, now: &Now) -> Option<QueueId>;
+    /// A file for a large body.
+    ///
+    /// # Errors
+    /// Those of the body store.
+    fn begin_large(&self) -> Result<LargeWriter, SpoolError>;
+    /// Runs file work that may block: a server with few threads lets others take over meanwhile.
+    fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {
+        work()
+    }
+}
+
+/// What the caller has to do next.
+#[derive(Debug)]
+pub enum Want {
+    /// Write the output, then read.
+    Input,
+    /// Write the output, then go on.
+    Flush,
+    /// Give it to the door, and its answer to [`Reception::answered`].
+    Submit(Box<Incoming>),
+    /// Write the output, then close.
+    Close(Closing),
+}
+
+/// One connection.
+pub struct Reception {
+    session: Session,
+    policy: Arc<Policy>,
+    source: Source,
+    esmtp: bool,
+    transaction: Option<Transaction>,
+    waiting: Option<Question>,
+    bare_newlines: u64,
+}
+
+impl Reception {
+    /// A connection from `address` (IPv4-mapped ones unmapped); `inside` says whether it is in
+    /// `[relay] from`. The greeting waits in the output.
+    pub fn new(policy: Arc<Policy>, settings: Arc<Settings>, address: IpAddr, inside: bool) -> Self {
+        let source = Source { address: Some(address), helo: String::new(), inside };
+        let session = Session::new(settings);
+        Self { session, policy, source, esmtp: false, transaction: None, waiting: None, bare_newlines: 0 }
+    }
+
+    /// Replies to be written; the caller takes them out.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        self.session.output()
+    }
+
+    /// Ends the session with a last reply.
+    pub fn shut_down(&mut self, reply: &Reply) {
+        self.session.shut_down(reply);
+    }
+
+    /// True while content is being received.
+    pub fn is_receiving(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|t| t.begun())
+    }
+
+    /// Bare newlines made CRLF so far, in content and commands.
+    pub fn bare_newlines(&self) -> u64 {
+        self.bare_newlines + self.session.bare_newlines_in_commands()
+    }
+
+    /// Takes input up to the next thing that the caller has to do: how many bytes, and what.
+    pub fn advance(&mut self, input: &[u8], world: &impl World) -> (usize, Want) {
+        let mut taken = 0;
+        loop {
+            let (n, step) = self.session.next(&input[taken..]);
+            taken += n;
+            let want = match step {
+                Step::NeedInput => Some(Want::Input),
+                Step::Flush | Step::NeedAnswer => Some(Want::Flush),
+                Step::Data(bytes) => self.data(bytes, world),
+                Step::Closed(why) => Some(Want::Close(why)),
+                Step::End { question, bare_newlines, .. } => self.end(question, bare_newlines, world),
+                other => self.command(other, world),
+            };
+            if let Some(want) = want {
+                return (taken, want);
+            }
+        }
+    }
+
+    fn command(&mut self, step: Step<'_>, world: &impl World) -> Option<Want> {
+        match step {
+            Step::Hello { name, esmtp } => {
+                self.source.helo = name;
+                self.esmtp = esmtp;
+                self.transaction = None;
+            }
+            Step::Mail(question, mail) => {
+                self.transaction = Some(Transaction::new(mail));
+                self.session.answer(question, Reply::sender_ok());
+            }
+            Step::Rcpt(question, rcpt) => {
+                let reply = self.recipient(rcpt, world);
+                self.session.answer(question, reply);
+            }
+            Step::Begin { question, declared_bytes, .. } => {
+                let reply = self.begin(declared_bytes, world);
+                self.session.answer(question, reply);
+            }
+            _ => self.transaction = None,
+        }
+        None
+    }
+
+    fn recipient(&mut self, rcpt: quell_wire::server::RcptTo, world: &impl World) -> Reply {
+        let Some(transaction) = &mut self.transaction else { return out_of_order() };
+        let path = &rcpt.forward_path;
+        let query =
+            Query { address: path.address(), source_route: path.source_route(), inside: self.source.inside };
+        let exists = |domain: &str, local: &str| world.blocking(|| world.exists(domain, local));
+        match self.policy.directory.look_up(&query, &exists) {
+            Lookup::Local(resolved) => {
+                if transaction.recipients.len() + resolved.len() > self.policy.max_rows {
+                    return Reply::new(
+                        452,
+                        (5, 3),
+                        "Too many recipients; send the rest in another transaction",
+                    );
+                }
+                transaction.add(resolved, &rcpt);
+                Reply::recipient_ok()
+            }
+            Lookup::UnknownUser => Reply::new(550, (1, 1), "No such user here"),
+            Lookup::NotOurs if self.source.inside => {
+                Reply::new(550, (7, 1), "This server does not send mail to other domains yet")
+            }
+            Lookup::NotOurs => Reply::new(550, (7, 1), "This server takes no mail for that domain"),
+            Lookup::Bad(BadAddress::Malformed) => Reply::new(501, (1, 3), "That is not an address"),
+            Lookup::Bad(BadAddress::SourceRoute | BadAddress::RoutedLocalPart) => {
+                Reply::new(550, (7, 1), "Routed addresses are not taken")
+            }
+        }
+    }
+
+    fn begin(&mut self, declared_bytes: Option<u64>, world: &impl World) -> Reply {
+        let Some(transaction) = &mut self.transaction else { return out_of_order() };
+        if !world.blocking(|| world.room(declared_bytes)) {
+            return Reply::new(452, (3, 1), "No room at the moment; try again later");
+        }
+        transaction.begin(&self.policy);
+        Reply::go_ahead()
+    }
+
+    fn data(&mut self, bytes: &[u8], world: &impl World) -> Option<Want> {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.take(bytes, &self.policy, world);
+        }
+        None
+    }
+
+    fn end(&mut self, question: Question, bare_newlines: u64, world: &impl World) -> Option<Want> {
+        self.bare_newlines += bare_newlines;
+        let Some(transaction) = self.transaction.take() else {
+            self.session.answer(question, out_of_order());
+            return None;
+        };
+        match transaction.finish(&self.policy, &self.source, self.esmtp, world) {
+            Ok(incoming) => {
+                self.waiting = Some(question);
+                Some(Want::Submit(Box::new(incoming)))
+            }
+            Err(reply) => {
+                self.session.answer(question, reply);
+                None
+            }
+        }
+    }
+
+    /// The door's answer to what was submitted.
+    pub fn answered(&mut self, answer: &Answer) {
+        if let Some(question) = self.waiting.take() {
+            self.session.answer(question, reply_to(answer));
+        }
+    }
+}
+
+/// What the client is told: one and the same text whether stored, absorbed or held.
+fn reply_to(answer: &Answer) -> Reply {
+    match answer {
+        Answer::Accepted(id) => Reply::new(250, (0, 0), format!("Ok: queued as {id}")),
+        Answer::Refused(reason) => match reason.sender_reply() {
+            Some((code, status, text)) => Reply::new(code, status_numbers(status), text),
+            None => Reply::new(554, (0, 0), "Refused"),
+        },
+        Answer::Trouble(_) => Reply::new(451, (3, 0), "Trouble of our own; try again later"),
+    }
+}
+
+/// `5.4.6` → (4, 6): the class comes from the reply code.
+fn status_numbers(status: &str) -> (u16, u16) {
+    let mut numbers = status.split('.').skip(1).map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+fn out_of_order() -> Reply {
+    Reply::new(503, (5, 1), "Commands out of order")
+}

@@ -1,0 +1,201 @@
+//! One transaction: envelope, content, facts.
+
+use quell_mail::reading::{Reader, Reading};
+use quell_mail::trace::{ReceivedStamp, token, verify};
+use quell_queue::body::{LargeWriter, SpoolError};
+use quell_queue::door::{Bytes, Incoming};
+use quell_storm::facts::{Facts, Notify, OwnToken, Recipient, Source};
+use quell_wire::reply::Reply;
+use quell_wire::server::{MailFrom, RcptTo};
+
+use super::{Policy, World};
+use crate::directory::Resolved;
+
+/// Bytes gathered before a large body is written on.
+const WRITE_BYTES: usize = 256 << 10;
+/// Bytes of a header set kept for evidence (the storm book cuts at the same).
+const EVIDENCE_BYTES: usize = 64 << 10;
+
+/// From MAIL to the final dot.
+pub(super) struct Transaction {
+    mail: MailFrom,
+    pub recipients: Vec<Recipient>,
+    reader: Option<Reader>,
+    bytes: Vec<u8>,
+    size_bytes: u64,
+    large: Option<LargeWriter>,
+    /// Why the content will be refused; the rest of it is only read.
+    refused: Option<Reply>,
+}
+
+impl Transaction {
+    pub fn new(mail: MailFrom) -> Self {
+        let (recipients, bytes) = (Vec::new(), Vec::new());
+        Self { mail, recipients, reader: None, bytes, size_bytes: 0, large: None, refused: None }
+    }
+
+    pub fn begun(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    pub fn add(&mut self, resolved: Vec<Resolved>, rcpt: &RcptTo) {
+        let notify = rcpt.notify.map(|n| Notify {
+            never: n.never,
+            success: n.success,
+            failure: n.failure,
+            delay: n.delay,
+        });
+        self.recipients.extend(resolved.into_iter().map(|r| Recipient {
+            identity: r.identity,
+            as_given: rcpt.forward_path.address().to_owned(),
+            tenant: r.tenant,
+            notify,
+            orcpt: rcpt.orcpt.clone(),
+        }));
+    }
+
+    pub fn begin(&mut self, policy: &Policy) {
+        self.reader.get_or_insert_with(|| Reader::new(policy.max_header_bytes));
+    }
+
+    /// Content. What cannot be kept is refused at the end, when the client listens again.
+    pub fn take(&mut self, bytes: &[u8], policy: &Policy, world: &impl World) {
+        self.size_bytes += bytes.len() as u64;
+        let Some(reader) = self.reader.as_mut().filter(|_| self.refused.is_none()) else { return };
+        if let Err(why) = reader.push(bytes) {
+            return self.refuse(Reply::new(552, (3, 4), why.to_string()));
+        }
+        self.bytes.extend_from_slice(bytes);
+        let limit = if self.large.is_some() { WRITE_BYTES } else { policy.spill_bytes };
+        if self.bytes.len() > limit {
+            let spilled = world.blocking(|| self.spill(world));
+            spilled.unwrap_or_else(|why| self.refuse(no_room(&why)));
+        }
+    }
+
+    fn spill(&mut self, world: &impl World) -> Result<(), SpoolError> {
+        if self.large.is_none() {
+            self.large = Some(world.begin_large()?);
+        }
+        if let Some(large) = &mut self.large {
+            large.write(&self.bytes)?;
+        }
+        self.bytes.clear();
+        Ok(())
+    }
+
+    fn refuse(&mut self, reply: Reply) {
+        self.refused = Some(reply);
+        self.large = None;
+        self.bytes = Vec::new();
+        self.reader = Some(Reader::new(0));
+    }
+
+    /// The final dot was read: the facts and the bytes for the door, or the refusal.
+    pub fn finish(
+        mut self,
+        policy: &Policy,
+        source: &Source,
+        esmtp: bool,
+        world: &impl World,
+    ) -> Result<Incoming, Reply> {
+        if let Some(reply) = self.refused.take() {
+            return Err(reply);
+        }
+        let now = world.now();
+        let Some(queue_id) = world.queue_id(&now) else {
+            return Err(Reply::new(451, (3, 0), "Trouble of our own; try again later"));
+        };
+        let reader = self.reader.take().unwrap_or_else(|| Reader::new(policy.max_header_bytes));
+        let reading = reader.finish(now.wall_ms);
+        let key = reading.exact_key.as_ref().ok();
+        let for_ = Some(self.recipients.as_slice()).filter(|r| r.len() == 1).map(|r| r[0].as_given.clone());
+        let stamp = ReceivedStamp {
+            helo: &source.helo,
+            client_ip: source.address,
+            client_name: None,
+            by: &policy.hostname,
+            with: protocol(esmtp, self.mail.smtputf8),
+            queue_id,
+            token: token(&policy.secret, queue_id, key),
+            for_: for_.as_deref(),
+            ms: now.wall_ms,
+        };
+        let front = stamp.field().into_bytes();
+        let header = reading.header[..reading.header.len().min(EVIDENCE_BYTES)].to_vec();
+        let bytes = match self.large.take() {
+            None => Bytes::Small(std::mem::take(&mut self.bytes)),
+            Some(large) => {
+                let rest = std::mem::take(&mut self.bytes);
+                let finished = world.blocking(|| finish_large(large, &rest, &queue_id, &front));
+                Bytes::Large(finished.map_err(|why| no_room(&why))?)
+            }
+        };
+        let facts = self.facts(policy, source, reading, queue_id, now.ms);
+        // A large body carries its front already.
+        let front = if matches!(bytes, Bytes::Large(_)) { Vec::new() } else { front };
+        Ok(Incoming { facts, front, bytes, header })
+    }
+
+    fn facts(
+        self,
+        policy: &Policy,
+        source: &Source,
+        reading: Reading,
+        queue_id: quell_mail::id::QueueId,
+        received_ms: i64,
+    ) -> Facts {
+        let exact_key = reading.exact_key.ok();
+        let own = |seen: &quell_mail::trace::SeenToken| {
+            exact_key.as_ref().is_some_and(|key| verify(&policy.secret, seen, key))
+        };
+        let tokens = reading
+            .tokens
+            .into_iter()
+            .filter(|seen| own(seen))
+            .map(|seen| OwnToken { queue_id: seen.queue_id, delivered_to_above: seen.delivered_to_above });
+        Facts {
+            queue_id,
+            received_ms,
+            source: source.clone(),
+            reverse_path: self.mail.reverse_path.into_address(),
+            envid: self.mail.envid,
+            size_bytes: self.size_bytes,
+            exact_key,
+            message_id: reading.message_id,
+            hops: reading.hops,
+            tokens: tokens.collect(),
+            recipients: self.recipients,
+        }
+    }
+}
+
+fn finish_large(
+    mut large: LargeWriter,
+    rest: &[u8],
+    queue_id: &quell_mail::id::QueueId,
+    front: &[u8],
+) -> Result<quell_queue::body::FinishedLarge, SpoolError> {
+    if !rest.is_empty() {
+        large.write(rest)?;
+    }
+    large.finish(queue_id, &[front])
+}
+
+/// RFC 3848, RFC 6531 §4.3.
+fn protocol(esmtp: bool, smtputf8: bool) -> &'static str {
+    match (esmtp, smtputf8) {
+        (_, true) => "UTF8SMTP",
+        (true, false) => "ESMTP",
+        (false, false) => "SMTP",
+    }
+}
+
+/// 452 for lack of room, 552 for what is too large, 451 for other trouble of our own.
+fn no_room(why: &SpoolError) -> Reply {
+    match why {
+        SpoolError::TooLarge { .. } => Reply::new(552, (3, 4), "The message is too large"),
+        why if why.is_full() => Reply::new(452, (3, 1), "No room at the moment; try again later"),
+        _ => Reply::new(451, (3, 0), "Trouble of our own; try again later"),
+    }
+}
