@@ -119,6 +119,13 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_life_had_all_below_the_mark() {
+        let ids = IdMaker::new(0, 10);
+        ids.raise(20);
+        assert_eq!(ids.next(&at(3)).map(|id| id.ms()), Ok(10), "even if the clock were behind");
+    }
+
+    #[test]
     fn threads_never_get_the_same() {
         let ids = IdMaker::new(3, 0);
         ids.raise(1_000_000);

@@ -142,14 +142,13 @@ fn read_slot(file: &File, slot: u64) -> Option<u64> {
     (bytes == slot_bytes(mark) && mark < u64::MAX / 4).then_some(mark)
 }
 
-/// Makes `dir` for its owner only, and its name durable.
+/// Makes `dir` for its owner only, and its name durable: also if it is there already, since an
+/// earlier life may have been killed before it could see to that.
 fn make_dir(dir: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(e) => Err(e),
-        Ok(()) => {
-            let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-        }
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists || !dir.is_dir() => return Err(e),
+        _ => {}
     }
+    let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -177,6 +177,35 @@ fn a_dead_segment_goes_and_the_one_in_use_stays() {
 }
 
 #[test]
+fn a_segment_that_dies_before_it_is_full_goes_when_it_is() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let mut append = || {
+        let body = spool.append(&id(1), &[&bytes(8000, 0)]).unwrap();
+        spool.release(&body).unwrap();
+        body
+    };
+    let first = append();
+    assert!(path(dir.path(), &first).exists(), "in use");
+    let last = (0..8).map(|_| append()).last().unwrap();
+    assert_eq!(names(dir.path()), [record::file_name(last.file)]);
+    assert_ne!(last.file, first.file);
+}
+
+#[test]
+fn a_group_over_several_segments_syncs_each() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    for n in 0..20 {
+        spool.append(&id(n), &[&bytes(8000, 0)]).unwrap();
+    }
+    assert_eq!(names(dir.path()).len(), 3);
+    assert_eq!(spool.full_for_test().len(), 2, "two are full and wait for the sync");
+    spool.sync().unwrap();
+    assert!(spool.full_for_test().is_empty());
+}
+
+#[test]
 fn a_body_being_read_survives_its_release() {
     let dir = TempDir::new();
     let mut spool = open(dir.path(), &[]);
