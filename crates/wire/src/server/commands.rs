@@ -125,7 +125,7 @@ impl Session {
         let text = after_keyword(rest, b" FROM:").ok_or(fault(501, 4, MAIL_SYNTAX))?;
         let (path, rest) = Path::parse(text).map_err(|e| Reply::new(501, (1, 7), e.to_string()))?;
         if path.domain().is_none() && !path.is_null() {
-            return Err(fault(501, 0, "the address has no domain"));
+            return Err(Reply::new(501, (1, 7), "the address has no domain"));
         }
         let mail = params::mail(path, rest, self.settings.offer_dsn)?;
         if !mail.smtputf8 && !mail.reverse_path.is_ascii() {

@@ -4,6 +4,7 @@
 // Helpers of tests are tests: what is not there may panic.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod calls;
 mod content;
 mod dialogues;
 mod properties;
