@@ -1,0 +1,35 @@
+//! The console's HTTP: health, metrics, storms.
+//!
+//! `GET /healthz`, `GET /metrics`, `GET /api/v1/storms`, `GET /api/v1/storms/{id}`,
+//! `POST /api/v1/storms/{id}/release|discard`.
+//!
+//! Who may: with `Authorization: Bearer` and the token, anybody; without a token GET only, from
+//! loopback, and with a Host header that names us, so that a page in the operator's browser can
+//! reach nothing by a name that it has made to point here (DNS rebinding).
+
+mod access;
+mod handlers;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use access::KnownHosts;
+pub use server::serve;
+
+use std::sync::Arc;
+
+use crate::data::Token;
+use crate::metrics::Metrics;
+use crate::ops::Ask;
+
+/// What the console needs.
+pub struct Console {
+    /// The way to the desk.
+    pub ask: Ask,
+    /// The numbers.
+    pub metrics: Arc<Metrics>,
+    /// `<data>/token`.
+    pub token: Token,
+    /// Names that a Host header may have.
+    pub hosts: KnownHosts,
+}

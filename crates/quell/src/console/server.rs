@@ -1,0 +1,93 @@
+//! Connections: taken, bounded, ended.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::{Console, handlers};
+
+/// Connections at a time; further ones wait in the socket's queue.
+const MAX_CONNECTIONS: usize = 64;
+/// A header must be here within this time, from the connection's start or the last answer.
+const HEADER: Duration = Duration::from_secs(10);
+/// A connection ends after this time, whatever it does: no answer takes long.
+const LIFE: Duration = Duration::from_secs(120);
+/// Header fields and bytes; more are answered 431, and the connection is closed.
+const MAX_FIELDS: usize = 64;
+const MAX_HEADER_BYTES: usize = 16 << 10;
+/// What connections have to finish after the signal to stop.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// Serves until `shutdown` becomes true or its sender is gone; then within half a second.
+pub async fn serve(listener: TcpListener, console: Console, mut shutdown: watch::Receiver<bool>) {
+    let router = handlers::router(Arc::new(console));
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => break,
+            Some(_) = clients.join_next(), if !clients.is_empty() => {}
+            client = accept(&listener, &room) => if let Some((stream, peer, permit)) = client {
+                clients.spawn(talk(stream, peer, router.clone(), shutdown.clone(), permit));
+            },
+        }
+    }
+    drop(listener);
+    let _ = timeout(DRAIN, async { while clients.join_next().await.is_some() {} }).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Err(why) => {
+            tracing::warn!(event = "console", reason = %why, "the console takes no connection");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+async fn talk(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut shutdown: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(handlers::Peer(peer));
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(handlers::call(router, Request::from(request.map(axum::body::Body::new))).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER)
+        .max_headers(MAX_FIELDS)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // A client that went away, or broke the protocol, is its own business.
+    tokio::select! {
+        _ = &mut connection => return,
+        () = tokio::time::sleep(LIFE) => {}
+        _ = shutdown.wait_for(|stop| *stop) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(DRAIN, connection).await;
+}

@@ -1,0 +1,119 @@
+use super::*;
+use proptest::prelude::*;
+use std::os::unix::fs::PermissionsExt;
+
+/// A directory of its own for one test, removed at its end.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("quell-data-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        Self(dir)
+    }
+
+    fn mode(&self, file: &str, mode: u32) {
+        fs::set_permissions(self.0.join(file), fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o777
+}
+
+#[test]
+fn makes_what_is_missing_with_narrow_modes_and_keeps_it() {
+    let dir = Dir::new("fresh");
+    let data = Data::open(&dir.0).unwrap();
+    let key = quell_mail::key::ExactKey([3; 32]);
+    let secret = data.secret(None).unwrap();
+    data.token().unwrap();
+    let ledger = data.ledger().unwrap();
+    assert_eq!(mode_of(&dir.0), 0o700);
+    for path in [&data.paths().secret(), &data.paths().token(), &ledger, &data.paths().lock()] {
+        assert_eq!(mode_of(path), 0o600, "{}", path.display());
+    }
+    assert_eq!(data.secret(None).unwrap().ledger_key(&key), secret.ledger_key(&key));
+    let text = fs::read_to_string(data.paths().token()).unwrap();
+    assert!(data.token().unwrap().is(text.trim().as_bytes()));
+    assert!(!data.token().unwrap().is(b""));
+}
+
+#[test]
+fn a_second_opener_is_told_who_has_it() {
+    let dir = Dir::new("locked");
+    let data = Data::open(&dir.0).unwrap();
+    let refused = Data::open_existing(&dir.0).unwrap_err();
+    assert!(refused.to_string().ends_with(&format!("in use by process {}", std::process::id())));
+    drop(data);
+    Data::open_existing(&dir.0).unwrap();
+}
+
+#[test]
+fn a_command_makes_no_directory() {
+    let dir = Dir::new("missing");
+    assert!(matches!(Data::open_existing(&dir.0), Err(DataError::Missing(_))));
+    assert!(!dir.0.exists());
+}
+
+#[test]
+fn refuses_what_is_open_to_others() {
+    let dir = Dir::new("open");
+    let data = Data::open(&dir.0).unwrap();
+    data.secret(None).unwrap();
+    data.token().unwrap();
+    for file in ["secret", "token"] {
+        dir.mode(file, 0o640);
+    }
+    assert!(matches!(data.secret(None), Err(DataError::Open { mode: 0o640, .. })));
+    assert!(matches!(data.token(), Err(DataError::Open { mode: 0o640, .. })));
+    drop(data);
+    dir.mode("", 0o770);
+    assert!(matches!(Data::open_existing(&dir.0), Err(DataError::Open { mode: 0o770, .. })));
+}
+
+#[test]
+fn never_keys_an_old_ledger_with_a_new_secret() {
+    let dir = Dir::new("gone");
+    let data = Data::open(&dir.0).unwrap();
+    data.secret(None).unwrap();
+    fs::write(data.ledger().unwrap(), b"rows").unwrap();
+    fs::remove_file(data.paths().secret()).unwrap();
+    assert!(matches!(data.secret(None), Err(DataError::SecretGone(_))));
+}
+
+#[test]
+fn a_secret_file_is_read_and_never_made() {
+    let dir = Dir::new("elsewhere");
+    let data = Data::open(&dir.0).unwrap();
+    let path = dir.0.join("shared-secret");
+    assert!(matches!(data.secret(Some(&path)), Err(DataError::Io(..))));
+    make_private(&path, format!("7 {}\n", "0a".repeat(32)).as_bytes()).unwrap();
+    assert_eq!(data.secret(Some(&path)).unwrap().id(), 7);
+    fs::write(&path, "7 0a").unwrap();
+    assert!(matches!(data.secret(Some(&path)), Err(DataError::Damaged(..))));
+}
+
+proptest! {
+    #[test]
+    fn secrets_are_read_as_written(id: u8, bytes: [u8; 32]) {
+        let text = format!("{id} {}\n", hex(&bytes));
+        let read = parse_secret(text.as_bytes()).unwrap();
+        let key = quell_mail::key::ExactKey([9; 32]);
+        prop_assert_eq!(read.ledger_key(&key), Secret::new(id, bytes).ledger_key(&key));
+        prop_assert_eq!(read.id(), id);
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+        let _ = parse_secret(&bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        prop_assert_eq!(Token::new(&text).is_some_and(|t| t.is(b"")), false);
+    }
+}

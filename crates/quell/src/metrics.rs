@@ -1,0 +1,322 @@
+//! Numbers for Prometheus. The code that does things calls plain methods; the console writes them
+//! out. No label grows with traffic: there is no recipient, sender, domain or address in any.
+
+use std::sync::{Mutex, PoisonError};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use quell_queue::door::Verdicts;
+use quell_queue::ledger::Outcome;
+use quell_storm::verdict::Class;
+
+type Labels = [(&'static str, &'static str); 1];
+type Counters = Family<Labels, Counter>;
+
+/// Upper ends of the classes of durations, in seconds.
+const SECONDS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 30.0];
+
+/// Why a connection, a command or a message was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// 421: too many connections in all.
+    Connections,
+    /// 421: too many from one address.
+    Address,
+    /// 421: silent for too long, or slower than the least rate.
+    Idle,
+    /// 421: too many commands or errors.
+    Errors,
+    /// 550 at RCPT: no such recipient, or no domain of ours.
+    Recipient,
+    /// 452: no room on the disk.
+    Room,
+    /// 451: trouble of our own, or an answer that would have come too late.
+    Trouble,
+    /// 5xx: too large, or refused by its form.
+    Message,
+}
+
+impl TurnedAway {
+    const ALL: [Self; 8] = [
+        Self::Connections,
+        Self::Address,
+        Self::Idle,
+        Self::Errors,
+        Self::Recipient,
+        Self::Room,
+        Self::Trouble,
+        Self::Message,
+    ];
+
+    /// The label.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Address => "address",
+            Self::Idle => "idle",
+            Self::Errors => "errors",
+            Self::Recipient => "recipient",
+            Self::Room => "room",
+            Self::Trouble => "trouble",
+            Self::Message => "message",
+        }
+    }
+}
+
+/// All numbers of one server. Every method may be called from any thread.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    messages: Counters,
+    copies: Counters,
+    arrivals: Counter,
+    arrival_bytes: Counter,
+    connections: Gauge,
+    connections_all: Counter,
+    turned_away: Counters,
+    bare_newlines: Counter,
+    deliveries: Counters,
+    queue_rows: Family<Labels, Gauge>,
+    storms_open: Gauge,
+    storms_not_opened: Gauge,
+    alerts: Counters,
+    commits: Counter,
+    commit_seconds: Histogram,
+    store_failures: Counter,
+    spool_bytes: Gauge,
+    up: Gauge,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All numbers at zero, and every label that there can be.
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("quell"),
+            messages: Counters::default(),
+            copies: Counters::default(),
+            arrivals: Counter::default(),
+            arrival_bytes: Counter::default(),
+            connections: Gauge::default(),
+            connections_all: Counter::default(),
+            turned_away: Counters::default(),
+            bare_newlines: Counter::default(),
+            deliveries: Counters::default(),
+            queue_rows: Family::default(),
+            storms_open: Gauge::default(),
+            storms_not_opened: Gauge::default(),
+            alerts: Counters::default(),
+            commits: Counter::default(),
+            commit_seconds: Histogram::new(SECONDS),
+            store_failures: Counter::default(),
+            spool_bytes: Gauge::default(),
+            up: Gauge::default(),
+            trouble: Mutex::new(None),
+        };
+        metrics.make_labels();
+        metrics.registered()
+    }
+
+    /// A label that was never counted would be missing, and a rate over it with it.
+    fn make_labels(&self) {
+        let zero = |family: &Counters, label, names: &[&'static str]| {
+            for name in names {
+                family.get_or_create(&[(label, *name)]);
+            }
+        };
+        zero(&self.messages, "verdict", &["pass", "absorb", "hold", "refuse"]);
+        zero(&self.copies, "class", &["copies", "retry", "loop"]);
+        zero(&self.deliveries, "outcome", &["delivered", "relayed", "failed", "temporary", "unknown"]);
+        zero(&self.turned_away, "why", &TurnedAway::ALL.map(TurnedAway::name));
+        zero(&self.alerts, "result", &["sent", "failed"]);
+        for state in QUEUE_STATES {
+            self.queue_rows.get_or_create(&[("state", state)]);
+        }
+    }
+
+    fn registered(mut self) -> Self {
+        let r = &mut self.registry;
+        r.register("messages", "Verdicts, one for each recipient of an arrival", self.messages.clone());
+        r.register("copies", "Copies: arrivals for a recipient whose row existed", self.copies.clone());
+        r.register("arrivals", "Messages whose content was read to its end", self.arrivals.clone());
+        r.register_with_unit("arrival", "Bytes of these messages", Unit::Bytes, self.arrival_bytes.clone());
+        r.register("connections", "SMTP connections now open", self.connections.clone());
+        r.register("connections_opened", "SMTP connections ever opened", self.connections_all.clone());
+        r.register("turned_away", "Connections, recipients and messages refused", self.turned_away.clone());
+        r.register("bare_newlines", "Messages with bare CR or LF", self.bare_newlines.clone());
+        r.register("deliveries", "Ends of delivery attempts, one for each row", self.deliveries.clone());
+        r.register("queue_rows", "Open rows of the ledger", self.queue_rows.clone());
+        r.register("storms_open", "Storms that have not ended", self.storms_open.clone());
+        r.register("storms_not_opened", "Copies over a full book of storms", self.storms_not_opened.clone());
+        r.register("alerts", "Alerts to the operator", self.alerts.clone());
+        r.register("store_commits", "Batches made durable", self.commits.clone());
+        r.register_with_unit("store_commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
+        r.register("store_failures", "Times the store had to be reopened", self.store_failures.clone());
+        r.register_with_unit("spool", "Disk taken by bodies", Unit::Bytes, self.spool_bytes.clone());
+        r.register("healthy", "1 while mail is accepted and delivered", self.up.clone());
+        self
+    }
+
+    /// The judge has spoken: one verdict for each recipient, and those that met a row are copies.
+    pub fn judged(&self, verdicts: &Verdicts) {
+        for (_, verdict, reason) in &verdicts.recipients {
+            self.messages.get_or_create(&[("verdict", verdict)]).inc();
+            let class = reason.class();
+            if class != Class::New {
+                self.copies.get_or_create(&[("class", class.name())]).inc();
+            }
+        }
+    }
+
+    /// A message was read to its end.
+    pub fn arrived(&self, bytes: u64) {
+        self.arrivals.inc();
+        self.arrival_bytes.inc_by(bytes);
+    }
+
+    /// A client came.
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+        self.connections_all.inc();
+    }
+
+    /// A client went.
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// Somebody or something was refused.
+    pub fn turned_away(&self, why: TurnedAway) {
+        self.turned_away.get_or_create(&[("why", why.name())]).inc();
+    }
+
+    /// A message had bare CR or LF: refused from outside, normalised from inside.
+    pub fn bare_newlines(&self) {
+        self.bare_newlines.inc();
+    }
+
+    /// An attempt ended.
+    pub fn delivery(&self, outcome: &Outcome) {
+        let name = match outcome {
+            Outcome::Delivered => "delivered",
+            Outcome::Relayed => "relayed",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Temporary { .. } => "temporary",
+            Outcome::Unknown { .. } => "unknown",
+        };
+        self.deliveries.get_or_create(&[("outcome", name)]).inc();
+    }
+
+    /// An alert went out, or could not.
+    pub fn alert(&self, sent: bool) {
+        let result = if sent { "sent" } else { "failed" };
+        self.alerts.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// A batch is durable.
+    pub fn committed(&self, took: std::time::Duration) {
+        self.commits.inc();
+        self.commit_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The store failed and is reopened.
+    pub fn store_failed(&self) {
+        self.store_failures.inc();
+    }
+
+    /// Disk taken by bodies.
+    pub fn set_spool_bytes(&self, bytes: u64) {
+        self.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Why mail is not accepted or not delivered at this moment, for `/healthz`; None: all is well.
+    pub fn set_trouble(&self, why: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// What [`Metrics::set_trouble`] was last told.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the desk says when the numbers are asked for. Counts of other states are left as zero.
+    pub(crate) fn set_status(&self, status: &crate::ops::Status) {
+        for state in QUEUE_STATES {
+            let rows = status.queue.get(state).copied().unwrap_or(0);
+            let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+            self.queue_rows.get_or_create(&[("state", state)]).set(rows);
+        }
+        self.storms_open.set(i64::try_from(status.storms_open).unwrap_or(i64::MAX));
+        self.storms_not_opened.set(i64::try_from(status.storms_not_opened).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn set_healthy(&self, healthy: bool) {
+        self.up.set(i64::from(healthy));
+    }
+
+    /// All numbers as OpenMetrics text.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// Open states as [`crate::ops::State`] names them.
+const QUEUE_STATES: [&str; 4] = ["waiting", "claimed", "held", "unknown"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_label_is_there_from_the_start() {
+        let text = Metrics::new().text();
+        for line in [
+            "quell_messages_total{verdict=\"absorb\"} 0",
+            "quell_copies_total{class=\"loop\"} 0",
+            "quell_queue_rows{state=\"waiting\"} 0",
+            "quell_storms_open 0",
+            "quell_connections 0",
+            "quell_deliveries_total{outcome=\"unknown\"} 0",
+            "quell_turned_away_total{why=\"room\"} 0",
+            "quell_store_commits_total 0",
+            "quell_bare_newlines_total 0",
+            "quell_spool_bytes 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn counts_what_it_is_told() {
+        let metrics = Metrics::new();
+        metrics.connection_opened();
+        metrics.turned_away(TurnedAway::Room);
+        metrics.delivery(&Outcome::Delivered);
+        metrics.arrived(512);
+        metrics.committed(std::time::Duration::from_millis(3));
+        let text = metrics.text();
+        for line in [
+            "quell_connections 1",
+            "quell_turned_away_total{why=\"room\"} 1",
+            "quell_deliveries_total{outcome=\"delivered\"} 1",
+            "quell_arrival_bytes_total 512",
+            "quell_store_commit_seconds_count 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What a person may ask of the store and what is answered: the same for the running server (by
+//! the control socket or the console, through the desk) and for a stopped one (by the command
+//! itself, under the lock).
+//!
+//! Requests and answers are JSON. Times in answers are RFC 3339 in UTC, queue ids are their 16
+//! characters, what is not known is null. One request takes the desk a bounded time: whatever goes
+//! over many rows handles at most [`SLICE`] of them and returns where to go on.
+
+mod answer;
+mod explain;
+mod forget;
+mod queue;
+mod request;
+mod run;
+mod storms;
+pub mod time;
+
+pub use answer::*;
+pub use request::*;
+pub use run::run;
+
+/// Rows that one request looks at, at most.
+pub const SLICE: usize = 1_000;
+
+/// How the console and the control socket reach the desk. None: the desk is gone or stopping.
+pub type Ask = std::sync::Arc<
+    dyn Fn(Request) -> std::pin::Pin<Box<dyn Future<Output = Option<Response>> + Send>> + Send + Sync,
+>;

@@ -1,0 +1,72 @@
+//! One request, carried out.
+
+use quell_queue::clock::Now;
+use quell_queue::door::Door;
+use quell_queue::store::{Reader, StoreError};
+use quell_storm::facts::RowState;
+use quell_storm::storm::rfc3339;
+
+use super::{ErrorKind, Failure, Request, Response, Status, explain, forget, queue, storms};
+
+/// Carries out `request` at the door. What it changes is gathered, and durable with the next
+/// batch; the answer does not wait for that, so a caller who must be sure hands it out after the
+/// commit.
+pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) -> Response {
+    let answer = match request {
+        Request::Status {} => Ok(Response::Status(status(door, now))),
+        Request::QueueList { states, filter, after, limit } => {
+            queue::list(door, states, filter, after.as_ref(), *limit).map(Response::Rows)
+        }
+        Request::QueueShow { id, after } => {
+            queue::show(door, id, after.as_deref()).map(|shown| Response::Shown(Box::new(shown)))
+        }
+        Request::QueueRetry { target, states, after } => {
+            queue::retry(door, target, states, after.as_ref(), now).map(Response::Changed)
+        }
+        Request::QueueRemove { id, recipient, after } => {
+            queue::remove(door, id, recipient.as_deref(), after.as_ref(), now).map(Response::Changed)
+        }
+        Request::Storms { limit } => storms::list(door, *limit).map(Response::Storms),
+        Request::Storm { id } => storms::show(door, id).map(|shown| Response::Storm(Box::new(shown))),
+        Request::StormRelease { id } => storms::nothing_held(door, id, "release"),
+        Request::StormDiscard { id } => storms::nothing_held(door, id, "discard"),
+        Request::LedgerForget { to, since_ms, after } => {
+            forget::forget(door, to, *since_ms, after.as_ref()).map(Response::Forgotten)
+        }
+        Request::Explain { what } => explain::explain(door, what).map(Response::Explained),
+        Request::MailboxesChanged {} => Ok(Response::Done),
+    };
+    answer.unwrap_or_else(Response::Error)
+}
+
+fn status<R: Reader, T>(door: &Door<R, T>, now: &Now) -> Status {
+    let mut queue = std::collections::BTreeMap::new();
+    for (state, rows) in door.open_rows() {
+        let name = match state {
+            RowState::Dot => "claimed",
+            other => queue::shown_state(other, false).name(),
+        };
+        *queue.entry(name.to_owned()).or_insert(0) += rows;
+    }
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        now: rfc3339(now.wall_ms),
+        trouble: door.is_shut().then(|| "the store is away: it failed and is being reopened".to_owned()),
+        queue,
+        storms_open: door.storms_open() as u64,
+        storms_not_opened: door.storms_not_opened(),
+    }
+}
+
+/// A store that fails while it is read: the caller may try again.
+pub(super) fn away(error: StoreError) -> Failure {
+    Failure { kind: ErrorKind::Away, message: error.to_string() }
+}
+
+pub(super) fn bad(message: impl Into<String>) -> Failure {
+    Failure { kind: ErrorKind::BadRequest, message: message.into() }
+}
+
+pub(super) fn not_found(message: impl Into<String>) -> Failure {
+    Failure { kind: ErrorKind::NotFound, message: message.into() }
+}
