@@ -1,2 +1,5 @@
-//! The program.
-fn main() {}
+//! The program: see the library beside it.
+
+fn main() -> std::process::ExitCode {
+    quell::cli::main()
+}

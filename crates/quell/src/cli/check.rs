@@ -1,0 +1,192 @@
+//! `quell check`: is the configuration right, and what does it mean?
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use quell_relay::directory::{DomainPlan, Population, Resolved};
+use serde_json::json;
+
+use super::Failure;
+use crate::config::{Config, Faults};
+use crate::deliver::maildir::MaildirStore;
+use crate::settings::{SECTIONS, Setting, Settings};
+
+/// Most names of a list that are printed.
+const MAX_NAMES: usize = 10;
+
+/// Check the configuration and explain it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The file; without it as for every command
+    pub file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a configuration means, line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// Who receives what, who may relay, where things lie.
+    pub facts: Vec<String>,
+    /// Settings that differ from their default: key, value, default.
+    pub changed: Vec<(String, String, String)>,
+    /// What looks like a mistake.
+    pub warnings: Vec<String>,
+}
+
+/// Checks `args.file`, else `default`.
+pub fn run(args: &Args, default: PathBuf, out: &mut dyn Write) -> Result<(), Failure> {
+    let file = args.file.clone().unwrap_or(default);
+    match Config::load(&file) {
+        Ok(config) if args.json => print_json(&config, out),
+        Ok(config) => print_text(&config, out),
+        Err(faults) => {
+            if args.json {
+                writeln!(out, "{}", faults_json(&faults))?;
+            }
+            Err(Failure::Configuration(faults))
+        }
+    }
+}
+
+/// What `config` means, together with what lies on the disk.
+pub fn explain(config: &Config) -> Explanation {
+    let mut facts = vec![
+        format!("{} greets as {}", config.file.display(), config.hostname),
+        format!("everything is kept in {}", config.data.display()),
+        format!("mail comes in at {}", list(&config.smtp_listen)),
+        format!("the console is at http://{}", config.console_listen),
+    ];
+    facts.extend(config.directory.domains().map(|domain| about_domain(config, domain)));
+    facts.push(format!("postmaster's mail goes to {}", names(config.directory.postmaster())));
+    let mut aliases: Vec<_> = config.directory.aliases().collect();
+    aliases.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    facts.extend(aliases.iter().map(|(alias, to)| format!("{alias} goes to {}", names(to))));
+    facts.push(format!("our own machines are {}", list(&config.relay_from)));
+    facts.push(
+        "mail for other domains is refused for everybody: sending on comes with the next release".to_owned(),
+    );
+    Explanation { facts, changed: changed(&config.settings), warnings: warnings(config) }
+}
+
+fn about_domain(config: &Config, domain: &DomainPlan) -> String {
+    let who = match &domain.population {
+        Population::Existing => "whoever has a mailbox".to_owned(),
+        Population::Listed(locals) => {
+            let mut locals: Vec<_> = locals.iter().map(String::as_str).collect();
+            locals.sort_unstable();
+            let more = locals.len().saturating_sub(MAX_NAMES);
+            locals.truncate(MAX_NAMES);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more}", locals.join(", "))
+        }
+    };
+    let others = match config.directory.catch_all(&domain.name) {
+        Some(to) => format!("all others go to {}", names(to)),
+        None => "all others are refused".to_owned(),
+    };
+    format!("{}: {who}; {others}", domain.name)
+}
+
+fn names(to: &[Resolved]) -> String {
+    to.iter().take(MAX_NAMES).map(|r| r.identity.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn changed(settings: &Settings) -> Vec<(String, String, String)> {
+    let Ok(tree) = toml::Value::try_from(settings) else { return Vec::new() };
+    let value = |s: &Setting| tree.get(s.section)?.get(s.name).map(toml::Value::to_string);
+    let all = SECTIONS.iter().flat_map(|section| section.settings);
+    all.filter_map(|setting| {
+        let default = (setting.default)();
+        let value = value(setting).filter(|value| Some(value) != default.as_ref())?;
+        Some((setting.key(), value, default.unwrap_or_else(|| setting.unit.to_owned())))
+    })
+    .collect()
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = config.warnings.clone();
+    warnings.extend(about_folder(&config.data));
+    let store = MaildirStore::new(config.mail_root(), &config.hostname);
+    match store.list() {
+        Err(e) => warnings.push(format!("{}: {e}", config.mail_root().display())),
+        Ok(mailboxes) => {
+            let stray = mailboxes.iter().filter(|m| !config.directory.is_ours(&m.domain));
+            warnings.extend(stray.map(|m| {
+                format!("{}: a mailbox of a domain that is not in the configuration", m.path.display())
+            }));
+        }
+    }
+    for to in config.directory.postmaster() {
+        if !store.exists(&to.domain, &to.mailbox) {
+            let name = &to.identity;
+            warnings
+                .push(format!("the postmaster's mailbox {name} is not there yet: `quell serve` makes it"));
+        }
+    }
+    warnings
+}
+
+/// Others must not read what lies here, and we must be able to write.
+fn about_folder(data: &Path) -> Option<String> {
+    let name = data.display();
+    match std::fs::metadata(data) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => Some(format!("{name}: {e}")),
+        Ok(meta) if !meta.is_dir() => Some(format!("{name} is not a folder")),
+        Ok(meta) if meta.permissions().readonly() => Some(format!("{name} cannot be written to")),
+        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
+            Some(format!("{name} is open to other users: chmod 700 {name}"))
+        }
+        Ok(_) => None,
+    }
+}
+
+fn print_text(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let explanation = explain(config);
+    for fact in &explanation.facts {
+        writeln!(out, "{fact}")?;
+    }
+    for (key, value, default) in &explanation.changed {
+        writeln!(out, "set: {key} = {value} (default: {default})")?;
+    }
+    for warning in &explanation.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn print_json(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let explanation = explain(config);
+    let changed: Vec<_> = explanation
+        .changed
+        .iter()
+        .map(|(key, value, default)| json!({ "key": key, "value": value, "default": default }))
+        .collect();
+    let whole = json!({
+        "file": config.file, "ok": true, "facts": explanation.facts, "changed": changed,
+        "warnings": explanation.warnings, "errors": [],
+    });
+    Ok(writeln!(out, "{whole}")?)
+}
+
+fn faults_json(faults: &Faults) -> serde_json::Value {
+    let errors: Vec<_> = faults
+        .problems
+        .iter()
+        .map(|problem| {
+            let position = faults.position(problem);
+            json!({
+                "key": problem.key, "line": position.map(|p| p.0), "column": position.map(|p| p.1),
+                "message": problem.message, "help": problem.help,
+            })
+        })
+        .collect();
+    json!({ "file": faults.file, "ok": false, "errors": errors })
+}

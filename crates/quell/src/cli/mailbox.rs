@@ -1,0 +1,107 @@
+//! `quell mailbox add|list|remove`: works on the Maildirs themselves, with the server running or
+//! not, since RCPT looks at the folder.
+
+use std::io::Write;
+
+use quell_relay::directory::{normal_domain, normal_local};
+
+use super::Failure;
+use crate::config::Config;
+use crate::deliver::maildir::{Added, MaildirStore, Removed};
+
+/// Add, list and remove mailboxes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do with mailboxes.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum Command {
+    /// Make a mailbox
+    Add {
+        /// Its address, in one of our domains
+        address: String,
+    },
+    /// List all mailboxes with their numbers of messages
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a mailbox, if it is empty
+    Remove {
+        /// Its address
+        address: String,
+        /// With all mail in it
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Does it.
+pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let store = MaildirStore::new(config.mail_root(), &config.hostname);
+    match &args.command {
+        Command::Add { address } => add(&store, config, address, out),
+        Command::List { json } => list(&store, *json, out),
+        Command::Remove { address, force } => remove(&store, address, *force, out),
+    }
+}
+
+fn parts(address: &str) -> Result<(String, String), Failure> {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    match (normal_local(local), normal_domain(domain)) {
+        (Some(local), Some(domain)) => Ok((local, domain)),
+        _ => Err(Failure::Usage(format!("{address}: write an address, such as jane@firm.example"))),
+    }
+}
+
+fn add(store: &MaildirStore, config: &Config, address: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    let (local, domain) = parts(address)?;
+    if !config.directory.is_ours(&domain) {
+        let file = config.file.display();
+        return Err(Failure::Failed(format!("{domain} is not ours: add [domains.\"{domain}\"] to {file}")));
+    }
+    let path = store.path(&domain, &local);
+    let added =
+        store.ensure(&domain, &local).map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
+    let word = if added == Added::Made { "made" } else { "was there" };
+    Ok(writeln!(out, "{word}: {}", path.display())?)
+}
+
+fn list(store: &MaildirStore, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    for mailbox in store.list()? {
+        all.push((store.count(&mailbox)?, mailbox));
+    }
+    if json {
+        let list: Vec<_> = all
+            .iter()
+            .map(|(messages, m)| {
+                serde_json::json!({
+                    "address": format!("{}@{}", m.local, m.domain), "messages": messages, "path": m.path,
+                })
+            })
+            .collect();
+        return Ok(writeln!(out, "{}", serde_json::json!({ "mailboxes": list }))?);
+    }
+    for (messages, mailbox) in all {
+        writeln!(out, "{:>8}  {}@{}", messages, mailbox.local, mailbox.domain)?;
+    }
+    Ok(())
+}
+
+fn remove(store: &MaildirStore, address: &str, force: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let (local, domain) = parts(address)?;
+    match store.remove(&domain, &local, force)? {
+        Removed::Gone => Ok(writeln!(out, "removed: {address}")?),
+        Removed::WasNotThere => Err(Failure::Failed(format!("{address}: there is no such mailbox"))),
+        Removed::NotEmpty => {
+            let advice = "there is something in it; --force deletes it with all mail";
+            Err(Failure::Failed(format!("{address}: {advice}")))
+        }
+    }
+}

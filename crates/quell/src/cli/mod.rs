@@ -1,0 +1,93 @@
+//! What is typed at a shell. Exit status: 0 done, 1 what was asked for failed, 2 wrong usage or
+//! configuration.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Faults};
+
+pub mod check;
+pub mod explain;
+pub mod ledger;
+pub mod mailbox;
+pub mod manual;
+pub mod queue;
+pub mod serve;
+pub mod storms;
+
+/// The mail server that hands each message to each recipient once, and stops mail storms.
+#[derive(Debug, Parser)]
+#[command(name = "quell", version, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration; without it ./quell.toml, else /etc/quell/quell.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check the configuration and explain it
+    Check(check::Args),
+    /// Add, list and remove mailboxes
+    Mailbox(mailbox::Args),
+    /// Print the manual of settings, or an example configuration
+    #[command(hide = true)]
+    Manual(manual::Args),
+}
+
+/// Why a command ends with a status other than 0.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Status 2.
+    #[error("{0}")]
+    Configuration(#[from] Faults),
+    /// Status 2.
+    #[error("{0}\n")]
+    Usage(String),
+    /// Status 1.
+    #[error("{0}\n")]
+    Failed(String),
+    /// Status 1: mostly a closed pipe.
+    #[error("{0}\n")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Configuration(_) | Self::Usage(_) => 2,
+            Self::Failed(_) | Self::Output(_) => 1,
+        }
+    }
+}
+
+/// Runs the command that `cli` names; results go to `out`.
+pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
+    let file = Config::search(cli.config.as_deref());
+    match cli.command {
+        Command::Check(args) => check::run(&args, file, out),
+        Command::Mailbox(args) => mailbox::run(&args, &Config::load(&file)?, out),
+        Command::Manual(args) => Ok(manual::run(&args, out)?),
+    }
+}
+
+/// The whole program: arguments, command, exit status.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli, &mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing can be said where standard error is closed; the status still tells.
+            let _ = write!(io::stderr(), "{failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}

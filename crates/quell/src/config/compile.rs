@@ -1,0 +1,347 @@
+//! From the text to a [`Config`], with every fault found on the way.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use quell_relay::directory::{
+    Directory, DomainPlan, Place, Plan, PlanError, Population, normal_domain, normal_local,
+};
+use quell_storm::limits::Limits;
+
+use super::ipnet::{IpNet, is_private};
+use super::problem::{Places, Problem};
+use super::{Config, read_limited};
+use crate::settings::{Judge, Recipients, SECTIONS, Settings};
+
+/// Help for what the next release brings.
+const NEXT_RELEASE: &str = "comes with the next release";
+
+pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Config, Vec<Problem>> {
+    let places = Places::of(text);
+    let settings: Settings = toml::from_str(text).map_err(|e| vec![read_fault(&places, &e)])?;
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    let mut check = Check { places, problems: Vec::new(), warnings: Vec::new(), folder };
+    let config = check.config(file, settings, machine_name);
+    match config {
+        Some(config) if check.problems.is_empty() => Ok(Config { warnings: check.warnings, ..config }),
+        _ => Err(check.problems),
+    }
+}
+
+/// No TOML, an unknown key, or a wrong type. Only the first can be found.
+fn read_fault(places: &Places<'_>, error: &toml::de::Error) -> Problem {
+    let span = error.span();
+    let key = span.clone().map(|s| places.key_at(s.start)).unwrap_or_default();
+    let help = "docs/settings.md lists every key, its type and its default".to_owned();
+    Problem { key, span, message: error.message().to_owned(), help }
+}
+
+struct Check<'a> {
+    places: Places<'a>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+    folder: PathBuf,
+}
+
+impl Check<'_> {
+    fn fault(&mut self, path: &[&str], message: impl Into<String>, help: impl Into<String>) {
+        let names: Vec<_> = path.iter().filter(|step| step.parse::<usize>().is_err()).collect();
+        let quoted = names.iter().map(|n| match n.contains(['.', '@']) {
+            true => format!("\"{n}\""),
+            false => (**n).to_owned(),
+        });
+        self.problems.push(Problem {
+            key: quoted.collect::<Vec<_>>().join("."),
+            span: self.places.span(path),
+            message: message.into(),
+            help: help.into(),
+        });
+    }
+
+    fn config(&mut self, file: &Path, settings: Settings, machine: &str) -> Option<Config> {
+        self.ranges(&settings);
+        self.words(&settings);
+        let hostname = self.hostname(&settings, machine);
+        let data = self.folder.join(&settings.server.data);
+        let secret_file = match &settings.server.secret_file {
+            Some(path) => self.folder.join(path),
+            None => data.join("secret"),
+        };
+        let smtp_listen = self.listen(&["smtp", "listen"], &settings.smtp.listen);
+        let console = [settings.console.listen.clone()];
+        let console_listen = self.listen(&["console", "listen"], &console);
+        let relay_from = self.relay(&settings, &smtp_listen);
+        let directory = self.directory(&settings, &hostname);
+        self.tell(&settings, &directory);
+        Some(Config {
+            file: file.to_owned(),
+            limits: limits(&settings.judge),
+            hostname,
+            data,
+            secret_file,
+            smtp_listen,
+            console_listen: *console_listen.first()?,
+            relay_from,
+            directory,
+            warnings: Vec::new(),
+            settings,
+        })
+    }
+
+    /// Every number against the range that its declaration gives.
+    fn ranges(&mut self, settings: &Settings) {
+        let Ok(tree) = toml::Value::try_from(settings) else { return };
+        for setting in SECTIONS.iter().flat_map(|section| section.settings) {
+            let value = tree.get(setting.section).and_then(|s| s.get(setting.name));
+            let (Some((least, most)), Some(value)) = (setting.range, value.and_then(toml::Value::as_integer))
+            else {
+                continue;
+            };
+            if !u64::try_from(value).is_ok_and(|value| (least..=most).contains(&value)) {
+                let message = format!("{value} is out of range");
+                let help = format!("write a number from {least} to {most} {}", setting.unit);
+                self.fault(&[setting.section, setting.name], message, help.trim_end());
+            }
+        }
+    }
+
+    fn words(&mut self, settings: &Settings) {
+        if !["json", "text"].contains(&settings.log.format.as_str()) {
+            self.fault(&["log", "format"], "unknown format", "write \"json\" or \"text\"");
+        }
+        let levels = ["error", "warn", "info", "debug", "trace"];
+        if !levels.contains(&settings.log.level.as_str()) {
+            let help = format!("write one of {}", levels.join(", "));
+            self.fault(&["log", "level"], "unknown level", help);
+        }
+        let judge = &settings.judge;
+        if judge.closed_after_secs <= judge.quiet_after_secs {
+            let help = "write more than quiet_after_secs";
+            self.fault(&["judge", "closed_after_secs"], "a storm would close before it is quiet", help);
+        }
+        if settings.relay.via.is_some() {
+            let message = format!("sending on to a smart host {NEXT_RELEASE}");
+            let help = "remove the line; until then mail for other domains is refused";
+            self.fault(&["relay", "via"], message, help);
+        }
+    }
+
+    fn hostname(&mut self, settings: &Settings, machine: &str) -> String {
+        let written = settings.server.hostname.as_deref();
+        let name = normal_domain(written.unwrap_or(machine));
+        if name.is_none() && written.is_some() {
+            let help = "write the full name of this machine, for example \"mx.firm.example\"";
+            self.fault(&["server", "hostname"], "not a host name", help);
+        }
+        name.unwrap_or_else(|| "localhost".to_owned())
+    }
+
+    fn listen(&mut self, path: &[&str], addresses: &[String]) -> Vec<SocketAddr> {
+        let mut all = Vec::new();
+        for (at, address) in addresses.iter().enumerate() {
+            match address.parse() {
+                Ok(address) => all.push(address),
+                Err(_) => {
+                    let help = "write address and port, for example \"127.0.0.1:2525\" or \"[::]:25\"";
+                    let index = at.to_string();
+                    let path: Vec<_> = path.iter().copied().chain([index.as_str()]).collect();
+                    self.fault(&path, format!("\"{address}\" is no address with a port"), help);
+                }
+            }
+        }
+        if addresses.is_empty() {
+            self.fault(path, "nothing to listen on", "name at least one address and port");
+        }
+        all
+    }
+
+    fn relay(&mut self, settings: &Settings, listen: &[SocketAddr]) -> Vec<IpNet> {
+        let mut nets = Vec::new();
+        let public_listener = listen.iter().any(|address| !is_private(address.ip()));
+        for (at, text) in settings.relay.from.iter().enumerate() {
+            let index = at.to_string();
+            let path = ["relay", "from", index.as_str()];
+            match text.parse::<IpNet>() {
+                Err(e) => self.fault(&path, format!("\"{text}\" is no network"), e.to_string()),
+                Ok(net) => {
+                    nets.push(net);
+                    if public_listener && !net.is_private() && !settings.relay.allow_wide_relay {
+                        let message = format!(
+                            "{net} has public addresses, and a listener of [smtp] is public: strangers might relay"
+                        );
+                        let help = "name private networks only, or set allow_wide_relay = true in [relay] if all of it is yours";
+                        self.fault(&path, message, help);
+                    }
+                }
+            }
+        }
+        nets
+    }
+
+    fn directory(&mut self, settings: &Settings, hostname: &str) -> Directory {
+        let plan = Plan {
+            hostname: hostname.to_owned(),
+            domains: self.domains(settings),
+            postmaster: settings.server.postmaster.clone(),
+            aliases: settings.aliases.clone(),
+        };
+        if plan.domains.is_empty() {
+            self.warnings
+                .push("no domain: add [domains.\"firm.example\"], or all mail is refused".to_owned());
+        }
+        match Directory::new(&plan) {
+            Ok(directory) => directory,
+            Err(errors) => {
+                errors.iter().for_each(|error| self.plan_fault(error));
+                Directory::default()
+            }
+        }
+    }
+
+    fn plan_fault(&mut self, error: &PlanError) {
+        let (PlanError::NotLocal { place, .. }
+        | PlanError::Nobody { place, .. }
+        | PlanError::AliasLoop { place, .. }
+        | PlanError::AliasTooLarge { place }) = error;
+        let help = match error {
+            PlanError::NotLocal { .. } => {
+                "write an address in one of [domains]; mail to other servers comes with the next release"
+            }
+            PlanError::Nobody { .. } => "add the name to `recipients`, or correct it",
+            PlanError::AliasLoop { .. } => "take one of the aliases out of the circle",
+            PlanError::AliasTooLarge { .. } => "split the alias",
+        };
+        let path = match place {
+            Place::Postmaster => vec!["server", "postmaster"],
+            Place::CatchAll(domain) => vec!["domains", domain, "catch_all"],
+            Place::Alias(alias) => vec!["aliases", alias],
+        };
+        self.fault(&path, error.to_string(), help);
+    }
+
+    /// Domains in the order of the file: the first one is the postmaster's.
+    fn domains(&mut self, settings: &Settings) -> Vec<DomainPlan> {
+        let mut names: Vec<&String> = settings.domains.keys().collect();
+        names.sort_by_key(|name| self.places.span(&["domains", name]).map(|span| span.start));
+        let mut seen = HashSet::new();
+        let mut plans = Vec::new();
+        for written in names {
+            let Some(name) = normal_domain(written) else {
+                self.fault(
+                    &["domains", written],
+                    "not a domain name",
+                    "write it as in mail addresses, behind the @",
+                );
+                continue;
+            };
+            if !seen.insert(name.clone()) {
+                self.fault(&["domains", written], "the domain stands here twice", "remove one of the two");
+                continue;
+            }
+            plans.push(self.domain(written, name, settings));
+        }
+        plans
+    }
+
+    fn domain(&mut self, written: &str, name: String, settings: &Settings) -> DomainPlan {
+        let domain = &settings.domains[written];
+        if domain.deliver != "maildir" {
+            let message = format!("delivery to \"{}\" {NEXT_RELEASE}", domain.deliver);
+            self.fault(&["domains", written, "deliver"], message, "write \"maildir\" until then");
+        }
+        let list = match &domain.recipients {
+            None => None,
+            Some(Recipients::List(list)) => Some(list.clone()),
+            Some(Recipients::Word(word)) => self.recipients_word(written, word),
+        };
+        let takes_others = list.iter().flatten().any(|local| local == "*");
+        let population = match list {
+            None => Population::Existing,
+            Some(list) => Population::Listed(self.locals(written, &list)),
+        };
+        let catch_all = domain.catch_all.clone();
+        if catch_all.is_some() && !takes_others {
+            self.fault(
+                &["domains", written, "catch_all"],
+                "all others are refused in this domain",
+                "add \"*\" to `recipients`, or remove catch_all",
+            );
+        }
+        DomainPlan { name, population, takes_others, catch_all }
+    }
+
+    fn recipients_word(&mut self, domain: &str, word: &str) -> Option<Vec<String>> {
+        let path = ["domains", domain, "recipients"];
+        let Some(file) = word.strip_prefix("file:") else {
+            if word == "ask" {
+                let message = format!("asking the next hop {NEXT_RELEASE}");
+                self.fault(&path, message, "list the recipients until then");
+            } else {
+                let help = "write a list of local parts, [\"jane\", \"*\"], or \"file:PATH\"";
+                self.fault(&path, format!("\"{word}\" is no list"), help);
+            }
+            return None;
+        };
+        match read_limited(&self.folder.join(file)) {
+            Ok(text) => {
+                let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+                Some(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
+            }
+            Err(error) => {
+                let help = "relative paths start at the folder of the configuration file";
+                self.fault(&path, format!("{file} cannot be read: {error}"), help);
+                None
+            }
+        }
+    }
+
+    fn locals(&mut self, domain: &str, list: &[String]) -> HashSet<String> {
+        let mut locals = HashSet::new();
+        for (at, local) in list.iter().enumerate().filter(|(_, local)| *local != "*") {
+            match normal_local(local) {
+                Some(normal) if !normal.contains('@') => {
+                    locals.insert(normal);
+                }
+                _ => {
+                    let index = at.to_string();
+                    let path = ["domains", domain, "recipients", index.as_str()];
+                    let help = "write only what stands before the @";
+                    self.fault(&path, format!("\"{local}\" is no local part"), help);
+                }
+            }
+        }
+        locals
+    }
+
+    fn tell(&mut self, settings: &Settings, directory: &Directory) {
+        if settings.tell.command.as_ref().is_some_and(Vec::is_empty) {
+            self.fault(&["tell", "command"], "no program", "name the program and its arguments");
+        }
+        let Some(mail) = &settings.tell.mail else { return };
+        let domain = mail.rsplit_once('@').and_then(|(_, domain)| normal_domain(domain));
+        if !domain.is_some_and(|domain| directory.is_ours(&domain)) && directory.domains().count() > 0 {
+            let help =
+                "write an address in one of [domains]; mail to other servers comes with the next release";
+            self.fault(&["tell", "mail"], format!("\"{mail}\" is not in one of our domains"), help);
+        }
+    }
+}
+
+/// Numbers are within their ranges when this is used, so the conversions cannot overflow.
+fn limits(judge: &Judge) -> Limits {
+    let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let ms = |secs: u64| i64::try_from(secs.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    Limits {
+        max_hops: judge.max_hops as usize,
+        storm_rcpt_copies: small(judge.storm_rcpt_copies),
+        storm_key_copies: small(judge.storm_key_copies),
+        quiet_after_ms: ms(judge.quiet_after_secs),
+        closed_after_ms: ms(judge.closed_after_secs),
+        failed_window_ms: ms(judge.failed_window_secs),
+        max_lives_per_day: small(judge.max_lives_per_day),
+        discarded_window_ms: ms(judge.discarded_window_secs),
+        late_answer_ms: ms(judge.late_answer_secs),
+        ..Limits::default()
+    }
+}

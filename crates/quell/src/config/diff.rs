@@ -1,0 +1,59 @@
+//! What a reload changes.
+
+use super::Config;
+
+/// Keys that a running server cannot change (DESIGN.md, "Configuration").
+const NEEDS_RESTART: [&str; 6] =
+    ["server.data", "server.user", "server.secret_file", "server.gateway", "smtp.listen", "console.listen"];
+
+/// A key whose value differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// `smtp.max_line_bytes`
+    pub key: String,
+    /// The new value has no effect before the next start.
+    pub needs_restart: bool,
+}
+
+pub(super) fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let (before, after) = (flat(old), flat(new));
+    let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        if before.get(key) != after.get(key) {
+            let needs_restart = NEEDS_RESTART.contains(&key.as_str());
+            changes.push(Change { key: key.clone(), needs_restart });
+        }
+    }
+    changes
+}
+
+/// Every key and its value. A list in a file counts as the value of its `recipients`.
+fn flat(config: &Config) -> std::collections::BTreeMap<String, String> {
+    let mut keys = std::collections::BTreeMap::new();
+    if let Ok(value) = toml::Value::try_from(&config.settings) {
+        walk("", &value, &mut keys);
+    }
+    for domain in config.directory.domains() {
+        if let quell_relay::directory::Population::Listed(locals) = &domain.population {
+            let mut locals: Vec<_> = locals.iter().map(String::as_str).collect();
+            locals.sort_unstable();
+            keys.insert(format!("domains.{}.recipients", domain.name), locals.join(" "));
+        }
+    }
+    keys
+}
+
+fn walk(path: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let dot = if path.is_empty() { "" } else { "." };
+                walk(&format!("{path}{dot}{key}"), value, keys);
+            }
+        }
+        value => {
+            keys.insert(path.to_owned(), value.to_string());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The configuration: read, checked as a whole, compiled into what the server works with.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use quell_relay::directory::Directory;
+use quell_storm::limits::Limits;
+
+use crate::settings::Settings;
+
+mod compile;
+mod diff;
+pub mod ipnet;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+pub use diff::Change;
+pub use ipnet::IpNet;
+pub use problem::{Faults, Problem};
+
+/// Largest configuration file and `file:` list, in bytes; a larger one is a fault.
+pub const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// A checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// As written, with defaults: numbers are within their ranges.
+    pub settings: Settings,
+    /// Our own name, as an A-label.
+    pub hostname: String,
+    /// Folder of everything durable.
+    pub data: PathBuf,
+    /// File with the secret.
+    pub secret_file: PathBuf,
+    /// Where SMTP listens.
+    pub smtp_listen: Vec<SocketAddr>,
+    /// Where the console listens.
+    pub console_listen: SocketAddr,
+    /// Our own machines.
+    pub relay_from: Vec<IpNet>,
+    /// Who a recipient is.
+    pub directory: Directory,
+    /// Thresholds of the judge.
+    pub limits: Limits,
+    /// What is allowed, but looks like a mistake.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Where the configuration is: `given`, else `./quell.toml`, else `/etc/quell/quell.toml`.
+    pub fn search(given: Option<&Path>) -> PathBuf {
+        match given {
+            Some(path) => path.to_owned(),
+            None if Path::new("quell.toml").exists() => PathBuf::from("quell.toml"),
+            None => PathBuf::from("/etc/quell/quell.toml"),
+        }
+    }
+
+    /// Reads `file` and the lists it names. All faults are returned, not the first alone.
+    pub fn load(file: &Path) -> Result<Self, Faults> {
+        let text = match read_limited(file) {
+            Ok(text) => text,
+            Err(error) => {
+                let help =
+                    "give the file with --config FILE, or write one: `make run` makes a first one".to_owned();
+                let message = format!("cannot be read: {error}");
+                let problem = Problem { key: String::new(), span: None, message, help };
+                let problems = vec![problem];
+                return Err(Faults { file: file.to_owned(), text: String::new(), problems });
+            }
+        };
+        Self::parse(file, &text, &machine_name())
+    }
+
+    /// As [`Config::load`], of a text. Relative paths start at the folder of `file`.
+    /// `machine_name` is the host name where none is set.
+    pub fn parse(file: &Path, text: &str, machine_name: &str) -> Result<Self, Faults> {
+        compile::compile(file, text, machine_name).map_err(|problems| Faults {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            problems,
+        })
+    }
+
+    /// Where the Maildirs are.
+    pub fn mail_root(&self) -> PathBuf {
+        self.data.join("mail")
+    }
+
+    /// True for a client in `[relay] from`.
+    pub fn is_inside(&self, address: IpAddr) -> bool {
+        self.relay_from.iter().any(|net| net.contains(address))
+    }
+
+    /// What changes from `old` to `new`, key by key.
+    pub fn diff(old: &Self, new: &Self) -> Vec<Change> {
+        diff::diff(old, new)
+    }
+}
+
+/// Reads a text file of at most [`MAX_FILE_BYTES`].
+fn read_limited(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(std::io::Error::other("larger than 16 MiB"));
+    }
+    Ok(text)
+}
+
+/// The kernel's host name; `localhost` if it has none.
+fn machine_name() -> String {
+    let name = read_limited(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() || name == "(none)" { "localhost".to_owned() } else { name.to_owned() }
+}

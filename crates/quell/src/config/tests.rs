@@ -1,0 +1,148 @@
+use super::*;
+use proptest::prelude::*;
+
+const GOOD: &str = r#"
+[server]
+hostname = "mx.firm.example"
+postmaster = "jane@firm.example"
+[domains."firm.example"]
+recipients = ["jane", "*"]
+[domains."bücher.example"]
+[aliases]
+"info@firm.example" = ["jane@firm.example"]
+"#;
+
+fn parse(text: &str) -> Result<Config, Faults> {
+    Config::parse(Path::new("/nowhere/quell.toml"), text, "machine.example")
+}
+
+#[test]
+fn a_good_file_is_compiled() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.data, Path::new("/nowhere/quell-data"));
+    assert_eq!(config.smtp_listen, ["127.0.0.1:2525".parse().unwrap()]);
+    assert!(config.directory.is_ours("xn--bcher-kva.example"));
+    assert!(config.is_inside("::ffff:127.0.0.1".parse().unwrap()));
+    assert!(!config.is_inside("192.0.2.1".parse().unwrap()));
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    let config = parse("").unwrap();
+    assert_eq!(config.hostname, "machine.example");
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.warnings.len(), 1);
+}
+
+/// Text, key of the fault, and a word of its message or help.
+#[test]
+fn every_fault_names_its_key_and_what_to_do() {
+    let cases = [
+        ("[smtp]\nmax_size = 1", "smtp.max_size", "unknown field"),
+        ("[smtp]\nmax_errors = \"x\"", "smtp.max_errors", "invalid type"),
+        ("[smtp]\nmax_errors = 0", "smtp.max_errors", "from 1 to"),
+        ("[smtp]\nlisten = [\"localhost\"]", "smtp.listen", "127.0.0.1:2525"),
+        ("[smtp]\nlisten = []", "smtp.listen", "at least one"),
+        ("[server]\nhostname = \"a b\"", "server.hostname", "full name"),
+        ("[server]\npostmaster = \"x@other.example\"", "server.postmaster", "[domains]"),
+        ("[relay]\nvia = \"smtp://127.0.0.1:25\"", "relay.via", "next release"),
+        ("[relay]\nfrom = [\"10.1.0.0/8\"]", "relay.from", "10.0.0.0/8"),
+        (
+            "[domains.\"f.example\"]\ndeliver = \"lmtp://127.0.0.1:24\"",
+            "domains.\"f.example\".deliver",
+            "next release",
+        ),
+        ("[domains.\"f.example\"]\nrecipients = \"ask\"", "domains.\"f.example\".recipients", "next release"),
+        ("[domains.\"f.example\"]\nrecipients = \"jane\"", "domains.\"f.example\".recipients", "file:PATH"),
+        (
+            "[domains.\"f.example\"]\nrecipients = \"file:none\"",
+            "domains.\"f.example\".recipients",
+            "cannot be read",
+        ),
+        (
+            "[domains.\"f.example\"]\nrecipients = [\"a@b\"]",
+            "domains.\"f.example\".recipients",
+            "before the @",
+        ),
+        ("[domains.\"f.example\"]\ncatch_all = \"a\"", "domains.\"f.example\".catch_all", "\"*\""),
+        ("[domains.\"f_.. example\"]", "domains.\"f_.. example\"", "not a domain"),
+        ("[tell]\nmail = \"a@b.example\"\n[domains.\"f.example\"]", "tell.mail", "[domains]"),
+        ("[log]\nformat = \"xml\"", "log.format", "json"),
+        ("[judge]\nclosed_after_secs = 120", "judge.closed_after_secs", "quiet_after_secs"),
+        (
+            "[domains.\"f.example\"]\n[aliases]\n\"a@f.example\" = [\"a@f.example\"]",
+            "aliases.\"a@f.example\"",
+            "circle",
+        ),
+    ];
+    for (text, key, word) in cases {
+        let faults = parse(text).unwrap_err();
+        assert_eq!(faults.problems[0].key, key, "{text}");
+        assert!(faults.to_string().contains(word), "{text}\n{faults}");
+        assert!(faults.position(&faults.problems[0]).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_drawn_with_their_lines() {
+    let text = "[smtp]\nlisten = [\"127.0.0.1:25\", \"nowhere\"]\nmax_errors = 0\n[log]\nlevel = \"loud\"\n";
+    let faults = parse(text).unwrap_err();
+    assert_eq!(faults.problems.len(), 3);
+    let drawn = faults.to_string();
+    let first = "/nowhere/quell.toml:2:27: smtp.listen: \"nowhere\" is no address with a port\n   |\n 2 | listen = [\"127.0.0.1:25\", \"nowhere\"]\n   |                           ^^^^^^^^^\n  help: ";
+    assert!(drawn.starts_with(first), "{drawn}");
+}
+
+#[test]
+fn a_public_listener_needs_private_relay_ranges() {
+    let relay = |listen: &str, from: &str, allow: bool| {
+        parse(&format!(
+            "[smtp]\nlisten = [\"{listen}\"]\n[relay]\nfrom = [\"{from}\"]\nallow_wide_relay = {allow}"
+        ))
+        .is_ok()
+    };
+    assert!(!relay("0.0.0.0:25", "0.0.0.0/0", false));
+    assert!(!relay("[::]:25", "192.0.2.0/24", false));
+    assert!(relay("[::]:25", "192.0.2.0/24", true));
+    assert!(relay("0.0.0.0:25", "10.0.0.0/8", false));
+    assert!(relay("127.0.0.1:25", "0.0.0.0/0", false));
+}
+
+#[test]
+fn the_first_domain_is_the_first_in_the_file() {
+    let config = parse("[domains.\"z.example\"]\n[domains.\"a.example\"]").unwrap();
+    assert_eq!(config.directory.postmaster()[0].identity, "postmaster@z.example");
+}
+
+#[test]
+fn a_reload_names_each_key_and_what_needs_a_restart() {
+    let old = parse(GOOD).unwrap();
+    let text = format!("{GOOD}\n[smtp]\nlisten = [\"127.0.0.1:26\"]\nmax_errors = 7\n");
+    let new = parse(&text).unwrap();
+    let change = |key: &str, needs_restart| Change { key: key.to_owned(), needs_restart };
+    let want = [change("smtp.listen", true), change("smtp.max_errors", false)];
+    assert_eq!(Config::diff(&old, &new), want);
+    assert_eq!(Config::diff(&old, &old), []);
+}
+
+#[test]
+fn recipients_in_a_file() {
+    let folder = std::env::temp_dir().join(format!("quell-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("people"), "# us\nJane\nbob # him\n\n").unwrap();
+    let text = "[domains.\"f.example\"]\nrecipients = \"file:people\"";
+    let config = Config::parse(&folder.join("quell.toml"), text, "m.example").unwrap();
+    let named = config.directory.named_mailboxes();
+    let named: Vec<_> = named.iter().map(|r| r.mailbox.as_str()).collect();
+    assert_eq!(named, ["bob", "jane", "postmaster"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn never_panics(text in "(\\[(smtp|domains\\.\"x\"|aliases|relay)\\]|\n|[a-z_]{1,9} = |\"[a-z@.*]{0,9}\"|\\[|\\]|,|1|ü){0,30}") {
+        if let Err(faults) = parse(&text) {
+            prop_assert!(!faults.to_string().is_empty());
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Delivery into Maildirs: written to `tmp/`, synced, linked to `new/`, the directory synced.
+//!
+//! **Once only.** The file's name is made from queue id and recipient, so a second delivery of the
+//! same row meets the first one's name: that counts as delivered. A reader renames what lies in
+//! `new/` to `cur/` and adds flags; after a restart ([`Delivery::search_first`]) both are therefore
+//! searched for the name up to `:` or `,`. What a user has moved to another folder meanwhile may
+//! come once more.
+//!
+//! **Line ends** are written as LF, as Postfix, Exim and OpenSMTPD do, since grep, mutt and
+//! procmail expect local line ends and Dovecot takes both. Nothing is lost by it: arrivals carry
+//! CRLF only, so every LF stands for one CRLF and the signed bytes can be made again.
+//!
+//! **The top** of the file: `Return-Path` (RFC 5321 §4.4), `Delivered-To`, then the message as the
+//! body store has it, with our own `Received` at its head and without other Return-Path fields.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use quell_mail::id::QueueId;
+
+use super::filter::Filter;
+
+mod boxes;
+mod error;
+
+pub use boxes::{Added, Mailbox, Removed};
+pub use error::{DeliverError, Kind};
+
+/// Files in `tmp/` older than this are left over from a crash (as maildir(5) has it).
+const TMP_MAX_AGE: Duration = Duration::from_secs(36 * 3600);
+/// Bytes read and written at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// Listings kept for searches after a restart; with one more, all are read anew.
+const MAX_LISTINGS: usize = 1_024;
+
+/// All Maildirs below one folder: `<root>/<domain>/<escaped local part>/{tmp,new,cur}`.
+#[derive(Debug)]
+pub struct MaildirStore {
+    root: PathBuf,
+    hostname: String,
+    listings: Mutex<HashMap<PathBuf, Arc<HashSet<Stem>>>>,
+}
+
+/// One row to be delivered.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The arrival whose body it is.
+    pub queue_id: QueueId,
+    /// Recipient identity: with the queue id it makes the file's name.
+    pub recipient: &'a str,
+    /// What `Delivered-To` says: the final address.
+    pub delivered_to: &'a str,
+    /// Lower-case A-label.
+    pub domain: &'a str,
+    /// Local part of the mailbox, not escaped.
+    pub mailbox: &'a str,
+    /// Empty for `<>`.
+    pub reverse_path: &'a str,
+    /// The row may have been delivered before: it was found after a restart, or an earlier attempt
+    /// ended in an error with [`DeliverError::search_first`].
+    pub search_first: bool,
+}
+
+/// The message lies in the mailbox, synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// By this call.
+    Now,
+    /// By an earlier one.
+    Before,
+}
+
+/// Queue id and hash of the recipient: what a file's name says of its row.
+type Stem = (QueueId, u64);
+
+impl MaildirStore {
+    /// The Maildirs below `root` (`<data>/mail`). `hostname` ends every file name.
+    pub fn new(root: impl Into<PathBuf>, hostname: &str) -> Self {
+        // maildir(5): `/` and `:` cannot stand in a name; `,` would end ours.
+        let hostname = hostname.replace(['/', ':', ',', '\0'], "_");
+        Self { root: root.into(), hostname, listings: Mutex::default() }
+    }
+
+    /// Where the mailbox lies, whether it exists or not. Always below the root.
+    pub fn path(&self, domain: &str, local: &str) -> PathBuf {
+        self.root.join(boxes::escaped(domain)).join(boxes::escaped(local))
+    }
+
+    /// True if the mailbox exists. One look at the file system, so `mailbox add` works at once.
+    pub fn exists(&self, domain: &str, local: &str) -> bool {
+        self.path(domain, local).join("new").is_dir()
+    }
+
+    /// Delivers one row. `body` is the message with CRLF line ends, our `Received` first; memory
+    /// stays at a few chunks whatever its size. No mailbox is made: a missing one is permanent.
+    pub fn deliver(&self, row: &Delivery<'_>, body: &mut impl Read) -> Result<Delivered, DeliverError> {
+        let mailbox = self.path(row.domain, row.mailbox);
+        if row.search_first && self.was_delivered(&mailbox, row)? {
+            return Ok(Delivered::Before);
+        }
+        let name = self.file_name(row);
+        let tmp = mailbox.join("tmp").join(&name);
+        write_synced(&tmp, row, body).inspect_err(|_| drop_tmp(&tmp))?;
+        let linked = self.link(&mailbox, &name, &tmp);
+        drop_tmp(&tmp);
+        linked
+    }
+
+    /// Deletes what crashed deliveries left in `tmp/` more than 36 hours before `now`; returns how
+    /// many files. Errors of single files are passed over: the next start tries again.
+    pub fn clean_tmp(&self, now: SystemTime) -> io::Result<usize> {
+        let mut cleaned = 0;
+        for mailbox in self.list()? {
+            for entry in fs::read_dir(mailbox.path.join("tmp"))?.flatten() {
+                let age = entry.metadata().and_then(|m| m.modified()).map(|t| now.duration_since(t));
+                if matches!(age, Ok(Ok(age)) if age > TMP_MAX_AGE) {
+                    cleaned += usize::from(fs::remove_file(entry.path()).is_ok());
+                }
+            }
+        }
+        Ok(cleaned)
+    }
+
+    /// Forgets the listings that searches after a restart have read.
+    pub fn forget_listings(&self) {
+        self.lock().clear();
+    }
+
+    /// `<seconds>.Q<queue id>R<hash of recipient>.<hostname>`: equal for every try of a row.
+    fn file_name(&self, row: &Delivery<'_>) -> String {
+        let (id, hash) = stem(row);
+        format!("{}.Q{id}R{hash:016x}.{}", id.ms() / 1_000, self.hostname)
+    }
+
+    fn link(&self, mailbox: &Path, name: &str, tmp: &Path) -> Result<Delivered, DeliverError> {
+        let new = mailbox.join("new");
+        let delivered = match fs::hard_link(tmp, new.join(name)) {
+            Ok(()) => Delivered::Now,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Delivered::Before,
+            Err(e) => return Err(DeliverError::at("link to new", e)),
+        };
+        if let Err(e) = sync_dir(&new) {
+            // The next sync could report success without having written this entry: take it back,
+            // so that the next try makes it anew. A reader may have moved it: then search.
+            let taken_back = fs::remove_file(new.join(name)).is_ok();
+            self.lock().remove(mailbox);
+            let error = DeliverError::at("sync of new", e);
+            return Err(if taken_back { error } else { error.searching() });
+        }
+        Ok(delivered)
+    }
+
+    fn was_delivered(&self, mailbox: &Path, row: &Delivery<'_>) -> Result<bool, DeliverError> {
+        Ok(self.listing(mailbox)?.contains(&stem(row)))
+    }
+
+    /// What lies in `new/` and `cur/`, read once. Both are synced, since an entry may be there
+    /// that the killed process had not synced yet.
+    fn listing(&self, mailbox: &Path) -> Result<Arc<HashSet<Stem>>, DeliverError> {
+        if let Some(listing) = self.lock().get(mailbox) {
+            return Ok(Arc::clone(listing));
+        }
+        let mut stems = HashSet::new();
+        // `new` first: a reader moves files from there to `cur`, never back.
+        for folder in ["new", "cur"].map(|name| mailbox.join(name)) {
+            read_stems(&folder, &mut stems).map_err(|e| DeliverError::at("search", e))?;
+            sync_dir(&folder).map_err(|e| DeliverError::at("sync before search", e))?;
+        }
+        let listing = Arc::new(stems);
+        let mut listings = self.lock();
+        if listings.len() >= MAX_LISTINGS {
+            listings.clear();
+        }
+        listings.insert(mailbox.to_owned(), Arc::clone(&listing));
+        Ok(listing)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Arc<HashSet<Stem>>>> {
+        // A panic elsewhere cannot leave the map half-changed.
+        self.listings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stem(row: &Delivery<'_>) -> Stem {
+    let hash = blake3::hash(row.recipient.as_bytes());
+    let first = hash.as_bytes().iter().take(8).fold(0, |n, byte| n << 8 | u64::from(*byte));
+    (row.queue_id, first)
+}
+
+/// The stem of a file of ours, whatever host name and flags follow it.
+fn stem_of(name: &str) -> Option<Stem> {
+    let name = name.split([':', ',']).next()?;
+    let (id, hash) = name.split('.').nth(1)?.strip_prefix('Q')?.split_once('R')?;
+    Some((id.parse().ok()?, u64::from_str_radix(hash, 16).ok()?))
+}
+
+fn read_stems(folder: &Path, stems: &mut HashSet<Stem>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        stems.extend(entry?.file_name().to_str().and_then(stem_of));
+    }
+    Ok(())
+}
+
+fn write_synced(tmp: &Path, row: &Delivery<'_>, body: &mut impl Read) -> Result<(), DeliverError> {
+    let mut file = create(tmp).map_err(|e| DeliverError::at("create in tmp", e))?;
+    let mut out = top(row).into_bytes();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut filter = Filter::default();
+    loop {
+        let read = match body.read(&mut chunk) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(DeliverError::body(e)),
+            Ok(read) => read,
+        };
+        match read {
+            0 => filter.finish(&mut out),
+            _ => filter.push(&chunk[..read], &mut out),
+        }
+        file.write_all(&out).map_err(|e| DeliverError::at("write", e))?;
+        out.clear();
+        if read == 0 {
+            return file.sync_all().map_err(|e| DeliverError::at("sync of the file", e));
+        }
+    }
+}
+
+/// A file of that name in `tmp/` is what a crash left of an earlier try: only the holder of the
+/// row's claim writes it.
+fn create(tmp: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    match options.open(tmp) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(tmp)?;
+            options.open(tmp)
+        }
+        result => result,
+    }
+}
+
+fn top(row: &Delivery<'_>) -> String {
+    let clean = |text: &str| text.replace(|c: char| c.is_control(), "");
+    let (from, to) = (clean(row.reverse_path), clean(row.delivered_to));
+    format!("Return-Path: <{from}>\nDelivered-To: {to}\n")
+}
+
+/// What stays of it is cleaned later: see [`MaildirStore::clean_tmp`].
+fn drop_tmp(tmp: &Path) {
+    if let Err(error) = fs::remove_file(tmp)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(event = "tmp_left", %error, "a temporary file could not be removed");
+    }
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

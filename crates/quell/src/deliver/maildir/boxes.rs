@@ -1,0 +1,176 @@
+//! Mailboxes: made for names in the configuration and by `quell mailbox add`, never by mail.
+
+use super::*;
+
+/// A mailbox that exists.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mailbox {
+    /// Domain, as its folder is named.
+    pub domain: String,
+    /// Local part, unescaped.
+    pub local: String,
+    /// Its folder.
+    pub path: PathBuf,
+}
+
+/// What `add` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It was made.
+    Made,
+    /// It was there.
+    WasThere,
+}
+
+/// What `remove` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Gone,
+    /// There was none.
+    WasNotThere,
+    /// There is something in it, and `force` was not given: it stays.
+    NotEmpty,
+}
+
+impl MaildirStore {
+    /// Makes the mailbox if it is missing (folders 0700), durable once this returns.
+    pub fn ensure(&self, domain: &str, local: &str) -> io::Result<Added> {
+        let path = self.path(domain, local);
+        if ["tmp", "new", "cur"].iter().all(|name| path.join(name).is_dir()) {
+            return Ok(Added::WasThere);
+        }
+        for name in ["tmp", "cur", "new"] {
+            DirBuilder::new().recursive(true).mode(0o700).create(path.join(name))?;
+        }
+        sync_dir(&path)?;
+        for parent in path.ancestors().skip(1).take(3) {
+            sync_dir(parent)?;
+        }
+        Ok(Added::Made)
+    }
+
+    /// All mailboxes, sorted. A missing root is an empty list.
+    pub fn list(&self) -> io::Result<Vec<Mailbox>> {
+        let mut all = Vec::new();
+        for domain in folders(&self.root)? {
+            for path in folders(&domain)?.into_iter().filter(|p| p.join("new").is_dir()) {
+                let (domain, local) = (unescaped(&domain), unescaped(&path));
+                all.push(Mailbox { domain, local, path });
+            }
+        }
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    /// Number of messages in `new/` and `cur/`.
+    pub fn count(&self, mailbox: &Mailbox) -> io::Result<usize> {
+        let new = fs::read_dir(mailbox.path.join("new"))?.count();
+        Ok(new + fs::read_dir(mailbox.path.join("cur"))?.count())
+    }
+
+    /// Deletes the mailbox, with everything in it if `force`.
+    pub fn remove(&self, domain: &str, local: &str, force: bool) -> io::Result<Removed> {
+        let path = self.path(domain, local);
+        if !path.is_dir() {
+            return Ok(Removed::WasNotThere);
+        }
+        if force {
+            fs::remove_dir_all(&path)?;
+        } else if !remove_empty(&path)? {
+            self.ensure(domain, local)?;
+            return Ok(Removed::NotEmpty);
+        }
+        self.lock().remove(&path);
+        path.parent().map_or(Ok(()), sync_dir)?;
+        Ok(Removed::Gone)
+    }
+}
+
+/// Only `rmdir`, so a delivery that comes in between is never deleted: false if something is there.
+fn remove_empty(path: &Path) -> io::Result<bool> {
+    let parts = ["new", "cur", "tmp"].map(|name| path.join(name));
+    for part in parts.iter().map(PathBuf::as_path).chain([path]) {
+        match fs::remove_dir(part) {
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(false),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(true)
+}
+
+fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    Ok(paths.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|p| p.is_dir()).collect())
+}
+
+/// One path component for any name: lower case; bytes outside `[a-z0-9._+-]`, and a leading dot,
+/// as `%XX`. Never empty, `.` or `..`, and without a slash. Different names give different ones.
+pub(super) fn escaped(name: &str) -> String {
+    let mut path = String::with_capacity(name.len());
+    for (at, byte) in name.to_lowercase().bytes().enumerate() {
+        let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._+-".contains(&byte);
+        if plain && !(at == 0 && byte == b'.') {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    // A sole "%" is what no byte is written as.
+    if path.is_empty() { "%".to_owned() } else { path }
+}
+
+fn unescaped(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut parts = name.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => bytes.extend_from_slice(part.as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escapes_by_the_book() {
+        for (name, path) in [
+            ("jane", "jane"),
+            ("Jane.Doe+x_y-1", "jane.doe+x_y-1"),
+            ("../../x", "%2E.%2F..%2Fx"),
+            (".", "%2E"),
+            ("..", "%2E."),
+            ("a b/c", "a%20b%2Fc"),
+            ("müller", "m%C3%BCller"),
+            ("100%", "100%25"),
+        ] {
+            assert_eq!(escaped(name), path);
+            assert_eq!(unescaped(Path::new(path)), name.to_lowercase());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_component_and_back(name in "\\PC{0,40}") {
+            let path = escaped(&name);
+            prop_assert!(!path.is_empty() && !path.contains('/') && !path.starts_with('.'));
+            if !name.is_empty() {
+                prop_assert_eq!(unescaped(Path::new(&path)), name.to_lowercase());
+            }
+        }
+    }
+}

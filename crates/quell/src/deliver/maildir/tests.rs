@@ -1,0 +1,203 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+/// A folder of its own per test, deleted at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("quell-maildir-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn store(&self) -> MaildirStore {
+        MaildirStore::new(self.0.join("mail"), "mx.firm.example")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const BODY: &[u8] = b"Received: by mx\r\nReturn-Path: <old@x>\r\nSubject: s\r\n\r\nbody\r\n";
+
+fn row(counter: u32) -> Delivery<'static> {
+    Delivery {
+        queue_id: QueueId::new(1_700_000_000_000, 0, counter),
+        recipient: "jane@firm.example",
+        delivered_to: "jane@firm.example",
+        domain: "firm.example",
+        mailbox: "jane",
+        reverse_path: "a@sender.example",
+        search_first: false,
+    }
+}
+
+fn ready(scratch: &Scratch) -> MaildirStore {
+    let store = scratch.store();
+    assert_eq!(store.ensure("firm.example", "jane").unwrap(), Added::Made);
+    store
+}
+
+fn names(folder: PathBuf) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_message_lies_in_new_once() {
+    let scratch = Scratch::new("once");
+    let store = ready(&scratch);
+    assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Now);
+    assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Before);
+    let path = store.path("firm.example", "jane");
+    let found = names(path.join("new"));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("1700000000.Q"), "{found:?}");
+    assert!(found[0].ends_with(".mx.firm.example"), "{found:?}");
+    assert_eq!(names(path.join("tmp")).len(), 0);
+    let text = fs::read_to_string(path.join("new").join(&found[0])).unwrap();
+    assert_eq!(
+        text,
+        "Return-Path: <a@sender.example>\nDelivered-To: jane@firm.example\n\
+         Received: by mx\nSubject: s\n\nbody\n"
+    );
+}
+
+#[test]
+fn rows_differ_by_id_and_by_recipient() {
+    let scratch = Scratch::new("rows");
+    let store = ready(&scratch);
+    let other = Delivery { recipient: "info@firm.example", ..row(1) };
+    for row in [row(1), row(2), other] {
+        assert_eq!(store.deliver(&row, &mut &*BODY).unwrap(), Delivered::Now);
+    }
+}
+
+#[test]
+fn modes_keep_others_out() {
+    let scratch = Scratch::new("modes");
+    let store = ready(&scratch);
+    store.deliver(&row(1), &mut &*BODY).unwrap();
+    let path = store.path("firm.example", "jane");
+    let file = path.join("new").join(&names(path.join("new"))[0]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&path.join("cur")), mode(&file)), (0o700, 0o700, 0o600));
+}
+
+#[test]
+fn after_a_restart_the_mailbox_is_searched() {
+    let scratch = Scratch::new("search");
+    let store = ready(&scratch);
+    let path = store.path("firm.example", "jane");
+    for (counter, flags) in [(1, ":2,S"), (2, ",S=120:2,"), (3, "")] {
+        store.deliver(&row(counter), &mut &*BODY).unwrap();
+        let name = names(path.join("new")).pop().unwrap();
+        fs::rename(path.join("new").join(&name), path.join("cur").join(name + flags)).unwrap();
+    }
+    let restarted = MaildirStore::new(scratch.0.join("mail"), "renamed.firm.example");
+    for counter in 1..=3 {
+        let again = Delivery { search_first: true, ..row(counter) };
+        assert_eq!(restarted.deliver(&again, &mut &*BODY).unwrap(), Delivered::Before);
+    }
+    let never = Delivery { search_first: true, ..row(4) };
+    assert_eq!(restarted.deliver(&never, &mut &*BODY).unwrap(), Delivered::Now);
+    assert_eq!(names(path.join("new")).len(), 1);
+}
+
+#[test]
+fn mail_makes_no_mailbox() {
+    let scratch = Scratch::new("nobody");
+    let store = ready(&scratch);
+    let nobody = Delivery { mailbox: "../../x", ..row(1) };
+    let error = store.deliver(&nobody, &mut &*BODY).unwrap_err();
+    assert_eq!((error.kind, error.status), (Kind::Permanent, "5.2.1"));
+    assert_eq!(store.list().unwrap().len(), 1);
+    assert_eq!(names(scratch.0.clone()), ["mail"]);
+}
+
+#[test]
+fn a_body_that_fails_leaves_nothing() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("disk"))
+        }
+    }
+    let scratch = Scratch::new("broken");
+    let store = ready(&scratch);
+    let error = store.deliver(&row(1), &mut (b"A: 1\r\n".chain(Broken))).unwrap_err();
+    assert_eq!((error.kind, error.step), (Kind::Temporary, "read of the message"));
+    let path = store.path("firm.example", "jane");
+    assert_eq!((names(path.join("tmp")).len(), names(path.join("new")).len()), (0, 0));
+    assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Now);
+}
+
+#[test]
+fn what_a_crash_left_in_tmp_is_overwritten_and_cleaned() {
+    let scratch = Scratch::new("tmp");
+    let store = ready(&scratch);
+    let tmp = store.path("firm.example", "jane").join("tmp");
+    fs::write(tmp.join(store.file_name(&row(1))), "half a mess").unwrap();
+    assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Now);
+    fs::write(tmp.join("old"), "x").unwrap();
+    let hours = |n: u64| SystemTime::now() + Duration::from_secs(n * 3600);
+    assert_eq!(store.clean_tmp(hours(35)).unwrap(), 0);
+    assert_eq!(store.clean_tmp(hours(37)).unwrap(), 1);
+}
+
+#[test]
+fn temporary_and_permanent() {
+    use errno::*;
+    for (code, kind, status) in [
+        (ENOSPC, Kind::Temporary, "4.3.1"),
+        (EDQUOT, Kind::Temporary, "4.2.2"),
+        (EROFS, Kind::Temporary, "4.3.0"),
+        (EIO, Kind::Temporary, "4.3.0"),
+        (EACCES, Kind::Temporary, "4.3.0"),
+        (ENOENT, Kind::Permanent, "5.2.1"),
+        (ENAMETOOLONG, Kind::Permanent, "5.1.3"),
+    ] {
+        let error = DeliverError::at("write", io::Error::from_raw_os_error(code));
+        assert_eq!((error.kind, error.status), (kind, status), "{code}");
+    }
+}
+
+/// Linux' error numbers (errno(3)).
+mod errno {
+    pub const ENOENT: i32 = 2;
+    pub const EIO: i32 = 5;
+    pub const EACCES: i32 = 13;
+    pub const ENOSPC: i32 = 28;
+    pub const EROFS: i32 = 30;
+    pub const ENAMETOOLONG: i32 = 36;
+    pub const EDQUOT: i32 = 122;
+}
+
+#[test]
+fn mailboxes_come_and_go() {
+    let scratch = Scratch::new("boxes");
+    let store = scratch.store();
+    assert_eq!(store.list().unwrap(), []);
+    assert!(!store.exists("firm.example", "we ird"));
+    assert_eq!(store.ensure("firm.example", "we ird").unwrap(), Added::Made);
+    assert_eq!(store.ensure("firm.example", "we ird").unwrap(), Added::WasThere);
+    assert!(store.exists("firm.example", "we ird"));
+    store.ensure("firm.example", "jane").unwrap();
+    store.deliver(&row(1), &mut &*BODY).unwrap();
+    let all = store.list().unwrap();
+    let locals: Vec<_> = all.iter().map(|m| (m.local.as_str(), store.count(m).unwrap())).collect();
+    assert_eq!(locals, [("jane", 1), ("we ird", 0)]);
+    let remove = |local, force| store.remove("firm.example", local, force).unwrap();
+    assert_eq!(remove("we ird", false), Removed::Gone);
+    assert_eq!(remove("we ird", false), Removed::WasNotThere);
+    assert_eq!(remove("jane", false), Removed::NotEmpty);
+    assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Before);
+    assert_eq!(remove("jane", true), Removed::Gone);
+    assert!(!store.exists("firm.example", "jane"));
+}

@@ -1,0 +1,4 @@
+//! The last step: moving a message's bytes to where they stay.
+
+mod filter;
+pub mod maildir;

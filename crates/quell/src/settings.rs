@@ -1,0 +1,399 @@
+//! Every setting, declared once. From this one declaration come the serde structures, the defaults,
+//! `docs/quell.toml.example`, `docs/settings.md`, and what `quell check` says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One setting as people read about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Table it stands in: `smtp`, `domains."NAME"`.
+    pub section: &'static str,
+    /// Its name within the table.
+    pub name: &'static str,
+    /// Its Rust type, as declared.
+    pub kind: &'static str,
+    /// Its default as a TOML value; None: unset.
+    pub default: fn() -> Option<String>,
+    /// Unit of a number; for unset settings, what then happens.
+    pub unit: &'static str,
+    /// What it does.
+    pub help: &'static [&'static str],
+    /// A value to copy, as TOML.
+    pub example: &'static str,
+    /// The example file sets it; otherwise the line is commented out.
+    pub live: bool,
+    /// Least and greatest value of a number.
+    pub range: Option<(u64, u64)>,
+}
+
+/// One table of the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// Its name: `smtp`, `domains."NAME"`.
+    pub name: &'static str,
+    /// What the table is about.
+    pub help: &'static [&'static str],
+    /// Its settings, in the order of the manual.
+    pub settings: &'static [Setting],
+}
+
+/// A default as TOML, None for an unset one.
+fn literal<T: Serialize>(value: T) -> Option<String> {
+    toml::Value::try_from(value).ok().map(|value| value.to_string())
+}
+
+/// Declares one table: structure, defaults, and the [`Section`] that describes it.
+macro_rules! section {
+    (
+        $(#[doc = $about:literal])*
+        $table:ident, $constant:ident, $path:literal {
+            $(
+                $(#[doc = $help:literal])*
+                $field:ident: $kind:ty = $default:expr, $unit:literal, $mode:ident $example:literal
+                $(, $least:literal ..= $greatest:literal)?;
+            )*
+        }
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $table {
+            $( $(#[doc = $help])* pub $field: $kind, )*
+        }
+
+        impl Default for $table {
+            fn default() -> Self {
+                Self { $( $field: $default, )* }
+            }
+        }
+
+        #[doc = concat!("What the manual says of `[", $path, "]`.")]
+        pub const $constant: Section = Section {
+            name: $path,
+            help: &[$($about),*],
+            settings: &[ $( Setting {
+                section: $path,
+                name: stringify!($field),
+                kind: stringify!($kind),
+                default: || { let value: $kind = $default; literal(value) },
+                unit: $unit,
+                help: &[$($help),*],
+                example: $example,
+                live: section!(@$mode),
+                range: section!(@range $($least, $greatest)?),
+            }, )* ],
+        };
+    };
+    (@live) => { true };
+    (@hint) => { false };
+    (@range) => { None };
+    (@range $least:literal, $greatest:literal) => { Some(($least, $greatest)) };
+}
+
+section! {
+    /// The server itself.
+    Server, SERVER, "server" {
+        /// Name by which the server greets and which it writes into `Received` fields
+        /// (RFC 5321 §4.1.1.1): its own fully qualified name, as its MX record has it.
+        hostname: Option<String> = None, "unset: the machine's own name", live "\"mx.firm.example\"";
+        /// Folder of the queue, the ledger and the Maildirs (`mail/<domain>/<local-part>/`).
+        /// A relative path starts at the folder of the configuration file.
+        data: String = "quell-data".to_owned(), "", live "\"quell-data\"";
+        /// Where mail for postmaster@ any of our domains goes, unless `[aliases]` says otherwise:
+        /// an address in one of our domains.
+        postmaster: Option<String> = None,
+            "unset: a mailbox named postmaster in the first domain", live "\"jane@firm.example\"";
+        /// File with the secret by which ledger keys and tokens are made. Sibling gateways share it.
+        secret_file: Option<String> = None,
+            "unset: `secret` in the data folder, made at the first start", hint "\"/etc/quell/secret\"";
+        /// Number of this gateway among its siblings; it stands in every queue id.
+        gateway: u64 = 0, "", hint "0", 0..=255;
+        /// System user that the server becomes once its ports are open (needs a start as root).
+        user: Option<String> = None, "unset: stays who started it", hint "\"quell\"";
+    }
+}
+
+section! {
+    /// How mail comes in.
+    Smtp, SMTP, "smtp" {
+        /// Addresses and ports to listen on.
+        listen: Vec<String> = vec!["127.0.0.1:2525".to_owned()], "", live "[\"127.0.0.1:2525\"]";
+        /// Largest message; a larger one is refused with 552 5.3.4.
+        max_message_bytes: u64 = 64 << 20, "bytes", hint "67108864", 65536..=4294967296;
+        /// Largest header; a message with a larger one is refused with 552 5.3.4.
+        max_header_bytes: u64 = 32 << 20, "bytes", hint "33554432", 65536..=4294967296;
+        /// Longest command line. Lines of a message may have any length.
+        max_line_bytes: u64 = 4096, "bytes", hint "4096", 512..=1048576;
+        /// Most recipients of a transaction; further ones get 452 4.5.3.
+        max_recipients: u64 = 10_000, "", hint "10000", 100..=1000000;
+        /// Most connections at a time; further ones get 421 4.7.0.
+        max_connections: u64 = 1_000, "", hint "1000", 1..=100000;
+        /// Most connections at a time from one IPv4 address or one IPv6 /64 network; further ones
+        /// get 421 4.7.0.
+        max_connections_per_address: u64 = 100, "", hint "100", 1..=100000;
+        /// Most commands of a connection; then 421 4.7.0.
+        max_commands: u64 = 50_000, "", hint "50000", 100..=100000000;
+        /// Most errors of a connection; then 421 4.7.0.
+        max_errors: u64 = 20, "", hint "20", 1..=100000;
+        /// Longest silence of a client, in commands and in data; then 421 4.4.2.
+        idle_secs: u64 = 300, "seconds", hint "300", 1..=86400;
+        /// Least rate, averaged over `idle_secs`, at which data must flow. There is no other limit
+        /// on the time that a message may take.
+        least_rate_bytes_per_sec: u64 = 100, "bytes per second", hint "100", 0..=1048576;
+        /// The end of a message is answered within this time; 451 4.3.0 if it could not be stored
+        /// by then.
+        answer_secs: u64 = 30, "seconds", hint "30", 1..=300;
+    }
+}
+
+section! {
+    /// The console: health, metrics, and the list of storms over HTTP.
+    Console, CONSOLE, "console" {
+        /// Address and port of the console.
+        listen: String = "127.0.0.1:8025".to_owned(), "", live "\"127.0.0.1:8025\"";
+    }
+}
+
+section! {
+    /// A domain for which mail is taken. One table for each.
+    Domain, DOMAIN, "domains.\"NAME\"" {
+        /// Where its mail goes. So far `maildir` only.
+        deliver: String = "maildir".to_owned(), "", live "\"maildir\"";
+        /// Who exists: a list of local parts (the part before the @), or "file:PATH" with one
+        /// local part on each line. "*" stands for all others, whose mail goes to `catch_all`.
+        recipients: Option<Recipients> = None, "unset: whoever has a mailbox", live "[\"jane\", \"*\"]";
+        /// Mailbox for all others: a local part of this domain or an address in one of our domains.
+        catch_all: Option<String> = None, "unset: where the postmaster's mail goes", hint "\"jane\"";
+    }
+}
+
+section! {
+    /// Who may send to other domains. So far mail cannot leave: other domains are refused for all.
+    Relay, RELAY, "relay" {
+        /// Addresses and networks of our own machines. Bare line ends are normalised for them,
+        /// and refused from all others.
+        from: Vec<String> = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()], "",
+            live "[\"127.0.0.0/8\", \"::1/128\"]";
+        /// Smart host that takes mail for other domains. Comes with the next release.
+        via: Option<String> = None, "unset: mail for other domains is refused", hint "\"smtp://127.0.0.1:2626\"";
+        /// Start although a public listener meets a `from` with public addresses in it.
+        allow_wide_relay: bool = false, "", hint "false";
+    }
+}
+
+section! {
+    /// When copies of a message are called a storm, and how rows that failed or were discarded
+    /// meet further copies.
+    Judge, JUDGE, "judge" {
+        /// More `Received` fields than this: refused with 5.4.6 as a loop.
+        max_hops: u64 = 100, "", hint "100", 10..=1000;
+        /// A storm opens at this many copies for one recipient within 24 hours.
+        storm_rcpt_copies: u64 = 5, "", hint "5", 1..=1024;
+        /// A storm opens at this many copies of a message over all its recipients within 24 hours.
+        storm_key_copies: u64 = 20, "", hint "20", 1..=1024;
+        /// A storm is quiet after this time without a copy.
+        quiet_after_secs: u64 = 3_600, "seconds", hint "3600", 60..=86400;
+        /// A storm is closed after this time without a copy.
+        closed_after_secs: u64 = 21_600, "seconds", hint "21600", 120..=604800;
+        /// For so long after a permanent failure the same source is refused the same message.
+        failed_window_secs: u64 = 1_800, "seconds", hint "1800", 0..=86400;
+        /// How often a message that failed is tried anew for a recipient within 24 hours.
+        max_lives_per_day: u64 = 8, "", hint "8", 1..=1000;
+        /// Copies of a discarded message are absorbed for so long after the end of its storm.
+        discarded_window_secs: u64 = 86_400, "seconds", hint "86400", 0..=604800;
+        /// An answer later than this counts as late: copies after it are the class `retry`.
+        late_answer_secs: u64 = 10, "seconds", hint "10", 1..=600;
+    }
+}
+
+section! {
+    /// Who is told when a storm opens and when it ends.
+    Tell, TELL, "tell" {
+        /// Program and arguments; the message for people comes on its standard input.
+        command: Option<Vec<String>> = None, "unset: none is run", hint "[\"/usr/local/bin/page-the-operator\"]";
+        /// Address in one of our domains that gets a mail.
+        mail: Option<String> = None, "unset: no mail", live "\"jane@firm.example\"";
+    }
+}
+
+section! {
+    /// The log, on standard error.
+    Log, LOG, "log" {
+        /// `text` for people, `json` for programs.
+        format: String = "text".to_owned(), "", hint "\"text\"";
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: String = "info".to_owned(), "", hint "\"info\"";
+    }
+}
+
+section! {
+    /// What is kept of people's mail beyond delivery.
+    Privacy, PRIVACY, "privacy" {
+        /// Evidence and header sets of absorbed copies are deleted after this time.
+        evidence_days: u64 = 30, "days", hint "30", 1..=3650;
+    }
+}
+
+section! {
+    /// Further names for local addresses: each with the list of addresses that get its mail.
+    /// Targets may be aliases themselves.
+    AliasesTable, ALIASES, "aliases" {}
+}
+
+/// All tables, in the order of the manual.
+pub const SECTIONS: [Section; 10] =
+    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, JUDGE, TELL, LOG, PRIVACY];
+
+/// `recipients` of a domain as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "write a list of local parts, [\"jane\", \"*\"], or \"file:PATH\"")]
+pub enum Recipients {
+    /// Local parts.
+    List(Vec<String>),
+    /// `file:PATH` or `ask`.
+    Word(String),
+}
+
+/// The whole file as written: types are right, meanings are not yet checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `[server]`
+    pub server: Server,
+    /// `[smtp]`
+    pub smtp: Smtp,
+    /// `[console]`
+    pub console: Console,
+    /// `[domains."NAME"]`
+    pub domains: BTreeMap<String, Domain>,
+    /// `[aliases]`
+    pub aliases: BTreeMap<String, Vec<String>>,
+    /// `[relay]`
+    pub relay: Relay,
+    /// `[judge]`
+    pub judge: Judge,
+    /// `[tell]`
+    pub tell: Tell,
+    /// `[log]`
+    pub log: Log,
+    /// `[privacy]`
+    pub privacy: Privacy,
+}
+
+impl Setting {
+    /// `smtp.max_line_bytes`
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+}
+
+/// `docs/settings.md`.
+pub fn manual() -> String {
+    let mut text = String::from(
+        "# Settings\n\nGenerated by `quell manual settings`; a test compares. Every key has a \
+         default, unknown keys are errors.\n",
+    );
+    for section in &SECTIONS {
+        text.push_str(&format!("\n## `[{}]`\n\n{}\n", section.name, joined(section.help)));
+        for setting in section.settings {
+            text.push_str(&format!("\n### `{}`\n\n{}\n\n", setting.name, joined(setting.help)));
+            text.push_str(&format!("{}\n", facts(setting)));
+            text.push_str(&format!("```toml\n{} = {}\n```\n", setting.name, setting.example));
+        }
+    }
+    text
+}
+
+fn joined(help: &[&str]) -> String {
+    help.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+/// Default, unit and range in one line.
+fn facts(setting: &Setting) -> String {
+    let mut facts = match (setting.default)() {
+        Some(default) => format!("Default: `{default}` {}", setting.unit).trim_end().to_owned(),
+        None => format!("Default: {}", setting.unit),
+    };
+    if let Some((least, most)) = setting.range {
+        facts.push_str(&format!("; from {least} to {most}"));
+    }
+    facts + ".\n"
+}
+
+/// `docs/quell.toml.example`: a configuration that works as it stands.
+pub fn example() -> String {
+    let mut text = String::from(
+        "# An example configuration: generated by `quell manual example`, a test compares.\n\
+         # A line that starts with # and a key shows its default or a possible value.\n",
+    );
+    for section in &SECTIONS {
+        let name = section.name.replace("NAME", "firm.example");
+        text.push_str(&format!("\n# {}\n[{name}]\n", joined(section.help)));
+        for setting in section.settings {
+            for line in setting.help {
+                text.push_str(&format!("#  {}\n", line.trim()));
+            }
+            let mark = if setting.live { "" } else { "#" };
+            text.push_str(&format!("#  {}", facts(setting)));
+            text.push_str(&format!("{mark}{} = {}\n", setting.name, setting.example));
+        }
+        if section.name == "aliases" {
+            text.push_str("\"info@firm.example\" = [\"jane@firm.example\"]\n");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::path::Path;
+
+    fn keys(value: &toml::Value) -> Vec<String> {
+        let mut keys = Vec::new();
+        for (section, value) in value.as_table().unwrap() {
+            keys.extend(value.as_table().unwrap().keys().map(|key| format!("{section}.{key}")));
+        }
+        keys
+    }
+
+    /// Structure and description come from one declaration; what is left to prove is that every
+    /// table is in [`SECTIONS`], and that every example can be read.
+    #[test]
+    fn every_table_and_key_is_described() {
+        let written = toml::Value::try_from(Settings::default()).unwrap();
+        let described: Vec<_> = SECTIONS.iter().flat_map(|s| s.settings).map(Setting::key).collect();
+        for key in keys(&written) {
+            assert!(described.contains(&key), "{key} is not described");
+        }
+        for table in written.as_table().unwrap().keys() {
+            let found = SECTIONS.iter().any(|s| s.name.split('.').next() == Some(table.as_str()));
+            assert!(found, "[{table}] is not described");
+        }
+        for setting in SECTIONS.iter().flat_map(|s| s.settings) {
+            assert!(!setting.help.is_empty(), "{}", setting.key());
+            let section = setting.section.replace("NAME", "firm.example");
+            let text = format!("[{section}]\n{} = {}\n", setting.name, setting.example);
+            toml::from_str::<Settings>(&text).unwrap_or_else(|e| panic!("{text}{e}"));
+        }
+    }
+
+    #[test]
+    fn the_example_works_as_it_stands() {
+        let config = Config::parse(Path::new("quell.toml"), &example(), "m.example");
+        let config = config.unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(config.directory.postmaster()[0].identity, "jane@firm.example");
+    }
+
+    #[test]
+    fn generated_files_are_fresh() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        for (file, text) in [("settings.md", manual()), ("quell.toml.example", example())] {
+            let there = std::fs::read_to_string(docs.join(file)).unwrap_or_default();
+            assert_eq!(there, text, "make it anew: scripts/generate");
+        }
+    }
+}
