@@ -4,7 +4,7 @@
 
 use quell_storm::facts::{Ms, RowState};
 
-use crate::store::Row;
+use crate::store::{Envelope, Row};
 
 /// Minutes, for the tables below.
 const MINUTE: Ms = 60_000;
@@ -156,24 +156,38 @@ fn ended(row: &mut Row, outcome: &Outcome, now: Ms, may_expire: bool) {
             row.extra.failed_recipient = *about_recipient;
             failed(row, status, now);
         }
-        Outcome::Temporary { status } => {
-            if may_expire && now - life_began(row) > LIFETIME_MS {
-                return failed(row, &format!("4.4.7 not delivered within five days; last: {status}"), now);
-            }
-            row.status.clone_from(status);
-            row.next_ms = now + retry_wait(row.attempts);
-            // A try that failed before the dot says nothing about an earlier one that had passed it.
-            let back = if row.extra.maybe_delivered { RowState::Unknown } else { RowState::Waiting };
-            if row.state != back {
-                enter(row, back, now);
-            }
+        Outcome::Temporary { status } => temporary(row, status, now, may_expire),
+        Outcome::Unknown { status } => {
+            // A delivery that writes no dot has reached it all the same.
+            row.sendings += u32::from(row.state != RowState::Dot);
+            unknown(row, status, now);
         }
-        Outcome::Unknown { status } => unknown(row, status, now),
+    }
+}
+
+fn temporary(row: &mut Row, status: &str, now: Ms, may_expire: bool) {
+    if may_expire && now - life_began(row) > LIFETIME_MS {
+        return failed(row, &format!("4.4.7 not delivered within five days; last: {status}"), now);
+    }
+    if row.extra.maybe_delivered && row.sendings >= MAX_SENDINGS {
+        return failed(row, &format!("4.4.2 it may have been delivered; last: {status}"), now);
+    }
+    if row.state == RowState::Dot && !row.extra.maybe_delivered {
+        // Answered 4xx: what was sent is certainly not there, and uses up none of the sendings.
+        row.sendings = row.sendings.saturating_sub(1);
+    }
+    status.clone_into(&mut row.status);
+    row.next_ms = now + retry_wait(row.attempts);
+    // A try that failed before the dot says nothing about an earlier one that had passed it.
+    let back = if row.extra.maybe_delivered { RowState::Unknown } else { RowState::Waiting };
+    if row.state != back {
+        enter(row, back, now);
     }
 }
 
 fn final_state(row: &mut Row, state: RowState, status: &str, now: Ms) {
     status.clone_into(&mut row.status);
+    row.extra.report_due |= row.extra.envelopes.iter().any(Envelope::wants_success);
     enter(row, state, now);
 }
 

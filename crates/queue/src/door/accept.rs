@@ -1,10 +1,10 @@
 //! An arrival: look up, count, judge, gather.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
-use quell_storm::facts::{Counts, Facts, Recipient, RowState, RowView, SourceId};
+use quell_storm::facts::{Counts, Facts, Notify, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::verdict::{Permit, Reason, Verdict};
 
@@ -32,12 +32,16 @@ impl<R: Reader, T> Door<R, T> {
         match self.meet(&incoming.facts, now) {
             Ok(met) => self.decide(incoming, met, ticket, now),
             Err(why) => {
-                self.effects.push(Effect::Answer(ticket, Answer::Trouble(why.to_string())));
+                self.trouble(ticket, why.to_string());
                 if !self.is_shut() {
                     self.failed(&why);
                 }
             }
         }
+    }
+
+    fn trouble(&mut self, ticket: T, why: String) {
+        self.effects.push(Effect::Answer(ticket, Answer::Trouble(why)));
     }
 
     fn meet(&self, facts: &Facts, now: &Now) -> Result<Met, StoreError> {
@@ -95,7 +99,7 @@ impl<R: Reader, T> Door<R, T> {
             (None, Some(first)) => Answer::Refused(first.reason().clone()),
             _ => Answer::Accepted(facts.queue_id),
         };
-        let wait_for = met.rows.iter().flatten().filter_map(|row| self.rows.batch(&row.id)).max();
+        let met_rows: Vec<RowId> = met.rows.iter().flatten().map(|row| row.id.clone()).collect();
         let mut stored = Vec::new();
         for (i, verdict) in verdicts.into_iter().enumerate() {
             self.count(&incoming, &met, i, &verdict, now);
@@ -103,6 +107,13 @@ impl<R: Reader, T> Door<R, T> {
                 stored.push(rcpt);
             }
         }
+        if self.is_shut() {
+            // The store failed in the middle: no part of this arrival may stay, nor its 250.
+            self.forget_undone();
+            return self.trouble(ticket, "the store failed".to_owned());
+        }
+        // After the copies have joined: an envelope that joined is promised by the answer, too.
+        let wait_for = met_rows.iter().filter_map(|id| self.rows.batch(id)).max();
         if stored.is_empty() {
             return self.answer_later(ticket, answer, wait_for);
         }
@@ -170,6 +181,7 @@ impl<R: Reader, T> Door<R, T> {
                     self.let_body_go(&row.id.kid, &row.queue_id);
                 }
                 ledger::new_life(&mut row, now.ms);
+                row.extra.held_for = None;
                 if !matches!(reason, Reason::NewLife { .. } | Reason::Exempt(_)) {
                     row.extra.lives_ms.pop();
                 }
@@ -206,25 +218,32 @@ impl<R: Reader, T> Door<R, T> {
         if ledger::is_final(row.state) && !(sent && success) {
             return;
         }
-        let Ok(Some(first)) = self.arrival(&row.id.kid, &row.queue_id) else { return };
+        let found = self.arrival(&row.id.kid, &row.queue_id);
+        let Some(Some(first)) = self.check(found) else { return };
         let new = envelope(facts, recipient);
         let own = Envelope { reverse_path: first.reverse_path, envid: first.envid, ..Envelope::default() };
-        if new == own || row.extra.envelopes.contains(&new) || row.extra.envelopes.len() >= MAX_ENVELOPES {
+        let envelopes = &mut row.extra.envelopes;
+        // A row without envelopes has its arrival's own. Of a row that was sent, each reverse-path
+        // is told once, whatever else differs.
+        let told = |e: &Envelope| e.reverse_path == new.reverse_path && e.wants_success();
+        let known = if envelopes.is_empty() { new == own } else { envelopes.contains(&new) };
+        if known || envelopes.len() >= MAX_ENVELOPES || (sent && envelopes.iter().any(told)) {
             return;
         }
-        if row.extra.envelopes.is_empty() {
-            row.extra.envelopes.push(own);
+        if envelopes.is_empty() {
+            envelopes.push(own);
         }
         row.extra.report_due |= sent && success;
         add_envelope(&mut row, new);
-        self.refreshed(&mut row);
         self.put_row(Some(row.state), row);
     }
 
     fn store(&mut self, incoming: Incoming, met: &Met, stored: Vec<String>, now: &Now) {
         let Incoming { facts, front, bytes, .. } = incoming;
-        if let (Some(key), None) = (met.key, &met.key_row) {
-            let row = KeyRow {
+        if let Some(key) = met.key {
+            // Written also if it exists: its day may be dropped before this batch is committed, and
+            // rows without their key are never found again.
+            let row = met.key_row.clone().unwrap_or_else(|| KeyRow {
                 key,
                 kid: met.kid,
                 key_version: KEY_VERSION,
@@ -232,9 +251,10 @@ impl<R: Reader, T> Door<R, T> {
                 last_seen_ms: now.ms,
                 copies: 0,
                 times: Vec::new(),
-            };
-            self.keys.put(key, Some(row), self.gathering.number);
+            });
+            self.keys.put(key, Some(self.counters.refreshed_key(row)), self.gathering.number);
         }
+        self.gathering.kids.insert(facts.queue_id, met.kid);
         self.put_arrival(Arrival {
             queue_id: facts.queue_id,
             kid: met.kid,
@@ -313,8 +333,37 @@ fn keep_distinct(facts: &mut Facts) {
     if facts.recipients.len() < 2 {
         return;
     }
-    let mut seen = HashSet::new();
-    facts.recipients.retain(|r| seen.insert(r.identity.clone()));
+    let mut first: HashMap<String, usize> = HashMap::with_capacity(facts.recipients.len());
+    let mut distinct: Vec<Recipient> = Vec::with_capacity(facts.recipients.len());
+    for recipient in facts.recipients.drain(..) {
+        match first.get(&recipient.identity).and_then(|i| distinct.get_mut(*i)) {
+            Some(same) => {
+                same.notify = united(same.notify, recipient.notify);
+                same.orcpt = same.orcpt.take().or(recipient.orcpt);
+            }
+            None => {
+                first.insert(recipient.identity.clone(), distinct.len());
+                distinct.push(recipient);
+            }
+        }
+    }
+    facts.recipients = distinct;
+}
+
+/// What either wants; NEVER only if both say so. Absent stands for FAILURE and DELAY (RFC 3461
+/// §4.1).
+fn united(a: Option<Notify>, b: Option<Notify>) -> Option<Notify> {
+    if a == b {
+        return a;
+    }
+    let absent = Notify { failure: true, delay: true, ..Notify::default() };
+    let (a, b) = (a.unwrap_or(absent), b.unwrap_or(absent));
+    Some(Notify {
+        never: a.never && b.never,
+        success: a.success || b.success,
+        failure: a.failure || b.failure,
+        delay: a.delay || b.delay,
+    })
 }
 
 fn new_row(

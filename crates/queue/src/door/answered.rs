@@ -19,30 +19,60 @@ pub(super) struct Unanswered {
     pub joined: HashSet<String>,
     /// Committed.
     pub durable: bool,
+    /// The client had its answer, or was given up, before the commit: the rows may be claimed as
+    /// soon as they are durable.
+    pub settled: bool,
 }
 
 impl Unanswered {
     pub fn new(kid: QueueId, source: SourceId, rcpts: Vec<String>) -> Self {
-        Self { kid, source, rcpts, joined: HashSet::new(), durable: false }
+        Self { kid, source, rcpts, joined: HashSet::new(), durable: false, settled: false }
     }
 }
 
 impl<R: Reader, T> Door<R, T> {
-    /// The answer to `queue_id` is out, or the client was gone: its rows may be claimed now.
-    /// `how` says what is known of the answer; the sender's next try is judged by it.
+    /// The answer to `queue_id` is out, or the client was gone: its rows may be claimed now, or
+    /// once they are durable. `how` says what is known of the answer; the sender's next try is
+    /// judged by it.
     pub fn answered(&mut self, queue_id: &QueueId, how: Answered, now: &Now) {
-        if let Some(waits) = self.unanswered.remove(queue_id) {
-            for rcpt in waits.rcpts {
-                let row = RowId { kid: waits.kid, rcpt };
-                self.turns.add(row, waits.source.clone(), now.ms, now.ms);
-            }
-            self.note_answer(&waits.kid, queue_id, how);
+        let Some(waits) = self.unanswered.get_mut(queue_id) else { return };
+        waits.settled = true;
+        let kid = waits.kid;
+        self.hand_over(queue_id, now);
+        self.note_answer(&kid, queue_id, how);
+    }
+
+    /// The rows of an arrival that is durable and answered wait for their turn.
+    fn hand_over(&mut self, queue_id: &QueueId, now: &Now) {
+        if !self.unanswered.get(queue_id).is_some_and(|w| w.durable && w.settled) {
+            return;
+        }
+        let Some(waits) = self.unanswered.remove(queue_id) else { return };
+        for rcpt in waits.rcpts {
+            self.turns.add(RowId { kid: waits.kid, rcpt }, waits.source.clone(), now.ms, now.ms);
         }
     }
 
-    /// What became of an answer turned out later: the client closed without another word.
-    pub fn answer_lost(&mut self, kid: &QueueId, queue_id: &QueueId) {
-        self.note_answer(kid, queue_id, Answered::Lost);
+    /// The commit that holds the arrival has returned.
+    pub(super) fn now_durable(&mut self, queue_id: &QueueId, now: &Now) {
+        if let Some(waits) = self.unanswered.get_mut(queue_id) {
+            waits.durable = true;
+            self.hand_over(queue_id, now);
+        }
+    }
+
+    /// What became of an answer turned out later: the client closed without another word. Of an
+    /// arrival that was absorbed nothing is noted.
+    pub fn answer_lost(&mut self, queue_id: &QueueId) {
+        let waits = self.unanswered.get(queue_id).map(|w| Ok(Some(w.kid)));
+        let find = || Ok(self.reader()?.find_arrival(queue_id)?.map(|a| a.kid));
+        let found = waits.unwrap_or_else(find);
+        if self.is_shut() {
+            return;
+        }
+        if let Some(Some(kid)) = self.check(found) {
+            self.note_answer(&kid, queue_id, Answered::Lost);
+        }
     }
 
     fn note_answer(&mut self, kid: &QueueId, queue_id: &QueueId, how: Answered) {
@@ -50,24 +80,30 @@ impl<R: Reader, T> Door<R, T> {
             return;
         }
         let found = self.arrival(kid, queue_id);
-        if let Some(Some(mut arrival)) = self.check(found) {
+        if let Some(Some(mut arrival)) = self.check(found)
+            && arrival.answered != how
+        {
             arrival.answered = how;
             self.put_arrival(arrival);
         }
     }
 
     /// The arrival was answered 451 because its commit came too late: its rows are withdrawn,
-    /// except those that another arrival has joined.
+    /// except those that another arrival has joined. With the store away nothing is withdrawn:
+    /// the sender's next try is absorbed.
     pub fn withdraw(&mut self, queue_id: &QueueId, now: &Now) {
-        let Some(waits) = self.unanswered.remove(queue_id) else { return };
-        for rcpt in waits.rcpts {
-            let id = RowId { kid: waits.kid, rcpt };
-            if waits.joined.contains(&id.rcpt) {
-                self.turns.add(id, waits.source.clone(), now.ms, now.ms);
-            } else {
-                self.withdraw_row(id, queue_id);
+        let Some(waits) = self.unanswered.get_mut(queue_id) else { return };
+        let kid = waits.kid;
+        let rcpts = std::mem::take(&mut waits.rcpts);
+        let (stay, go): (Vec<_>, Vec<_>) = rcpts.into_iter().partition(|r| waits.joined.contains(r));
+        waits.rcpts = stay;
+        waits.settled = true;
+        for rcpt in go {
+            if !self.is_shut() {
+                self.withdraw_row(RowId { kid, rcpt }, queue_id);
             }
         }
+        self.hand_over(queue_id, now);
     }
 
     fn withdraw_row(&mut self, id: RowId, queue_id: &QueueId) {

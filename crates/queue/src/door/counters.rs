@@ -104,6 +104,14 @@ impl Counters {
         }
     }
 
+    /// The key's row with its latest counts.
+    pub fn refreshed_key(&self, row: KeyRow) -> KeyRow {
+        match self.keys.get(&row.key) {
+            Some(hot) => KeyRow { times: hot.times.to_bytes(), ..hot.row.clone() },
+            None => row,
+        }
+    }
+
     /// A storm of the key has ended: its numbers begin anew.
     pub fn storm_over(&mut self, key: &LedgerKey, now: Ms) {
         if let Some(hot) = self.keys.get_mut(key) {

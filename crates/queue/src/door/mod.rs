@@ -34,8 +34,8 @@ pub use self::types::*;
 use crate::body::BodyRef;
 use crate::claim::Claim;
 use crate::clock::Now;
-use crate::ledger::Outcome;
-use crate::store::{Arrival, Batch, KeyRow, Reader, Row, RowId, RowWrite, StoreError};
+use crate::ledger::{self, Event, Outcome};
+use crate::store::{Arrival, Batch, KeyRow, Reader, Row, RowId, RowWrite, StoreError, StoredStorm};
 
 /// Verdicts remembered for `quell explain`.
 const REMEMBERED: usize = 10_000;
@@ -49,13 +49,26 @@ struct Gathering<T> {
     tickets: Vec<(T, Answer)>,
     outcomes: Vec<(Claim, Outcome)>,
     releases: Vec<BodyRef>,
+    /// Under which key each new arrival is kept: its rows may be answered or withdrawn before its
+    /// body's place is known.
+    kids: HashMap<QueueId, QueueId>,
+    /// Storms that have ended: written again if this batch is lost, or they would end twice.
+    ended: Vec<StoredStorm>,
     rest: Batch,
 }
 
 impl<T> Gathering<T> {
     fn new(number: u64) -> Self {
-        let (bodies, tickets, outcomes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { number, bodies, tickets, outcomes, releases: Vec::new(), rest: Batch::default() }
+        Self {
+            number,
+            bodies: Vec::new(),
+            tickets: Vec::new(),
+            outcomes: Vec::new(),
+            releases: Vec::new(),
+            kids: HashMap::new(),
+            ended: Vec::new(),
+            rest: Batch::default(),
+        }
     }
 }
 
@@ -141,32 +154,50 @@ impl<R: Reader, T> Door<R, T> {
     /// # Errors
     /// Those of the store; the door then stays shut.
     pub fn reopened(&mut self, reader: R, now: &Now) -> Result<(), StoreError> {
-        self.turns.clear();
+        self.forget_undone();
+        self.turns.start_anew();
         self.open_rows = reader.open_counts()?.into_iter().collect();
         self.reader = Some(reader);
+        if let Err(why) = self.fetch(now) {
+            self.reader = None;
+            return Err(why);
+        }
         let lost = std::mem::take(&mut self.gathering.outcomes);
         for (claim, outcome) in lost {
             self.settle(claim, outcome, now);
         }
-        self.fetch(now)
+        Ok(())
     }
 
-    /// Fetches rows to be tried from the store, as many as there is room for.
+    /// Fetches the next rows to be tried from the store, those that fall due first.
     fn fetch(&mut self, now: &Now) -> Result<(), StoreError> {
-        let limit = self.turns.known() + FETCH;
-        let Some(reader) = &self.reader else { return Ok(()) };
-        let rows = reader.due(Ms::MAX, limit)?;
-        if rows.len() == limit {
-            self.turns.leave_in_store();
-        }
+        let (Some(reader), Some(from)) = (&self.reader, self.turns.rest_from()) else { return Ok(()) };
+        let rows = reader.due_from(from, FETCH)?;
+        let rest = rows.last().filter(|_| rows.len() == FETCH).map(|r| (r.next_ms, r.id.clone()));
+        self.turns.fetched_up_to(rest);
         for row in rows {
-            let waits = self.unanswered.contains_key(&row.queue_id) || self.claimed.contains(&row.id);
-            if !waits {
-                let source = self.source_of(&row)?;
-                self.turns.add(row.id, source, row.next_ms, now.ms);
+            if self.unanswered.contains_key(&row.queue_id) || self.claimed.contains(&row.id) {
+                continue;
             }
+            let source = self.source_of(&row)?;
+            let row = self.found_at_dot(row, now);
+            self.turns.add(row.id, source, row.next_ms, now.ms);
         }
         Ok(())
+    }
+
+    /// Nobody claims this row, so one at the dot is left from an earlier life: it is Unknown now.
+    fn found_at_dot(&mut self, mut row: Row, now: &Now) -> Row {
+        if row.state != RowState::Dot {
+            return row;
+        }
+        if ledger::step(&mut row, &Event::Restarted, now.ms, now.may_expire).is_ok() {
+            if !ledger::needs_body(row.state) {
+                self.let_body_go(&row.id.kid, &row.queue_id);
+            }
+            self.put_row(Some(RowState::Dot), row.clone());
+        }
+        row
     }
 
     /// True while the store is away: arrivals are answered 451 and nothing is claimed.
@@ -196,6 +227,9 @@ impl<R: Reader, T> Door<R, T> {
 
     /// Writes counts and storms that are not yet written: before a stop.
     pub fn flush(&mut self, now: &Now) {
+        if self.is_shut() {
+            return;
+        }
         for (key, touches) in self.counters.due(now.ms, true) {
             self.write_counts(key, touches);
         }
@@ -237,23 +271,22 @@ impl<R: Reader, T> Door<R, T> {
 
     fn something_to_write(&self) -> bool {
         let layers = self.keys.has_dirty() || self.rows.has_dirty() || self.arrivals.has_dirty();
-        layers || !self.gathering.tickets.is_empty() || !self.gathering.rest.is_empty()
+        let g = &self.gathering;
+        // Outcomes that change nothing still end their claims; releases follow the next commit.
+        let waits = !g.tickets.is_empty() || !g.outcomes.is_empty() || !g.releases.is_empty();
+        layers || waits || !g.rest.is_empty()
     }
 
     /// The batch being written is durable; its bodies lie at `places`.
     pub fn committed(&mut self, places: &[(QueueId, BodyRef)], now: &Now) {
         let Some(done) = self.writing.take() else { return };
-        for (queue_id, _) in places {
-            if let Some(waits) = self.unanswered.get_mut(queue_id) {
-                waits.durable = true;
-            }
-        }
         self.rows.durable(done.number);
         self.keys.durable(done.number);
         for (queue_id, body) in places {
-            self.place(queue_id, *body);
+            self.place(done.kids.get(queue_id).unwrap_or(queue_id), queue_id, *body);
         }
         self.arrivals.durable(done.number);
+        done.kids.keys().for_each(|queue_id| self.now_durable(queue_id, now));
         self.effects.extend(done.releases.into_iter().map(Effect::Release));
         self.effects.extend(done.tickets.into_iter().map(|(t, answer)| Effect::Answer(t, answer)));
         for (claim, _) in done.outcomes {
@@ -264,12 +297,11 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// A body is known to lie at `body`: the next batch may already speak of its arrival.
-    fn place(&mut self, queue_id: &QueueId, body: BodyRef) {
+    fn place(&mut self, kid: &QueueId, queue_id: &QueueId, body: BodyRef) {
         if self.release_when_known.remove(queue_id) {
             self.gathering.releases.push(body);
         }
-        let kid = self.unanswered.get(queue_id).map_or(*queue_id, |u| u.kid);
-        self.arrivals.patch(&(kid, *queue_id), |a| {
+        self.arrivals.patch(&(*kid, *queue_id), |a| {
             if a.open > 0 && a.body.is_none() {
                 a.body = Some(body);
             }
@@ -283,19 +315,29 @@ impl<R: Reader, T> Door<R, T> {
         let mut outcomes = Vec::new();
         let number = self.gathering.number + 1;
         let gathered = std::mem::replace(&mut self.gathering, Gathering::new(number));
-        for lost in self.writing.take().into_iter().chain([gathered]) {
+        for mut lost in self.writing.take().into_iter().chain([gathered]) {
             outcomes.extend(lost.outcomes);
+            self.gathering.ended.append(&mut lost.ended);
             let trouble = |(ticket, _)| Effect::Answer(ticket, Answer::Trouble(why.to_string()));
             self.effects.extend(lost.tickets.into_iter().map(trouble));
         }
         self.gathering.outcomes = outcomes;
+        self.forget_undone();
+        self.effects.push(Effect::StoreFailed(why.to_string()));
+    }
+
+    /// What was decided and is not durable never happened: also not what the rest of a call has
+    /// put here after the store failed in its middle.
+    fn forget_undone(&mut self) {
         self.keys.clear();
         self.rows.clear();
         self.arrivals.clear();
         self.permits.clear();
         self.unanswered.retain(|_, u| u.durable);
         self.release_when_known.clear();
-        self.effects.push(Effect::StoreFailed(why.to_string()));
+        let g = &mut self.gathering;
+        (g.bodies, g.releases, g.kids) = Default::default();
+        g.rest = Batch { storms: g.ended.clone(), high_water: g.rest.high_water, ..Batch::default() };
     }
 
     /// An error that cannot be undone half way shuts the door.
@@ -336,11 +378,13 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// Puts a row into the batch being gathered, and keeps the gauges.
-    fn put_row(&mut self, before: Option<RowState>, row: Row) {
+    fn put_row(&mut self, before: Option<RowState>, mut row: Row) {
+        // Counts already handed to a batch in flight are in no row that was read from the store.
+        self.counters.refresh(&mut row);
         if let Some(count) = before.and_then(|state| self.open_rows.get_mut(&state)) {
             *count = count.saturating_sub(1);
         }
-        if !crate::ledger::is_final(row.state) {
+        if !ledger::is_final(row.state) {
             *self.open_rows.entry(row.state).or_insert(0) += 1;
         }
         self.rows.put(row.id.clone(), Some(row), self.gathering.number);

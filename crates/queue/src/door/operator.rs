@@ -64,15 +64,20 @@ impl<R: Reader, T> Door<R, T> {
     pub fn retry(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
         let mut row = self.unclaimed(id)?;
         let (before, next_ms) = (row.state, row.next_ms);
-        let arrival = self.arrival(&id.kid, &row.queue_id)?;
-        if arrival.is_none_or(|a| a.body.is_none() && !self.unanswered.contains_key(&row.queue_id)) {
-            return Err(Refusal::NoBody(id.clone()));
-        }
         ledger::step(&mut row, &Event::Retry, now.ms, now.may_expire)?;
+        // A body that no row needs is gone, or about to go.
+        let arrival = self.arrival(&id.kid, &row.queue_id)?.filter(|a| a.open > 0);
+        let Some(mut arrival) = arrival else { return Err(Refusal::NoBody(id.clone())) };
+        if !ledger::needs_body(before) {
+            arrival.open += 1;
+            self.put_arrival(arrival.clone());
+        }
         self.turns.forget_later(id, next_ms);
-        let source = self.source_of(&row)?;
+        let answered = !self.unanswered.contains_key(&row.queue_id);
         self.put_row(Some(before), row);
-        self.turns.add(id.clone(), source, now.ms, now.ms);
+        if answered {
+            self.turns.add(id.clone(), arrival.source, now.ms, now.ms);
+        }
         Ok(())
     }
 

@@ -42,7 +42,10 @@ impl<R: Reader, T> Door<R, T> {
             tenant: row.tenant,
             body,
             received_ms: arrival.received_ms,
-            search_first: row.attempts > 0 || row.queue_id.ms() < self.started_ms,
+            search_first: row.attempts > 0
+                || row.extra.maybe_delivered
+                || row.extra.life_ms.is_some()
+                || row.queue_id.ms() < self.started_ms,
         }))
     }
 
@@ -59,7 +62,6 @@ impl<R: Reader, T> Door<R, T> {
             let before = row.state;
             let settled = ledger::step(&mut row, &Event::Ended(outcome.clone()), now.ms, now.may_expire);
             if settled.is_ok() {
-                self.refreshed(&mut row);
                 if ledger::needs_body(before) && !ledger::needs_body(row.state) {
                     self.let_body_go(&row.id.kid, &row.queue_id);
                 }
@@ -74,6 +76,8 @@ impl<R: Reader, T> Door<R, T> {
         let found = self.row(&claim.id);
         if let Some(Some(row)) = self.check(found)
             && matches!(row.state, RowState::Waiting | RowState::Unknown)
+            // A new life that began meanwhile waits for its own answer.
+            && !self.unanswered.contains_key(&row.queue_id)
         {
             let source = self.source_of(&row);
             if let Some(source) = self.check(source) {
@@ -103,10 +107,5 @@ impl<R: Reader, T> Door<R, T> {
             }
         }
         self.put_arrival(arrival);
-    }
-
-    /// Puts the latest counts into a row that is about to be written.
-    pub(super) fn refreshed(&self, row: &mut Row) {
-        self.counters.refresh(row);
     }
 }

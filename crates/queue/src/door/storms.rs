@@ -63,9 +63,12 @@ impl<R: Reader, T> Door<R, T> {
     fn put_storm(&mut self, storm: &Storm, now: Ms) {
         let Ok(json) = serde_json::to_string(&Numbers::from(storm)) else { return };
         let (id, open) = (storm.id.to_string(), storm.closed_ms.is_none());
-        let storms = &mut self.gathering.rest.storms;
-        storms.retain(|s| s.id != id);
-        storms.push(StoredStorm { id, open, last_seen_ms: storm.last_seen_ms.min(now), json });
+        let stored = StoredStorm { id, open, last_seen_ms: storm.last_seen_ms.min(now), json };
+        if !open {
+            self.gathering.ended.push(stored.clone());
+        }
+        // The last one written stands, so an earlier one of the same batch does no harm.
+        self.gathering.rest.storms.push(stored);
     }
 
     fn put_evidence(&mut self, id: &StormId, now: Ms) {

@@ -3,38 +3,94 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use quell_mail::id::QueueId;
 use quell_storm::facts::{Ms, SourceId};
 
 use crate::store::RowId;
 
-/// Rows remembered here. Beyond that they wait in the store and are fetched when there is room.
+/// Rows remembered here. Beyond that those that fall due last wait in the store, and are fetched
+/// when half of the room is free.
 pub(super) const MAX_ROWS: usize = 200_000;
 
+/// A place in the order in which rows fall due.
+pub(super) type Due = (Ms, RowId);
+
 /// Ready and waiting rows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Turns {
     ready: HashMap<SourceId, VecDeque<RowId>>,
     ring: VecDeque<SourceId>,
-    later: BTreeMap<(Ms, RowId), SourceId>,
+    later: BTreeMap<Due, SourceId>,
     known: HashSet<RowId>,
-    left_in_store: bool,
+    max_rows: usize,
+    /// Rows due here or later may be in the store only; None: all are known.
+    rest: Option<Due>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self::holding(MAX_ROWS)
+    }
+}
+
+/// Before all rows.
+fn beginning() -> Due {
+    (Ms::MIN, RowId { kid: QueueId::from_bytes([0; 10]), rcpt: String::new() })
 }
 
 impl Turns {
+    /// Nothing known yet, room for `max_rows`.
+    pub fn holding(max_rows: usize) -> Self {
+        Self {
+            ready: HashMap::new(),
+            ring: VecDeque::new(),
+            later: BTreeMap::new(),
+            known: HashSet::new(),
+            max_rows,
+            rest: Some(beginning()),
+        }
+    }
+
     /// Remembers a row that may be tried from `next_ms` on. A row that is known already (ready,
     /// waiting or claimed) is not taken twice.
     pub fn add(&mut self, row: RowId, source: SourceId, next_ms: Ms, now: Ms) {
-        if self.known.len() >= MAX_ROWS {
-            self.left_in_store = true;
+        if self.known.contains(&row) {
             return;
         }
-        if !self.known.insert(row.clone()) {
+        let due = (next_ms, row);
+        // What is fetched anyway in its time need not fill the room now.
+        let fetched_later = self.rest.as_ref().is_some_and(|rest| due > *rest);
+        if next_ms > now && fetched_later && self.known.len() >= self.max_rows / 2 {
             return;
         }
+        if self.known.len() >= self.max_rows && !self.make_room(&due, now) {
+            return self.leave(due);
+        }
+        let (_, row) = due;
+        self.known.insert(row.clone());
         if next_ms > now {
             self.later.insert((next_ms, row), source);
         } else {
             self.make_ready(row, source);
+        }
+    }
+
+    /// Lets go of the row that falls due last, if that is after `due`.
+    fn make_room(&mut self, due: &Due, now: Ms) -> bool {
+        let after = |last: &Due| *last > *due && last.0 > now;
+        if !self.later.last_key_value().is_some_and(|(last, _)| after(last)) {
+            return false;
+        }
+        if let Some((last, _)) = self.later.pop_last() {
+            self.known.remove(&last.1);
+            self.leave(last);
+        }
+        true
+    }
+
+    fn leave(&mut self, due: Due) {
+        if self.rest.as_ref().is_none_or(|rest| due < *rest) {
+            self.rest = Some(due);
         }
     }
 
@@ -76,21 +132,18 @@ impl Turns {
     }
 
     /// Rows were left in the store and there is room again.
-    pub fn wants_more(&mut self) -> bool {
-        let wants = self.left_in_store && self.known.len() < MAX_ROWS / 2;
-        if wants {
-            self.left_in_store = false;
-        }
-        wants
+    pub fn wants_more(&self) -> bool {
+        self.rest.is_some() && self.known.len() < self.max_rows / 2
     }
 
-    /// The store has more rows than were fetched.
-    pub fn leave_in_store(&mut self) {
-        self.left_in_store = true;
+    /// From where on rows are to be fetched.
+    pub fn rest_from(&self) -> Option<Due> {
+        self.rest.clone()
     }
 
-    pub fn known(&self) -> usize {
-        self.known.len()
+    /// All rows due before `rest` have been fetched; None: all there are.
+    pub fn fetched_up_to(&mut self, rest: Option<Due>) {
+        self.rest = rest;
     }
 
     /// When the next waiting row falls due.
@@ -103,7 +156,8 @@ impl Turns {
         !self.ring.is_empty() || self.next_due().is_some_and(|due| due <= now)
     }
 
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// Forgets all rows; they are fetched from the beginning.
+    pub fn start_anew(&mut self) {
+        *self = Self::holding(self.max_rows);
     }
 }

@@ -1,5 +1,7 @@
 //! What goes in at the door and what comes out.
 
+use std::collections::HashMap;
+
 use quell_mail::id::QueueId;
 use quell_mail::key::ExactKey;
 use quell_storm::facts::{Facts, SourceId};
@@ -67,9 +69,9 @@ pub struct Work {
 impl Work {
     /// Puts the places of the bodies into the arrivals.
     pub fn placed(&mut self, places: &[(QueueId, BodyRef)]) {
-        for (queue_id, body) in places {
-            let arrivals = self.batch.arrivals.iter_mut().filter(|a| a.queue_id == *queue_id);
-            arrivals.filter(|a| a.open > 0).for_each(|a| a.body = Some(*body));
+        let places: HashMap<_, _> = places.iter().copied().collect();
+        for arrival in self.batch.arrivals.iter_mut().filter(|a| a.open > 0) {
+            arrival.body = places.get(&arrival.queue_id).copied().or(arrival.body);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A store without a disk: for the simulator, for tests, and as the contract's second witness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use quell_mail::id::QueueId;
@@ -51,11 +51,13 @@ impl Store for MemoryStore {
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut shared = lock(&self.tables)?;
+        let mut fresh = HashSet::new();
         for write in &batch.rows {
             let id = &write.row().id;
-            let fresh = batch.rows.iter().any(|w| matches!(w, RowWrite::ByPermit(r, _) if r.id == *id));
-            if !fresh && !shared.rows.contains_key(id) {
-                return Err(StoreError::NoRow(id.clone()));
+            match write {
+                RowWrite::ByPermit(..) => drop(fresh.insert(id)),
+                RowWrite::Step(_) if fresh.contains(id) || shared.rows.contains_key(id) => {}
+                RowWrite::Step(_) => return Err(StoreError::NoRow(id.clone())),
             }
         }
         shared.apply(batch);
@@ -66,7 +68,7 @@ impl Store for MemoryStore {
         let mut tables = lock(&self.tables)?;
         for (kept, to) in moves {
             if let Some(arrival) = tables.arrivals.get_mut(&(kept.kid, kept.queue_id)) {
-                arrival.body = Some(*to);
+                arrival.body = arrival.body.map(|_| *to);
             }
         }
         Ok(())
@@ -101,6 +103,11 @@ impl Tables {
         self.high_water = batch.high_water.unwrap_or(self.high_water);
     }
 
+    fn rows_of(&self, kid: &QueueId) -> impl Iterator<Item = &Row> {
+        let from = RowId { kid: *kid, rcpt: String::new() };
+        self.rows.range(from..).map(|(_, row)| row).take_while(move |row| row.id.kid == *kid)
+    }
+
     fn forget_old(&mut self, now: Ms, retention: &Retention) {
         let cut = now - Ms::from(retention.rows_days) * DAY;
         let arrivals = &self.arrivals;
@@ -119,6 +126,10 @@ impl Tables {
         self.evidence.retain(|_, e| e.at_ms >= cut);
         self.storms.retain(|_, s| s.open || s.last_seen_ms >= cut);
     }
+}
+
+fn is_tried(row: &Row) -> bool {
+    matches!(row.state, RowState::Waiting | RowState::Dot | RowState::Unknown)
 }
 
 impl MemoryReader {
@@ -146,12 +157,21 @@ impl Reader for MemoryReader {
     }
 
     fn rows_of_key(&self, kid: &QueueId, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.rows_where(limit, |r| r.id.kid == *kid && after.is_none_or(|a| r.id.rcpt.as_str() > a))
+        let tables = lock(&self.tables)?;
+        let of_key = tables.rows_of(kid).filter(|r| after.is_none_or(|a| r.id.rcpt.as_str() > a));
+        Ok(of_key.take(limit).cloned().collect())
+    }
+
+    fn due_from(&self, from: (Ms, RowId), limit: usize) -> Result<Vec<Row>, StoreError> {
+        let tables = lock(&self.tables)?;
+        let place = |r: &Row| (r.next_ms, r.id.clone());
+        let mut rows: Vec<_> = tables.rows.values().filter(|r| is_tried(r) && place(r) >= from).collect();
+        rows.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));
+        Ok(rows.into_iter().take(limit).cloned().collect())
     }
 
     fn due(&self, until: Ms, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let tried = [RowState::Waiting, RowState::Dot, RowState::Unknown];
-        let mut rows = self.rows_where(usize::MAX, |r| tried.contains(&r.state) && r.next_ms <= until)?;
+        let mut rows = self.rows_where(usize::MAX, |r| is_tried(r) && r.next_ms <= until)?;
         rows.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));
         rows.truncate(limit);
         Ok(rows)
@@ -180,7 +200,7 @@ impl Reader for MemoryReader {
 
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
         let mut tally = Tally::default();
-        for row in lock(&self.tables)?.rows.values().filter(|r| r.id.kid == *kid) {
+        for row in lock(&self.tables)?.rows_of(kid) {
             tally.recipients += 1;
             tally.delivered += u64::from(matches!(row.state, RowState::Delivered | RowState::Relayed));
         }

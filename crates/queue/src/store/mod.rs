@@ -57,6 +57,10 @@ pub trait Reader {
     fn find_arrival(&self, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError>;
     /// Rows of one key in the order of their identities, those after `after`, at most `limit`.
     fn rows_of_key(&self, kid: &QueueId, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError>;
+    /// Rows to be tried (Waiting, Unknown, and Dot after a restart) in the order in which they fall
+    /// due (`next_ms`, then id), from `from` on, itself included, at most `limit`. Costs time linear
+    /// in what is returned.
+    fn due_from(&self, from: (Ms, RowId), limit: usize) -> Result<Vec<Row>, StoreError>;
     /// Rows to be tried (Waiting, Unknown, and Dot after a restart) that fall due by `until`,
     /// earliest first, at most `limit`.
     fn due(&self, until: Ms, limit: usize) -> Result<Vec<Row>, StoreError>;

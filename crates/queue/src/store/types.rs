@@ -177,6 +177,11 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// True if it asks for NOTIFY=SUCCESS.
+    pub fn wants_success(&self) -> bool {
+        self.notify.as_deref().is_some_and(|letters| letters.contains('s'))
+    }
+
     /// NOTIFY in its stored form.
     pub fn letters(notify: Notify) -> String {
         let all = [(notify.never, 'n'), (notify.success, 's'), (notify.failure, 'f'), (notify.delay, 'd')];

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use quell_mail::id::QueueId;
 use quell_storm::facts::Ms;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use self::parts::Parts;
 pub use self::read::SqliteReader;
@@ -41,12 +41,14 @@ impl SqliteStore {
     /// [`StoreError::Newer`] for a file of a newer quell, [`StoreError::Damaged`] for one that is
     /// no ledger, else what the disk says.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let db = Connection::open(path).map_err(broken)?;
+        finish_rewrite(path)?;
+        let mut db = Connection::open(path).map_err(broken)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
+        check_format(&db)?;
         db.pragma_update(None, "journal_mode", "WAL").map_err(broken)?;
         db.pragma_update(None, "synchronous", "FULL").map_err(broken)?;
         db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB).map_err(broken)?;
-        migrate(&db)?;
+        migrate(&mut db)?;
         sync_dir(path)?;
         let parts = load_parts(&db)?;
         Ok(Self { db, path: path.to_owned(), parts })
@@ -59,25 +61,16 @@ impl SqliteStore {
     /// # Errors
     /// Those of [`SqliteStore::open`]; the old file then still stands.
     pub fn rewrite(path: &Path) -> Result<Self, StoreError> {
-        let fresh = path.with_extension("rewritten");
-        match std::fs::remove_file(&fresh) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(&e)),
-            _ => {}
-        }
+        let fresh = path.with_extension("rewriting");
+        remove_if_there(&fresh)?;
         let old = Connection::open(path).map_err(broken)?;
         let name = fresh.to_string_lossy().into_owned();
         old.execute("VACUUM INTO ?1", [name]).map_err(broken)?;
         old.close().map_err(|(_, e)| broken(e))?;
         File::open(&fresh).and_then(|f| f.sync_all()).map_err(|e| io(&e))?;
-        for side in ["-wal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(side);
-            match std::fs::remove_file(PathBuf::from(name)) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(io(&e)),
-                _ => {}
-            }
-        }
-        std::fs::rename(&fresh, path).map_err(|e| io(&e))?;
+        // From here on the new file counts. The old one may lack what is in its log, so the log
+        // must not go before that is certain; and the log must never meet the new file.
+        std::fs::rename(&fresh, rewritten(path)).map_err(|e| io(&e))?;
         sync_dir(path)?;
         Self::open(path)
     }
@@ -113,13 +106,55 @@ impl Store for SqliteStore {
     }
 }
 
-fn migrate(db: &Connection) -> Result<(), StoreError> {
-    let found: i64 = db.query_row("PRAGMA user_version", [], |r| r.get(0)).map_err(broken)?;
+/// The name of a whole new file that is to take the place of `path`.
+fn rewritten(path: &Path) -> PathBuf {
+    path.with_extension("rewritten")
+}
+
+/// Ends a [`SqliteStore::rewrite`], also one that a power cut has interrupted.
+fn finish_rewrite(path: &Path) -> Result<(), StoreError> {
+    let fresh = rewritten(path);
+    if !fresh.try_exists().map_err(|e| io(&e))? {
+        return Ok(());
+    }
+    for side in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(side);
+        remove_if_there(Path::new(&name))?;
+    }
+    sync_dir(path)?;
+    std::fs::rename(&fresh, path).map_err(|e| io(&e))?;
+    sync_dir(path)
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io(&e)),
+        _ => Ok(()),
+    }
+}
+
+/// Before anything is written: a file of a newer quell, or of another program, stays as it is.
+fn check_format(db: &Connection) -> Result<(), StoreError> {
+    let number = |sql| db.query_row(sql, [], |r| r.get::<_, i64>(0)).map_err(broken);
+    let (found, tables) = (number("PRAGMA user_version")?, number("SELECT count(*) FROM sqlite_master")?);
+    let whose = number("PRAGMA application_id")?;
+    if tables > 0 && whose != schema::APPLICATION {
+        return Err(StoreError::Damaged("this SQLite file was not made by quell".to_owned()));
+    }
     if found > schema::FORMAT {
         return Err(StoreError::Newer { found, known: schema::FORMAT });
     }
-    db.execute_batch(schema::GLOBAL).map_err(broken)?;
-    db.pragma_update(None, "user_version", schema::FORMAT).map_err(broken)
+    Ok(())
+}
+
+/// In one transaction: a file is made by quell, or it is empty.
+fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
+    tx.execute_batch(schema::GLOBAL).map_err(broken)?;
+    tx.pragma_update(None, "application_id", schema::APPLICATION).map_err(broken)?;
+    tx.pragma_update(None, "user_version", schema::FORMAT).map_err(broken)?;
+    tx.commit().map_err(broken)
 }
 
 fn load_parts(db: &Connection) -> Result<Parts, StoreError> {

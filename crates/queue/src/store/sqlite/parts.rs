@@ -28,6 +28,8 @@ pub struct State {
     pub days: BTreeMap<i64, Option<Arc<Filter>>>,
     /// Keys that outlived their day, and where they are now.
     pub moved: HashMap<QueueId, i64>,
+    /// Grows before and after each change of where rows lie ([`Parts::changes`]).
+    changes: u64,
 }
 
 /// Where rows of a key may lie: look in the first, then in the second.
@@ -46,6 +48,19 @@ impl Places {
 impl Parts {
     pub fn read(&self) -> Result<RwLockReadGuard<'_, State>, StoreError> {
         self.0.read().map_err(|_| poisoned())
+    }
+
+    /// Grows whenever rows may be looked for in other places than before. A look-up between two
+    /// equal numbers has seen all there is.
+    pub fn changes(&self) -> Result<u64, StoreError> {
+        Ok(self.read()?.changes)
+    }
+
+    /// Changes where rows are looked for.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
+        let mut state = self.write()?;
+        state.changes += 1;
+        Ok(change(&mut state))
     }
 
     pub fn write(&self) -> Result<RwLockWriteGuard<'_, State>, StoreError> {

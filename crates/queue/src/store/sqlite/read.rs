@@ -29,12 +29,37 @@ impl SqliteReader {
         Self { db, parts }
     }
 
-    /// All that is read inside comes from one moment, also while a key moves to a later day.
+    /// All that is read inside comes from one moment.
     fn at_one_moment<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.db.execute_batch("BEGIN").map_err(broken)?;
         let answer = read();
         self.db.execute_batch("COMMIT").map_err(broken)?;
         answer
+    }
+
+    /// Reads until no upkeep has come in between: a key may have moved, or a day been dropped,
+    /// after `read` asked where to look. Upkeep makes at most two such changes a step, so this
+    /// ends.
+    fn undisturbed<T>(&self, read: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        loop {
+            let before = self.parts.changes()?;
+            let answer = read();
+            if self.parts.changes()? == before {
+                return answer;
+            }
+        }
+    }
+
+    /// What all days have to say, newest first, all from one moment.
+    fn all_days<T>(&self, look: impl Fn(i64) -> Result<Vec<T>, StoreError>) -> Result<Vec<T>, StoreError> {
+        self.undisturbed(|| {
+            let days = self.parts.days()?;
+            self.at_one_moment(|| {
+                let mut all = Vec::new();
+                days.iter().try_for_each(|day| look(*day).map(|found| all.extend(found)))?;
+                Ok(all)
+            })
+        })
     }
 
     fn one<T>(
@@ -69,23 +94,27 @@ impl SqliteReader {
         kid: &QueueId,
         look: impl Fn(i64) -> Result<Option<T>, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        let places = self.parts.places(kid)?;
-        let first = || places.iter().find_map(|day| look(day).transpose()).transpose();
-        if places.second.is_some() { self.at_one_moment(first) } else { first() }
+        self.undisturbed(|| {
+            let places = self.parts.places(kid)?;
+            let first = || places.iter().find_map(|day| look(day).transpose()).transpose();
+            if places.second.is_some() { self.at_one_moment(first) } else { first() }
+        })
     }
 }
 
 impl Reader for SqliteReader {
     fn key(&self, key: &LedgerKey) -> Result<Option<KeyRow>, StoreError> {
-        let days = self.parts.days_for(key)?;
         let look = |day: i64| {
             let sql = format!(
                 "SELECT key, kid, key_version, secret_id, last_seen, copies, times FROM key_{day} WHERE key = ?1"
             );
             self.one(&sql, [&key.0[..]], key_row)
         };
-        let first = || days.iter().find_map(|day| look(*day).transpose()).transpose();
-        if days.len() > 1 { self.at_one_moment(first) } else { first() }
+        self.undisturbed(|| {
+            let days = self.parts.days_for(key)?;
+            let first = || days.iter().find_map(|day| look(*day).transpose()).transpose();
+            if days.len() > 1 { self.at_one_moment(first) } else { first() }
+        })
     }
 
     fn row(&self, id: &RowId) -> Result<Option<Row>, StoreError> {
@@ -106,13 +135,8 @@ impl Reader for SqliteReader {
         if let Some(found) = self.arrival(queue_id, queue_id)? {
             return Ok(Some(found));
         }
-        for day in self.parts.days()? {
-            let sql = format!("SELECT {ARRIVAL} FROM arr_{day} WHERE qid = ?1");
-            if let Some(found) = self.one(&sql, [&queue_id.bytes()[..]], arrival)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        let found = self.all_days(|day| self.many(&sql_find_arrival(day), [&queue_id.bytes()[..]], arrival));
+        Ok(found?.pop())
     }
 
     fn rows_of_key(&self, kid: &QueueId, after: Option<&str>, limit: usize) -> Result<Vec<Row>, StoreError> {
@@ -125,58 +149,56 @@ impl Reader for SqliteReader {
         Ok(found.unwrap_or_default())
     }
 
+    fn due_from(&self, (next_ms, id): (Ms, RowId), limit: usize) -> Result<Vec<Row>, StoreError> {
+        let from = (next_ms, &id.kid.bytes()[..], &id.rcpt, limit as i64);
+        let mut all = self.all_days(|day| self.many(&sql_due_from(day), from, ledger_row))?;
+        all.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));
+        all.truncate(limit);
+        Ok(all)
+    }
+
     fn due(&self, until: Ms, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let mut all = Vec::new();
-        for day in self.parts.days()? {
-            let sql =
-                format!("SELECT {ROW} FROM row_{day} WHERE state < 3 AND next <= ?1 ORDER BY next LIMIT ?2");
-            all.extend(self.many(&sql, (until, limit as i64), ledger_row)?);
-        }
+        let mut all = self.all_days(|day| self.many(&sql_due(day), (until, limit as i64), ledger_row))?;
         all.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));
         all.truncate(limit);
         Ok(all)
     }
 
     fn list(&self, states: &[RowState], after: Option<&RowId>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let numbers: Vec<_> = states.iter().map(|s| state_number(*s).to_string()).collect();
-        // The partial indexes serve only conditions that are spelled as theirs.
-        let hint = if states.iter().all(|s| state_number(*s) < 3) { "state < 3 AND " } else { "" };
         let start = RowId { kid: QueueId::from_bytes([0; 10]), rcpt: String::new() };
         let after = after.unwrap_or(&start);
-        let mut all = Vec::new();
-        for day in self.parts.days()? {
-            let sql = format!(
-                "SELECT {ROW} FROM row_{day} WHERE {hint}state IN ({}) AND (kid, rcpt) > (?1, ?2) ORDER BY kid, rcpt LIMIT ?3",
-                numbers.join(",")
-            );
-            all.extend(self.many(&sql, (&after.kid.bytes()[..], &after.rcpt, limit as i64), ledger_row)?);
-        }
+        let params = (&after.kid.bytes()[..], &after.rcpt, limit as i64);
+        let mut all = self.all_days(|day| {
+            let mut found = Vec::new();
+            for sql in sql_list(day, states) {
+                found.extend(self.many(&sql, params, ledger_row)?);
+            }
+            Ok(found)
+        })?;
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all.truncate(limit);
         Ok(all)
     }
 
     fn open_counts(&self) -> Result<Vec<(RowState, u64)>, StoreError> {
-        let mut counts = std::collections::BTreeMap::new();
-        for day in self.parts.days()? {
-            for condition in ["state < 3", "state = 3"] {
-                let sql = format!("SELECT state, count(*) FROM row_{day} WHERE {condition} GROUP BY state");
-                let rows = self.many(&sql, [], |r| Ok((state(r, 0)?, get::<i64>(r, 1)?)))?;
-                rows.into_iter().for_each(|(s, n)| *counts.entry(s).or_insert(0) += n as u64);
+        let all = self.all_days(|day| {
+            let mut found = Vec::new();
+            for sql in sql_open_counts(day) {
+                found.extend(self.many(&sql, [], |r| Ok((state(r, 0)?, get::<i64>(r, 1)?)))?);
             }
-        }
+            Ok(found)
+        })?;
+        let mut counts = std::collections::BTreeMap::new();
+        all.into_iter().for_each(|(s, n)| *counts.entry(s).or_insert(0) += n as u64);
         Ok(counts.into_iter().collect())
     }
 
     fn bodies(&self) -> Result<Vec<KeptBody>, StoreError> {
-        let mut all = Vec::new();
-        for day in self.parts.days()? {
-            let sql = format!("SELECT {ARRIVAL} FROM arr_{day} WHERE body IS NOT NULL");
-            for a in self.many(&sql, [], arrival)? {
-                all.extend(a.body.map(|body| KeptBody { kid: a.kid, queue_id: a.queue_id, body }));
-            }
-        }
-        Ok(all)
+        let kept = self.all_days(|day| self.many(&sql_bodies(day), [], arrival))?;
+        let kept = kept
+            .into_iter()
+            .filter_map(|a| a.body.map(|body| KeptBody { kid: a.kid, queue_id: a.queue_id, body }));
+        Ok(kept.collect())
     }
 
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
@@ -212,6 +234,56 @@ impl Reader for SqliteReader {
         let found = self.db.query_row(sql, [], |r| r.get(0)).optional().map_err(broken)?;
         Ok(found.unwrap_or(0))
     }
+}
+
+// The planner would rather walk the primary key, which is the whole day: what must cost time linear
+// in what is open names its index.
+
+fn sql_due(day: i64) -> String {
+    format!(
+        "SELECT {ROW} FROM row_{day} INDEXED BY row_due_{day} WHERE state < 3 AND next <= ?1
+         ORDER BY next, kid, rcpt LIMIT ?2"
+    )
+}
+
+fn sql_due_from(day: i64) -> String {
+    format!(
+        "SELECT {ROW} FROM row_{day} INDEXED BY row_due_{day} WHERE state < 3 AND (next, kid, rcpt) >= (?1, ?2, ?3)
+         ORDER BY next, kid, rcpt LIMIT ?4"
+    )
+}
+
+fn sql_find_arrival(day: i64) -> String {
+    format!("SELECT {ARRIVAL} FROM arr_{day} INDEXED BY arr_later_{day} WHERE qid = ?1 AND qid <> kid")
+}
+
+fn sql_bodies(day: i64) -> String {
+    format!("SELECT {ARRIVAL} FROM arr_{day} INDEXED BY arr_body_{day} WHERE body IS NOT NULL")
+}
+
+fn sql_open_counts(day: i64) -> [String; 2] {
+    [("row_due", "state < 3"), ("row_held", "state = 3")].map(|(index, which)| {
+        format!("SELECT state, count(*) FROM row_{day} INDEXED BY {index}_{day} WHERE {which} GROUP BY state")
+    })
+}
+
+/// One query for each index: rows to be tried, held ones, final ones.
+fn sql_list(day: i64, states: &[RowState]) -> Vec<String> {
+    let numbers = |which: fn(i64) -> bool| {
+        let all = states.iter().map(|s| state_number(*s)).filter(|n| which(*n));
+        all.map(|n| n.to_string()).collect::<Vec<_>>().join(",")
+    };
+    let due = (format!("INDEXED BY row_due_{day}"), "state < 3 AND", numbers(|n| n < 3));
+    let held = (format!("INDEXED BY row_held_{day}"), "state = 3 AND", numbers(|n| n == 3));
+    let rest = (String::new(), "", numbers(|n| n > 3));
+    let wanted = [due, held, rest].into_iter().filter(|(_, _, numbers)| !numbers.is_empty());
+    let sql = wanted.map(|(index, hint, numbers)| {
+        format!(
+            "SELECT {ROW} FROM row_{day} {index} WHERE {hint} state IN ({numbers}) AND (kid, rcpt) > (?1, ?2)
+             ORDER BY kid, rcpt LIMIT ?3"
+        )
+    });
+    sql.collect()
 }
 
 fn get<T: FromSql>(row: &SqlRow<'_>, column: usize) -> Result<T, StoreError> {

@@ -9,6 +9,9 @@ use quell_storm::facts::RowState;
 /// `user_version` of the files we write. Every released version has a migration test.
 pub const FORMAT: i64 = 1;
 
+/// `application_id` of the files we write: "quel".
+pub const APPLICATION: i64 = 0x7175_656c;
+
 /// Tables of the whole store.
 pub const GLOBAL: &str = "
 CREATE TABLE IF NOT EXISTS part   (day INTEGER PRIMARY KEY, filter BLOB);
@@ -32,6 +35,7 @@ CREATE TABLE IF NOT EXISTS arr_{day} (kid BLOB NOT NULL, qid BLOB NOT NULL, sour
     envid TEXT, received INTEGER NOT NULL, size INTEGER NOT NULL, message_id TEXT, by_redirect INTEGER NOT NULL,
     answered INTEGER NOT NULL, open INTEGER NOT NULL, body BLOB, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS arr_body_{day} ON arr_{day} (qid) WHERE body IS NOT NULL;
+CREATE INDEX IF NOT EXISTS arr_later_{day} ON arr_{day} (qid) WHERE qid <> kid;
 CREATE TABLE IF NOT EXISTS row_{day} (kid BLOB NOT NULL, rcpt TEXT NOT NULL, qid BLOB NOT NULL, state INTEGER NOT NULL,
     since INTEGER NOT NULL, next INTEGER NOT NULL, tenant TEXT NOT NULL, gateway INTEGER NOT NULL,
     key_version INTEGER NOT NULL, attempts INTEGER NOT NULL, sendings INTEGER NOT NULL, copies INTEGER NOT NULL,

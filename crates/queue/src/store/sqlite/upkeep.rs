@@ -63,13 +63,10 @@ fn retire(db: &mut Connection, parts: &Parts, day: i64, today: i64, cut: Ms) -> 
         return drop_day(db, parts, day);
     }
     // Readers must know both places before the rows are in the new one (see `Parts::places`).
-    let before: Vec<_> = {
-        let mut state = parts.write()?;
-        kids.iter().map(|kid| (*kid, state.moved.insert(*kid, today))).collect()
-    };
+    let before: Vec<_> =
+        parts.change(|state| kids.iter().map(|kid| (*kid, state.moved.insert(*kid, today))).collect())?;
     let moved = move_keys(db, day, today, &kids);
-    let mut state = parts.write()?;
-    match &moved {
+    parts.change(|state| match &moved {
         Ok(()) => {
             state.days.entry(today).or_insert(None);
         }
@@ -79,7 +76,7 @@ fn retire(db: &mut Connection, parts: &Parts, day: i64, today: i64, cut: Ms) -> 
                 None => state.moved.remove(&kid),
             };
         }),
-    }
+    })?;
     moved
 }
 
@@ -124,7 +121,7 @@ fn move_rows(tx: &Transaction<'_>, table: &str, day: i64, today: i64) -> Result<
 
 fn drop_day(db: &mut Connection, parts: &Parts, day: i64) -> Result<(), StoreError> {
     // Readers stop asking the day before its tables go.
-    let filter = parts.write()?.days.remove(&day);
+    let filter = parts.change(|state| state.days.remove(&day))?;
     db.flush_prepared_statement_cache();
     let dropped = db
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -134,11 +131,10 @@ fn drop_day(db: &mut Connection, parts: &Parts, day: i64) -> Result<(), StoreErr
             tx.commit()
         })
         .map_err(broken);
-    let mut state = parts.write()?;
-    match &dropped {
+    parts.change(|state| match &dropped {
         Ok(()) => state.moved.retain(|_, place| *place != day),
         Err(_) => drop(state.days.insert(day, filter.flatten())),
-    }
+    })?;
     dropped
 }
 

@@ -17,6 +17,7 @@ use crate::store::{
 pub fn commit(db: &mut Connection, parts: &Parts, batch: &Batch) -> Result<(), StoreError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
     let fresh = make_days(&tx, parts, batch)?;
+    let unfiltered = forget_filters(&tx, parts, batch)?;
     for key in &batch.keys {
         put_key(&tx, parts.home(&key.kid)?, key)?;
     }
@@ -41,11 +42,32 @@ pub fn commit(db: &mut Connection, parts: &Parts, batch: &Batch) -> Result<(), S
             .map_err(broken)?;
     }
     tx.commit().map_err(broken)?;
-    let mut state = parts.write()?;
-    for day in fresh {
-        state.days.entry(day).or_insert(None);
+    if fresh.is_empty() && unfiltered.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    parts.change(|state| {
+        for day in fresh {
+            state.days.entry(day).or_insert(None);
+        }
+        state.days.extend(unfiltered.into_iter().map(|day| (day, None)));
+    })
+}
+
+/// A message whose transfer took hours brings a key into a day that is closed. The day's filter
+/// does not know it: it goes, and upkeep makes a new one.
+fn forget_filters(tx: &Transaction<'_>, parts: &Parts, batch: &Batch) -> Result<BTreeSet<i64>, StoreError> {
+    let mut days = BTreeSet::new();
+    for key in &batch.keys {
+        let day = parts.home(&key.kid)?;
+        let state = parts.read()?;
+        if state.days.get(&day).and_then(Option::as_ref).is_some_and(|f| !f.may_contain(&key.key)) {
+            days.insert(day);
+        }
+    }
+    for day in &days {
+        tx.execute("UPDATE part SET filter = NULL WHERE day = ?1", [day]).map_err(broken)?;
+    }
+    Ok(days)
 }
 
 /// Makes the tables of days that this batch is the first to use.
