@@ -1,0 +1,118 @@
+//! Dovecot reads a Maildir back, over IMAP.
+
+use super::{START_LIMIT, directory_of, is_root, program};
+use crate::support::process::run;
+use crate::support::{Running, TempDir, free_port};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+pub fn available() -> bool {
+    super::available(&["dovecot", "/usr/lib/dovecot/imap"])
+}
+
+/// The messages of a Maildir as IMAP hands them out, with CRLF. Dovecot works on a copy
+/// that belongs to a user without privileges, so the Maildir stays as it is. Needs root.
+pub fn read(directory: &TempDir, maildir: &Path) -> Vec<Vec<u8>> {
+    assert!(is_root(), "dovecot gives up root's privileges, so it must have them");
+    let (home, port) = (directory.join("dovecot"), free_port());
+    fs::create_dir_all(&home).expect("a directory");
+    run(Command::new("cp").arg("-a").arg(maildir).arg(home.join("mail")));
+    directory_of(&home.join("index"), "nobody");
+    run(Command::new("chown").args(["-R", "nobody:nogroup"]).arg(home.join("mail")));
+    let text = config(home.to_str().expect("a path"), port);
+    fs::write(home.join("dovecot.conf"), text).expect("a configuration");
+    let mut command = Command::new(program("dovecot"));
+    command.arg("-F").arg("-c").arg(home.join("dovecot.conf"));
+    let mut running = Running::start(command, &home.join("output"));
+    running.wait_for_greeting(port, START_LIMIT);
+    let mails = fetch_all(port);
+    running.term(Duration::from_secs(5));
+    fs::remove_dir_all(&home).expect("removed");
+    mails.unwrap_or_else(|error| panic!("IMAP: {error}\n{}", running.output()))
+}
+
+fn fetch_all(port: u16) -> std::io::Result<Vec<Vec<u8>>> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut writer = stream;
+    reader.read_line(&mut String::new())?;
+    let mut mails = Vec::new();
+    for command in ["a LOGIN jane test", "a SELECT INBOX", "a FETCH 1:* (BODY.PEEK[])"] {
+        writer.write_all(format!("{command}\r\n").as_bytes())?;
+        mails = answer(&mut reader, command)?;
+    }
+    writer.write_all(b"a LOGOUT\r\n")?;
+    Ok(mails)
+}
+
+/// The literals of one answer (RFC 3501 §4.3).
+fn answer(reader: &mut BufReader<TcpStream>, command: &str) -> std::io::Result<Vec<Vec<u8>>> {
+    let mut literals = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let line = line.trim_end();
+        if line.starts_with("a OK") {
+            return Ok(literals);
+        }
+        // An empty mailbox has no message 1.
+        if line.starts_with("a BAD") && command.contains("FETCH") && line.contains("Invalid messageset") {
+            return Ok(literals);
+        }
+        if line.starts_with("a ") {
+            return Err(std::io::Error::other(format!("{command}: {line}")));
+        }
+        let length = line.strip_suffix('}').and_then(|line| line.rsplit_once('{'));
+        if let Some(length) = length.and_then(|(_, length)| length.parse().ok()) {
+            let mut literal = vec![0; length];
+            reader.read_exact(&mut literal)?;
+            literals.push(literal);
+        }
+    }
+}
+
+fn config(home: &str, port: u16) -> String {
+    format!(
+        "base_dir = {home}/base
+state_dir = {home}/state
+log_path = {home}/log
+protocols = imap
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+mail_location = maildir:{home}/mail:INDEX={home}/index/i:CONTROL={home}/index/c
+mail_uid = nobody
+mail_gid = nogroup
+first_valid_uid = 1
+first_valid_gid = 1
+passdb {{
+  driver = static
+  args = password=test
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={home}/index
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+"
+    )
+}
