@@ -179,7 +179,7 @@ impl Directory {
         let Some((raw_local, domain)) = names::split(query.address) else {
             return Lookup::Bad(BadAddress::Malformed);
         };
-        if !query.inside && names::has_route(raw_local) {
+        if !query.inside && names::local_is_risky_from_outside(raw_local) {
             return Lookup::Bad(BadAddress::RoutedLocalPart);
         }
         let Some(name) = normal(raw_local, domain) else {

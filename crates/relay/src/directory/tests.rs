@@ -85,7 +85,10 @@ fn others_are_refused() {
     }
     for inside in [false, true] {
         assert_eq!(ask(&directory, "x@other.example", inside), Lookup::NotOurs);
+        assert_eq!(ask(&directory, "x@[192.0.2.1]", inside), Lookup::NotOurs);
     }
+    let routed = ask(&directory, "a@b@all.example", false);
+    assert_eq!(routed, Lookup::Bad(BadAddress::RoutedLocalPart));
     for address in ["jane", "@firm.example", "jane@", "a\u{7}@firm.example", "\"a@firm.example", ""] {
         let answer = ask(&directory, address, false);
         assert_eq!(answer, Lookup::Bad(BadAddress::Malformed), "{address}");
@@ -95,7 +98,7 @@ fn others_are_refused() {
 #[test]
 fn routes_are_refused_from_outside_only() {
     let directory = firm();
-    for address in ["x%other.example@all.example", "other!x@all.example", "a@b@all.example"] {
+    for address in ["x%other.example@all.example", "other!x@all.example", "a!b%c@all.example"] {
         let outside = ask(&directory, address, false);
         assert_eq!(outside, Lookup::Bad(BadAddress::RoutedLocalPart), "{address}");
         assert!(matches!(ask(&directory, address, true), Lookup::Local(_)), "{address}");
