@@ -2,5 +2,14 @@
 
 pub mod cli;
 pub mod config;
+pub mod console;
+pub mod control;
+pub mod data;
 pub mod deliver;
+pub mod metrics;
+pub mod ops;
+pub mod receive;
+pub mod serve;
+pub mod server;
 pub mod settings;
+pub mod tell;

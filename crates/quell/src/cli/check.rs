@@ -190,3 +190,53 @@ fn faults_json(faults: &Faults) -> serde_json::Value {
         .collect();
     json!({ "file": faults.file, "ok": false, "errors": errors })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, json: bool) -> (Result<(), Failure>, String) {
+        let name = format!("quell-check-{}-{json}-{}", std::process::id(), text.len());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, text).unwrap();
+        let mut out = Vec::new();
+        let result = run(&Args { file: Some(file.clone()), json }, PathBuf::new(), &mut out);
+        std::fs::remove_file(file).unwrap();
+        (result, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn explains_who_receives_and_what_differs() {
+        let text = "[smtp]\nmax_errors = 7\n[domains.\"f.example\"]\nrecipients = [\"jane\", \"*\"]\n";
+        let (result, out) = check(text, false);
+        result.unwrap();
+        assert!(out.contains("f.example: jane; all others go to postmaster@f.example\n"), "{out}");
+        assert!(out.contains("set: smtp.max_errors = 7 (default: 20)\n"), "{out}");
+        let (result, out) = check(text, true);
+        result.unwrap();
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&json["ok"], &json["changed"][0]["key"]), (&json!(true), &json!("smtp.max_errors")));
+    }
+
+    #[test]
+    fn faults_end_with_status_2_and_a_place() {
+        let (result, out) = check("[smtp]\nmax_errors = 0\n", true);
+        assert_eq!(result.unwrap_err().status(), 2);
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let error = &json["errors"][0];
+        assert_eq!((&error["line"], &error["column"]), (&json!(2), &json!(14)));
+        assert_eq!(error["key"], "smtp.max_errors");
+    }
+
+    #[test]
+    fn a_folder_open_to_others_is_warned_of() {
+        let folder = std::env::temp_dir().join(format!("quell-open-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mode = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode));
+        mode(0o755).unwrap();
+        assert!(about_folder(&folder).unwrap().contains("chmod 700"));
+        mode(0o700).unwrap();
+        assert_eq!(about_folder(&folder), None);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -105,3 +105,34 @@ fn remove(store: &MaildirStore, address: &str, force: bool, out: &mut dyn Write)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn mailboxes_are_made_listed_and_removed() {
+        let folder = std::env::temp_dir().join(format!("quell-mailbox-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = "[domains.\"f.example\"]\n";
+        let config = Config::parse(Path::new(&folder.join("quell.toml")), text, "m.example").unwrap();
+        let done = |command: Command| {
+            let mut out = Vec::new();
+            run(&Args { command }, &config, &mut out).map(|()| String::from_utf8(out).unwrap())
+        };
+        let add = |address: &str| done(Command::Add { address: address.to_owned() });
+        let remove = |address: &str| done(Command::Remove { address: address.to_owned(), force: false });
+        assert!(add("Jane@F.example").unwrap().starts_with("made: "));
+        assert!(add("jane@f.example").unwrap().starts_with("was there: "));
+        assert_eq!(add("jane").unwrap_err().status(), 2);
+        assert_eq!(add("jane@other.example").unwrap_err().status(), 1);
+        assert_eq!(done(Command::List { json: false }).unwrap(), "       0  jane@f.example\n");
+        let json = done(Command::List { json: true }).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["mailboxes"][0]["address"], "jane@f.example");
+        assert_eq!(remove("jane@f.example").unwrap(), "removed: jane@f.example\n");
+        assert_eq!(remove("jane@f.example").unwrap_err().status(), 1);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -33,6 +33,8 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the server
+    Serve(serve::Args),
     /// Check the configuration and explain it
     Check(check::Args),
     /// Add, list and remove mailboxes
@@ -73,6 +75,7 @@ impl Failure {
 pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let file = Config::search(cli.config.as_deref());
     match cli.command {
+        Command::Serve(args) => serve::run(&args, Config::load(&file)?, out),
         Command::Check(args) => check::run(&args, file, out),
         Command::Mailbox(args) => mailbox::run(&args, &Config::load(&file)?, out),
         Command::Manual(args) => Ok(manual::run(&args, out)?),

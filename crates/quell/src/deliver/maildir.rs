@@ -22,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use quell_mail::id::QueueId;
+use quell_mail::maildir::maildir_name;
+use quell_mail::trace::return_path_and_delivered_to;
 
 use super::filter::Filter;
 
@@ -88,7 +90,7 @@ impl MaildirStore {
 
     /// Where the mailbox lies, whether it exists or not. Always below the root.
     pub fn path(&self, domain: &str, local: &str) -> PathBuf {
-        self.root.join(boxes::escaped(domain)).join(boxes::escaped(local))
+        self.root.join(maildir_name(domain)).join(maildir_name(local))
     }
 
     /// True if the mailbox exists. One look at the file system, so `mailbox add` works at once.
@@ -244,9 +246,7 @@ fn create(tmp: &Path) -> io::Result<File> {
 }
 
 fn top(row: &Delivery<'_>) -> String {
-    let clean = |text: &str| text.replace(|c: char| c.is_control(), "");
-    let (from, to) = (clean(row.reverse_path), clean(row.delivered_to));
-    format!("Return-Path: <{from}>\nDelivered-To: {to}\n")
+    return_path_and_delivered_to(row.reverse_path, row.delivered_to).replace("\r\n", "\n")
 }
 
 /// What stays of it is cleaned later: see [`MaildirStore::clean_tmp`].

@@ -2,3 +2,4 @@
 
 mod filter;
 pub mod maildir;
+pub mod worker;

@@ -109,22 +109,7 @@ fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths.collect::<io::Result<Vec<_>>>()?.into_iter().filter(|p| p.is_dir()).collect())
 }
 
-/// One path component for any name: lower case; bytes outside `[a-z0-9._+-]`, and a leading dot,
-/// as `%XX`. Never empty, `.` or `..`, and without a slash. Different names give different ones.
-pub(super) fn escaped(name: &str) -> String {
-    let mut path = String::with_capacity(name.len());
-    for (at, byte) in name.to_lowercase().bytes().enumerate() {
-        let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._+-".contains(&byte);
-        if plain && !(at == 0 && byte == b'.') {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    // A sole "%" is what no byte is written as.
-    if path.is_empty() { "%".to_owned() } else { path }
-}
-
+/// The name behind `maildir_name`; of a shortened one, what is left of it.
 fn unescaped(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut parts = name.split('%');
@@ -145,6 +130,7 @@ fn unescaped(path: &Path) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use quell_mail::maildir::maildir_name;
 
     #[test]
     fn escapes_by_the_book() {
@@ -158,15 +144,15 @@ mod tests {
             ("müller", "m%C3%BCller"),
             ("100%", "100%25"),
         ] {
-            assert_eq!(escaped(name), path);
+            assert_eq!(maildir_name(name), path);
             assert_eq!(unescaped(Path::new(path)), name.to_lowercase());
         }
     }
 
     proptest! {
         #[test]
-        fn one_component_and_back(name in "\\PC{0,40}") {
-            let path = escaped(&name);
+        fn one_component_and_back(name in "\\PC{0,15}") {
+            let path = maildir_name(&name);
             prop_assert!(!path.is_empty() && !path.contains('/') && !path.starts_with('.'));
             if !name.is_empty() {
                 prop_assert_eq!(unescaped(Path::new(&path)), name.to_lowercase());

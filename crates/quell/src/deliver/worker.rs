@@ -1,0 +1,117 @@
+//! Delivery workers: threads that claim rows, deliver them, and report how it ended.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+
+use quell_queue::body::SpoolReader;
+use quell_queue::claim::Claim;
+use quell_queue::ledger::Outcome;
+use quell_relay::directory::{Lookup, Query};
+use tracing::{info, warn};
+
+use super::maildir::{DeliverError, Delivered, Delivery, Kind, MaildirStore};
+use crate::metrics::Metrics;
+use crate::server::desk::{Handle, Msg};
+
+/// The directory as it is at this moment: reload replaces it.
+pub type Directory = Arc<dyn Fn() -> Arc<quell_relay::reception::Policy> + Send + Sync>;
+
+/// What a worker needs.
+#[derive(Clone)]
+pub struct Worker {
+    /// Where claims come from and outcomes go.
+    pub desk: Handle,
+    /// Reads bodies.
+    pub bodies: SpoolReader,
+    /// Where mail lies.
+    pub maildirs: Arc<MaildirStore>,
+    /// Who is who.
+    pub policy: Directory,
+    /// Numbers for the console.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Worker {
+    /// Starts a thread that works until the desk gives no more claims.
+    ///
+    /// # Errors
+    /// No thread could be had.
+    pub fn start(self, number: usize) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name(format!("deliver-{number}")).spawn(move || self.run())
+    }
+
+    fn run(&self) {
+        loop {
+            let (tx, claims) = channel();
+            self.desk.send(Msg::Idle(tx));
+            let Ok(claims) = claims.recv() else { return };
+            for claim in claims {
+                let outcome = self.deliver(&claim);
+                self.metrics.delivery(&outcome);
+                log(&claim, &outcome);
+                self.desk.send(Msg::Settle(claim, outcome));
+            }
+        }
+    }
+
+    fn deliver(&self, claim: &Claim) -> Outcome {
+        let mut bytes = match self.bodies.open(claim.body()) {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                return Outcome::Temporary {
+                    status: format!("4.3.0 the stored message cannot be read: {why}"),
+                };
+            }
+        };
+        let query = Query { address: claim.identity(), source_route: false, inside: true };
+        let exists = |domain: &str, local: &str| self.maildirs.exists(domain, local);
+        let found = match (self.policy)().directory.look_up(&query, &exists) {
+            Lookup::Local(found) => found,
+            _ => return gone("5.1.1 there is no such mailbox any more"),
+        };
+        let Some(mailbox) = found.first() else { return gone("5.1.1 there is no such mailbox any more") };
+        let delivery = Delivery {
+            queue_id: claim.queue_id(),
+            recipient: claim.identity(),
+            delivered_to: claim.identity(),
+            domain: &mailbox.domain,
+            mailbox: &mailbox.mailbox,
+            reverse_path: claim.reverse_path(),
+            search_first: claim.search_first(),
+        };
+        match self.maildirs.deliver(&delivery, &mut bytes) {
+            Ok(Delivered::Now | Delivered::Before) => Outcome::Delivered,
+            Err(why) => failed(&why),
+        }
+    }
+}
+
+fn gone(status: &str) -> Outcome {
+    Outcome::Failed { status: status.to_owned(), about_recipient: true }
+}
+
+fn failed(why: &DeliverError) -> Outcome {
+    let status = format!("{} {why}", why.status);
+    match why.kind {
+        Kind::Temporary => Outcome::Temporary { status },
+        Kind::Permanent => Outcome::Failed {
+            about_recipient: why.status.starts_with("5.1") || why.status.starts_with("5.2"),
+            status,
+        },
+    }
+}
+
+fn log(claim: &Claim, outcome: &Outcome) {
+    let (id, rcpt) = (claim.queue_id(), claim.identity());
+    match outcome {
+        Outcome::Delivered => info!(event = "delivered", id = %id, rcpt, next_hop = "maildir", dsn = "2.0.0"),
+        Outcome::Failed { status, .. } => {
+            warn!(event = "failed", id = %id, rcpt, next_hop = "maildir", dsn = status)
+        }
+        Outcome::Temporary { status } => {
+            warn!(event = "deferred", id = %id, rcpt, next_hop = "maildir", dsn = status)
+        }
+        Outcome::Relayed | Outcome::Unknown { .. } => {}
+    }
+}

@@ -1,0 +1,260 @@
+//! One SMTP connection: moves bytes between the socket and [`Reception`], and arrivals to the desk.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use quell_mail::id::QueueId;
+use quell_queue::body::{LargeWriter, LargeWriters, SpoolError};
+use quell_queue::clock::Now;
+use quell_queue::door::{Answer, Incoming};
+use quell_queue::reserve::Room;
+use quell_relay::reception::{Policy, Reception, Want, World};
+use quell_storm::facts::Answered;
+use quell_wire::reply::Reply;
+use quell_wire::server::{Closing, Settings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::limits::Counted;
+use crate::deliver::maildir::MaildirStore;
+use crate::server::desk::{Handle, Msg};
+use crate::server::time::Timekeeper;
+
+/// Bytes read from the socket at a time.
+const READ_BYTES: usize = 64 << 10;
+/// How long a client may take to read our replies.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What all connections share; replaced as a whole on reload.
+pub struct Shared {
+    /// Who may send, who is who.
+    pub policy: Arc<Policy>,
+    /// Session settings for clients from outside.
+    pub outside: Arc<Settings>,
+    /// Session settings for `[relay] from`.
+    pub inside: Arc<Settings>,
+    /// Whether an address is in `[relay] from`.
+    pub is_inside: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// A client that says nothing for this long is sent away.
+    pub idle: Duration,
+    /// The final dot is answered within this time, with 451 if need be.
+    pub answer_within: Duration,
+    /// An answer later than this counts as late.
+    pub late_after: Duration,
+    /// Bytes per second that a transfer must bring, on average over `idle`.
+    pub least_rate: u64,
+    /// Largest message, for the reserve.
+    pub max_message_bytes: u64,
+}
+
+/// What connections do with the world.
+#[derive(Clone)]
+pub struct Outer {
+    /// The desk.
+    pub desk: Handle,
+    /// Time and ids.
+    pub time: Timekeeper,
+    /// For large bodies.
+    pub large: LargeWriters,
+    /// Which mailboxes there are.
+    pub maildirs: Arc<MaildirStore>,
+    /// The data directory, for the room on its disk.
+    pub data: PathBuf,
+    /// How much room must be left.
+    pub room: Room,
+    /// Bare newlines made CRLF, all connections together.
+    pub bare_newlines: Arc<AtomicU64>,
+}
+
+/// A connection's view of the world.
+struct Around<'a>(&'a Outer, &'a Shared);
+
+impl World for Around<'_> {
+    fn exists(&self, domain: &str, local: &str) -> bool {
+        self.0.maildirs.exists(domain, local)
+    }
+
+    fn room(&self, declared_bytes: Option<u64>) -> bool {
+        let largest = self.1.max_message_bytes.max(declared_bytes.unwrap_or(0));
+        // A disk that cannot even say how full it is takes no mail.
+        self.0.room.enough(&self.0.data, largest).unwrap_or(false)
+    }
+
+    fn now(&self) -> Now {
+        self.0.time.now()
+    }
+
+    fn queue_id(&self, now: &Now) -> Option<QueueId> {
+        self.0.time.queue_id(now)
+    }
+
+    fn begin_large(&self) -> Result<LargeWriter, SpoolError> {
+        self.0.large.begin()
+    }
+
+    fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {
+        tokio::task::block_in_place(work)
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, outer: Outer, counted: Counted, stop: watch::Receiver<bool>) {
+    let address = peer.ip().to_canonical();
+    let inside = (shared.is_inside)(address);
+    let settings = if inside { &shared.inside } else { &shared.outside };
+    let reception = Reception::new(Arc::clone(&shared.policy), Arc::clone(settings), address, inside);
+    let mut connection = Connection { stream, reception, shared, outer, stop, unconfirmed: None };
+    let ended = connection.run().await;
+    if let Some(id) = connection.unconfirmed.take() {
+        connection.outer.desk.send(Msg::AnswerLost(id));
+    }
+    connection.outer.bare_newlines.fetch_add(connection.reception.bare_newlines(), Ordering::Relaxed);
+    match ended {
+        Ok(why) => debug!(event = "session_ended", client = %address, reason = ?why),
+        Err(why) => debug!(event = "session_broken", client = %address, reason = %why),
+    }
+    drop(counted);
+}
+
+/// Refuses a connection that is one too many.
+pub async fn refuse(mut stream: TcpStream, hostname: &str) {
+    let line = format!("421 4.7.0 {hostname} too many connections, try again later\r\n");
+    let written = timeout(Duration::from_secs(5), stream.write_all(line.as_bytes())).await;
+    if !matches!(written, Ok(Ok(()))) {
+        debug!(event = "refusal_unread", "a client refused for too many connections did not listen");
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    reception: Reception,
+    shared: Arc<Shared>,
+    outer: Outer,
+    stop: watch::Receiver<bool>,
+    /// An arrival that was answered 250 and whose client has said nothing since.
+    unconfirmed: Option<QueueId>,
+}
+
+/// How fast a transfer is.
+struct Rate {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Connection {
+    async fn run(&mut self) -> io::Result<Closing> {
+        self.stream.set_nodelay(true)?;
+        let mut buffer = vec![0; READ_BYTES];
+        let mut rate = Rate { since: Instant::now(), bytes: 0 };
+        let (mut start, mut end) = (0, 0);
+        loop {
+            let shared = Arc::clone(&self.shared);
+            let outer = self.outer.clone();
+            let (taken, want) = self.reception.advance(&buffer[start..end], &Around(&outer, &shared));
+            start += taken;
+            match want {
+                Want::Submit(incoming) => self.submit(incoming).await?,
+                Want::Flush => self.flush().await?,
+                Want::Close(why) => {
+                    self.flush().await?;
+                    self.stream.shutdown().await?;
+                    return Ok(why);
+                }
+                Want::Input => {
+                    self.flush().await?;
+                    start = 0;
+                    end = self.read(&mut buffer, &mut rate).await?;
+                }
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        let output = std::mem::take(self.reception.output());
+        if output.is_empty() {
+            return Ok(());
+        }
+        timeout(WRITE_TIMEOUT, self.stream.write_all(&output)).await?
+    }
+
+    /// Reads more. An idle client, one that is too slow, and everybody when the server stops, are
+    /// told so and sent away: the session then ends by itself.
+    async fn read(&mut self, buffer: &mut [u8], rate: &mut Rate) -> io::Result<usize> {
+        let receiving = self.reception.is_receiving();
+        let mut stop = self.stop.clone();
+        let read = tokio::select! {
+            read = timeout(self.shared.idle, self.stream.read(buffer)) => read,
+            // A transfer that has begun can finish: the stop has a limit of its own.
+            _ = stop.wait_for(|stop| *stop), if !receiving => {
+                self.reception.shut_down(&Reply::new(421, (3, 2), "The server is stopping"));
+                return Ok(0);
+            }
+        };
+        let n = match read {
+            Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => n?,
+            Err(_) => {
+                self.reception.shut_down(&Reply::new(421, (4, 2), "Idle for too long"));
+                0
+            }
+        };
+        if n > 0 {
+            self.unconfirmed = None;
+        }
+        if receiving && !self.fast_enough(rate, n as u64) {
+            self.reception.shut_down(&Reply::new(421, (4, 2), "The transfer is too slow"));
+        }
+        Ok(n)
+    }
+
+    fn fast_enough(&self, rate: &mut Rate, bytes: u64) -> bool {
+        rate.bytes += bytes;
+        let passed = rate.since.elapsed();
+        if passed < self.shared.idle {
+            return true;
+        }
+        let enough = rate.bytes >= self.shared.least_rate * passed.as_secs();
+        *rate = Rate { since: Instant::now(), bytes: 0 };
+        enough
+    }
+
+    async fn submit(&mut self, incoming: Box<Incoming>) -> io::Result<()> {
+        let id = incoming.facts.queue_id;
+        let (tx, mut answer) = oneshot::channel();
+        let began = Instant::now();
+        self.outer.desk.send(Msg::Accept(incoming, tx));
+        let waited = timeout(self.shared.answer_within, &mut answer).await;
+        let answer = match waited {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Answer::Trouble("the desk has stopped".to_owned()),
+            Err(_) => {
+                // It may have been answered at the last moment: then that answer stands.
+                answer.close();
+                answer.try_recv().unwrap_or_else(|_| {
+                    warn!(event = "answer_late", id = %id, "an arrival could not be written in time: 451");
+                    self.outer.desk.send(Msg::Withdraw(id));
+                    Answer::Trouble("it took too long".to_owned())
+                })
+            }
+        };
+        self.reception.answered(&answer);
+        let written = self.flush().await;
+        if matches!(answer, Answer::Accepted(_)) {
+            let how = match &written {
+                Err(_) => Answered::Lost,
+                Ok(()) if began.elapsed() > self.shared.late_after => Answered::Late,
+                Ok(()) => Answered::Fine,
+            };
+            self.outer.desk.send(Msg::Answered(id, how));
+            self.unconfirmed = written.is_ok().then_some(id);
+        }
+        written
+    }
+}

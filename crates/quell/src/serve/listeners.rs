@@ -1,0 +1,154 @@
+//! What listens: SMTP, the console, the control socket.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::ServeError;
+use super::parts::{InForce, Parts, current};
+use crate::config::Config;
+use crate::console::{Console, KnownHosts};
+use crate::metrics::{Metrics, TurnedAway};
+use crate::ops::{self, Ask};
+use crate::receive::limits::TooMany;
+use crate::receive::smtp::{self, Outer};
+
+/// When accepting fails (no descriptors left), it is tried again after this.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Bound sockets.
+pub(super) struct Sockets {
+    smtp: Vec<std::net::TcpListener>,
+    console: std::net::TcpListener,
+}
+
+/// Binds all addresses.
+pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
+    let bind = |address: SocketAddr| {
+        let socket = std::net::TcpListener::bind(address).map_err(|e| ServeError::Listen(address, e))?;
+        socket.set_nonblocking(true).map_err(|e| ServeError::Listen(address, e))?;
+        Ok::<_, ServeError>(socket)
+    };
+    let smtp = config.smtp_listen.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
+    Ok(Sockets { smtp, console: bind(config.console_listen)? })
+}
+
+/// Becomes `[server] user`, if one is set: ports below 1024 need root, nothing else does.
+pub(super) fn become_user(config: &Config) -> Result<(), ServeError> {
+    let Some(name) = &config.settings.server.user else { return Ok(()) };
+    let failed = |why: String| ServeError::User(name.clone(), why);
+    let user = nix::unistd::User::from_name(name).map_err(|e| failed(e.to_string()))?;
+    let user = user.ok_or_else(|| failed("there is no such user".to_owned()))?;
+    if nix::unistd::geteuid() == user.uid {
+        return Ok(());
+    }
+    let c_name = std::ffi::CString::new(name.as_str()).map_err(|e| failed(e.to_string()))?;
+    nix::unistd::initgroups(&c_name, user.gid)
+        .and_then(|()| nix::unistd::setgid(user.gid))
+        .and_then(|()| nix::unistd::setuid(user.uid))
+        .map_err(|e| failed(format!("{e} (the start must be as root)")))
+}
+
+/// Everything that listens.
+pub(super) struct Listening(JoinSet<()>);
+
+impl Listening {
+    /// Waits until all sessions have ended.
+    pub async fn finished(mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
+}
+
+/// Starts to accept.
+pub(super) fn start(parts: &Parts, sockets: Sockets, stop: &watch::Receiver<bool>) -> Result<Listening, ServeError> {
+    let mut tasks = JoinSet::new();
+    let io = |what| move |e| ServeError::Io(what, e);
+    for socket in sockets.smtp {
+        let listener = TcpListener::from_std(socket).map_err(io("an SMTP socket"))?;
+        let acceptor = Acceptor {
+            in_force: Arc::clone(&parts.in_force),
+            outer: parts.outer.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            stop: stop.clone(),
+        };
+        tasks.spawn(acceptor.accept(listener));
+    }
+    let ask = ask(parts);
+    let control = crate::control::bind(&parts.data).map_err(io("the control socket"))?;
+    let control = UnixListener::from_std(control).map_err(io("the control socket"))?;
+    tasks.spawn(crate::control::serve(control, Arc::clone(&ask), stop.clone()));
+    let console = TcpListener::from_std(sockets.console).map_err(io("the console's socket"))?;
+    let hosts = KnownHosts::new(parts.config().console_listen, &parts.config().hostname);
+    let (metrics, token) = (Arc::clone(&parts.metrics), parts.token.clone());
+    tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts }, stop.clone()));
+    Ok(Listening(tasks))
+}
+
+/// The way from the console and the control socket to the desk.
+fn ask(parts: &Parts) -> Ask {
+    let desk = parts.desk.clone();
+    let maildirs = Arc::clone(&parts.outer.maildirs);
+    Arc::new(move |request| {
+        let desk = desk.clone();
+        if matches!(request, ops::Request::MailboxesChanged {}) {
+            maildirs.forget_listings();
+        }
+        Box::pin(async move { desk.ask(move |door, now| ops::run(door, &request, now)).await })
+    })
+}
+
+struct Acceptor {
+    in_force: Arc<RwLock<InForce>>,
+    outer: Outer,
+    metrics: Arc<Metrics>,
+    stop: watch::Receiver<bool>,
+}
+
+impl Acceptor {
+    async fn accept(self, listener: TcpListener) {
+        let mut sessions = JoinSet::new();
+        let mut stop = self.stop.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(_) = sessions.join_next() => continue,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.begin(stream, peer, &mut sessions),
+                Err(why) => {
+                    warn!(event = "accept_failed", reason = %why, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+        drop(listener);
+        while sessions.join_next().await.is_some() {}
+    }
+
+    fn begin(&self, stream: tokio::net::TcpStream, peer: SocketAddr, sessions: &mut JoinSet<()>) {
+        let now = current(&self.in_force);
+        match now.connections.enter(peer.ip()) {
+            Ok(counted) => {
+                self.metrics.connection_opened();
+                let metrics = Arc::clone(&self.metrics);
+                let session = smtp::serve(stream, peer, now.shared, self.outer.clone(), counted, self.stop.clone());
+                sessions.spawn(async move {
+                    session.await;
+                    metrics.connection_closed();
+                });
+            }
+            Err(why) => {
+                let why = if why == TooMany::InAll { TurnedAway::Connections } else { TurnedAway::Address };
+                self.metrics.turned_away(why);
+                let hostname = now.shared.policy.hostname.clone();
+                sessions.spawn(async move { smtp::refuse(stream, &hostname).await });
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `quell serve`: start, run, reload, stop.
+
+mod listeners;
+mod log;
+mod parts;
+mod reload;
+mod watcher;
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info, warn};
+
+use self::parts::Parts;
+use crate::config::Config;
+use crate::data::DataError;
+use crate::server::desk::Msg;
+
+/// After SIGTERM, sessions may finish for so long.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Threads that move bytes between sockets: two, since the desk and the committer have their own.
+const NETWORK_THREADS: usize = 2;
+
+/// Why the server could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(std::net::SocketAddr, #[source] io::Error),
+    /// `[server] user` is not to be had.
+    #[error("cannot become the user {0}: {1}")]
+    User(String, String),
+    /// The data directory.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The ledger.
+    #[error("the ledger cannot be opened: {0}")]
+    Store(#[from] quell_queue::store::StoreError),
+    /// The body store.
+    #[error("the body store cannot be opened: {0}")]
+    Spool(#[from] quell_queue::body::SpoolError),
+    /// The system.
+    #[error("{0}: {1}")]
+    Io(&'static str, #[source] io::Error),
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// [`ServeError`].
+pub fn run(config: Config) -> Result<(), ServeError> {
+    log::start(&config);
+    for warning in &config.warnings {
+        warn!(event = "configuration", "{warning}");
+    }
+    // Ports first, then the rights they need are given up, then everything else.
+    let sockets = listeners::bind(&config)?;
+    listeners::become_user(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(NETWORK_THREADS)
+        .max_blocking_threads(64)
+        .enable_all()
+        .build()
+        .map_err(|e| ServeError::Io("the network threads cannot be started", e))?;
+    let parts = Parts::start(config)?;
+    runtime.block_on(serve(parts, sockets))
+}
+
+async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), ServeError> {
+    let io = |what| move |e| ServeError::Io(what, e);
+    let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(io("no signals"))?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(io("no signals"))?;
+    let (stop, stopping) = watch::channel(false);
+    let listening = listeners::start(&parts, sockets, &stopping)?;
+    info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, console = %parts.config().console_listen, "quell is ready");
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => reload::reload(&mut parts),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    info!(event = "stopping", "no new connections; sessions have {} s to finish", STOP_WITHIN.as_secs());
+    stop.send_replace(true);
+    if tokio::time::timeout(STOP_WITHIN, listening.finished()).await.is_err() {
+        warn!(event = "sessions_cut", "some sessions did not finish in time; what they had not been answered for is not lost: their clients send it again");
+    }
+    stop_threads(parts).await;
+    Ok(())
+}
+
+/// Workers end first, so that their outcomes still reach the desk; then the desk, which writes
+/// what is not written; then the committer, whose channel closes with it.
+async fn stop_threads(parts: Parts) {
+    let Parts { desk, workers, threads, .. } = parts;
+    desk.send(Msg::Drain);
+    let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok()));
+    if !matches!(joined.await, Ok(true)) {
+        error!(event = "worker_died", "a delivery thread ended badly; its rows are tried again");
+    }
+    let (tx, done) = oneshot::channel();
+    desk.send(Msg::Stop(tx));
+    // The sender is dropped, not used: either way all that could be written is.
+    let _dropped = done.await;
+    drop(desk);
+    let joined = tokio::task::spawn_blocking(move || threads.into_iter().all(|t| t.join().is_ok()));
+    if !matches!(joined.await, Ok(true)) {
+        error!(event = "thread_died", "a thread of the server ended badly");
+    }
+    info!(event = "stopped", "quell has stopped");
+}
+
+/// Where a first mail can be sent and will lie, for `make run`.
+pub fn first_steps(config: &Config) -> String {
+    let Some(smtp) = config.smtp_listen.first() else { return String::new() };
+    let Some(mailbox) = config.directory.named_mailboxes().into_iter().next() else { return String::new() };
+    let path = crate::deliver::maildir::MaildirStore::new(config.mail_root(), &config.hostname)
+        .path(&mailbox.domain, &mailbox.mailbox);
+    let shown = path.strip_prefix(std::env::current_dir().unwrap_or_default()).unwrap_or(&path);
+    format!(
+        "SMTP listens on {smtp}, the console on http://{}\nMail for {} will lie in {}/new\n",
+        config.console_listen,
+        mailbox.identity,
+        Path::new(shown).display()
+    )
+}

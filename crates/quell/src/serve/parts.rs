@@ -1,0 +1,244 @@
+//! The parts of a running server, and how they are put together.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolSettings};
+use quell_queue::door::{Door, DoorSettings};
+use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
+use quell_queue::store::sqlite::SqliteStore;
+use quell_queue::store::{Reader, Retention, Store};
+use quell_relay::reception::Policy;
+use quell_wire::server::{BareNewlines, Settings as Session};
+use tracing::{error, info, warn};
+
+use super::ServeError;
+use super::watcher::Watcher;
+use crate::config::Config;
+use crate::data::{Data, Token, random_bytes};
+use crate::deliver::maildir::MaildirStore;
+use crate::deliver::worker::Worker;
+use crate::metrics::Metrics;
+use crate::receive::limits::Connections;
+use crate::receive::smtp::{Outer, Shared};
+use crate::server::committer::Committer;
+use crate::server::desk::{Desk, Handle, Msg, channel_to_desk};
+use crate::server::time::Timekeeper;
+use crate::tell::{Mailer, Teller};
+
+/// Threads that deliver. Each waits for the disk most of the time.
+const WORKERS: usize = 4;
+/// A message longer than this streams to the body store.
+const SPILL_BYTES: usize = 256 << 10;
+
+/// What is in force at the moment; a reload replaces it as a whole.
+#[derive(Clone)]
+pub struct InForce {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What SMTP connections go by.
+    pub shared: Arc<Shared>,
+    /// How many connections there may be.
+    pub connections: Arc<Connections>,
+}
+
+/// A running server.
+pub struct Parts {
+    /// What is in force.
+    pub in_force: Arc<RwLock<InForce>>,
+    /// The way to the desk.
+    pub desk: Handle,
+    /// What connections do with the world.
+    pub outer: Outer,
+    /// Numbers for the console.
+    pub metrics: Arc<Metrics>,
+    /// The console's token.
+    pub token: Token,
+    /// The data directory, locked as long as this lives.
+    pub data: Data,
+    /// Delivery threads.
+    pub workers: Vec<JoinHandle<()>>,
+    /// Desk, committer, teller.
+    pub threads: Vec<JoinHandle<()>>,
+}
+
+impl Parts {
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        current(&self.in_force).config
+    }
+
+    /// Opens what is kept, recovers it, and starts the threads.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn start(config: Config) -> Result<Self, ServeError> {
+        let thread = |e| ServeError::Io("a thread cannot be started", e);
+        let data = Data::open(&config.data)?;
+        let (secret, token) = (data.secret(config.settings.server.secret_file.as_ref().map(|_| &*config.secret_file))?, data.token()?);
+        let gateway = u8::try_from(config.settings.server.gateway).unwrap_or(0);
+        let store = SqliteStore::open(&data.ledger()?)?;
+        let reader = store.reader()?;
+        let spool = open_spool(&config, &data, &reader)?;
+        let reserve = Reserve::open(&config.data, RESERVE_BYTES).map_err(|e| ServeError::Io("the reserve cannot be set aside", e))?;
+        let time = Timekeeper::new(gateway, reader.high_water()?);
+        let maildirs = Arc::new(MaildirStore::new(config.mail_root(), &config.hostname));
+        make_mailboxes(&config, &maildirs);
+        let (desk, inbox) = channel_to_desk();
+        let outer = Outer {
+            desk: desk.clone(),
+            time: time.clone(),
+            large: spool.large_writers(),
+            maildirs: Arc::clone(&maildirs),
+            data: config.data.clone(),
+            room: room(),
+            bare_newlines: Arc::new(AtomicU64::new(0)),
+        };
+        let door = Door::open(reader, secret.clone(), DoorSettings { limits: config.limits.clone(), gateway }, random(), &time.now())?;
+        let in_force = Arc::new(RwLock::new(in_force(config, secret)));
+        let metrics = Arc::new(Metrics::new());
+        let bodies = spool.reader();
+        let retention = Retention { evidence_days: evidence_days(&in_force), ..Retention::default() };
+        let committer = Committer::new(store, spool, reserve, outer.room, outer.data.clone(), retention);
+        let answers = desk.clone();
+        let (jobs, committing) = committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
+        let (outbox, telling) = teller(&in_force, &outer).start().map_err(thread)?;
+        let watcher = Watcher::new(Arc::clone(&metrics), outbox);
+        let deciding = Desk::new(door, time, jobs, watcher).start(inbox).map_err(thread)?;
+        let worker = Worker { desk: desk.clone(), bodies, maildirs, policy: policy_now(&in_force), metrics: Arc::clone(&metrics) };
+        let workers = (0..WORKERS).map(|n| worker.clone().start(n)).collect::<Result<_, _>>().map_err(thread)?;
+        Ok(Self { in_force, desk, outer, metrics, token, data, workers, threads: vec![deciding, committing, telling] })
+    }
+}
+
+/// What is in force at this moment.
+pub fn current(in_force: &RwLock<InForce>) -> InForce {
+    in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn evidence_days(in_force: &RwLock<InForce>) -> u32 {
+    u32::try_from(current(in_force).config.settings.privacy.evidence_days).unwrap_or(30)
+}
+
+fn policy_now(in_force: &Arc<RwLock<InForce>>) -> crate::deliver::worker::Directory {
+    let in_force = Arc::clone(in_force);
+    Arc::new(move || Arc::clone(&current(&in_force).shared.policy))
+}
+
+fn open_spool(config: &Config, data: &Data, reader: &impl Reader) -> Result<Spool, ServeError> {
+    let settings = SpoolSettings {
+        max_body_bytes: config.settings.smtp.max_message_bytes + MAX_FRONT_BYTES as u64,
+        ..SpoolSettings::default()
+    };
+    let live = reader.bodies()?;
+    let spool = Spool::open(&data.paths().spool(), live.iter().map(|k| k.body), settings)?;
+    for file in spool.missing() {
+        error!(event = "body_missing", file, "a file of the body store is gone, and with it mail that waited in it");
+    }
+    info!(event = "recovered", waiting = live.len(), "the queue was read back");
+    Ok(spool)
+}
+
+/// Test runs on small disks may ask for less room than a server needs.
+fn room() -> Room {
+    let wanted = std::env::var("QUELL_LEAST_FREE_BYTES").ok().and_then(|text| text.parse().ok());
+    wanted.map_or_else(Room::default, |least_free_bytes| Room { least_free_bytes })
+}
+
+/// Maildirs are made for names in the configuration, never by mail.
+pub(super) fn make_mailboxes(config: &Config, maildirs: &MaildirStore) {
+    for mailbox in config.directory.named_mailboxes() {
+        if let Err(why) = maildirs.ensure(&mailbox.domain, &mailbox.mailbox) {
+            warn!(event = "mailbox_not_made", mailbox = mailbox.identity, reason = %why, "a mailbox could not be made");
+        }
+    }
+    let cleaned = maildirs.clean_tmp(std::time::SystemTime::now());
+    if let Err(why) = cleaned {
+        warn!(event = "tmp_not_cleaned", reason = %why, "old files in tmp folders could not be deleted");
+    }
+}
+
+/// Numbers from the system's random source, drawn out by BLAKE3: they name storms and draw samples.
+fn random() -> Box<dyn FnMut() -> u64 + Send> {
+    let seed = random_bytes::<32>().unwrap_or_else(|why| {
+        warn!(event = "no_random", reason = %why, "no random numbers: storms are named after the time");
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        *blake3::hash(&since.as_nanos().to_le_bytes()).as_bytes()
+    });
+    let mut stream = blake3::Hasher::new_keyed(&seed).finalize_xof();
+    Box::new(move || {
+        let mut bytes = [0; 8];
+        stream.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    })
+}
+
+fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer) -> Teller {
+    let (for_command, for_mail, time) = (Arc::clone(in_force), Arc::clone(in_force), outer.time.clone());
+    let to = move || {
+        let now = current(&for_mail);
+        (Arc::clone(&now.shared.policy), now.config.settings.tell.mail.clone())
+    };
+    Teller {
+        command: Box::new(move || current(&for_command).config.settings.tell.command.clone()),
+        mailer: Mailer {
+            desk: outer.desk.clone(),
+            time: outer.time.clone(),
+            maildirs: Arc::clone(&outer.maildirs),
+            to: Box::new(to),
+        },
+        mono_ms: Box::new(move || time.now().mono_ms),
+    }
+}
+
+/// Makes of a configuration what the threads go by.
+pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret) -> InForce {
+    let smtp = &config.settings.smtp;
+    let policy = Policy {
+        hostname: config.hostname.clone(),
+        secret,
+        directory: config.directory.clone(),
+        max_header_bytes: clamp(smtp.max_header_bytes),
+        spill_bytes: SPILL_BYTES,
+        max_rows: clamp(smtp.max_recipients),
+    };
+    let session = |bare_newlines| Session {
+        max_message_bytes: smtp.max_message_bytes,
+        max_line_bytes: clamp(smtp.max_line_bytes),
+        max_recipients: narrow(smtp.max_recipients),
+        max_commands: narrow(smtp.max_commands).max(narrow(smtp.max_recipients).saturating_mul(2)),
+        max_errors: narrow(smtp.max_errors),
+        bare_newlines,
+        ..Session::new(config.hostname.clone())
+    };
+    let nets = config.relay_from.clone();
+    let shared = Shared {
+        policy: Arc::new(policy),
+        outside: Arc::new(session(BareNewlines::Refuse)),
+        inside: Arc::new(session(BareNewlines::Normalise)),
+        is_inside: Box::new(move |address| nets.iter().any(|net| net.contains(address))),
+        idle: Duration::from_secs(smtp.idle_secs),
+        answer_within: Duration::from_secs(smtp.answer_secs),
+        late_after: Duration::from_millis(u64::try_from(config.limits.late_answer_ms).unwrap_or(u64::MAX)),
+        least_rate: smtp.least_rate_bytes_per_sec,
+        max_message_bytes: smtp.max_message_bytes,
+    };
+    let connections = Connections::new(clamp(smtp.max_connections), clamp(smtp.max_connections_per_address));
+    InForce { shared: Arc::new(shared), connections, config: Arc::new(config) }
+}
+
+fn clamp(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+fn narrow(n: u64) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// The configuration's file, for reload.
+pub(super) fn file_of(parts: &Parts) -> PathBuf {
+    parts.config().file.clone()
+}

@@ -1,0 +1,38 @@
+//! SIGHUP: the configuration again, at once or not at all.
+
+use std::sync::PoisonError;
+
+use tracing::{error, info, warn};
+
+use super::parts::{Parts, current, file_of, in_force, make_mailboxes};
+use crate::config::Config;
+use crate::server::desk::Msg;
+
+/// Reads the configuration again. A faulty one changes nothing.
+pub(super) fn reload(parts: &mut Parts) {
+    let config = match Config::load(&file_of(parts)) {
+        Ok(config) => config,
+        Err(faults) => {
+            error!(event = "reload_refused", "the configuration has faults, nothing was changed\n{faults}");
+            return;
+        }
+    };
+    let old = current(&parts.in_force);
+    for change in Config::diff(&old.config, &config) {
+        if change.needs_restart {
+            warn!(event = "reload_needs_restart", key = change.key, "changed, but takes effect only with a restart");
+        } else {
+            info!(event = "reload", key = change.key, "changed");
+        }
+    }
+    make_mailboxes(&config, &parts.outer.maildirs);
+    parts.desk.send(Msg::Limits(Box::new(config.limits.clone())));
+    let mut new = in_force(config, old.shared.policy.secret.clone());
+    let smtp = |of: &Config| (of.settings.smtp.max_connections, of.settings.smtp.max_connections_per_address);
+    if smtp(&old.config) == smtp(&new.config) {
+        // Connections that are open go on being counted.
+        new.connections = old.connections;
+    }
+    *parts.in_force.write().unwrap_or_else(PoisonError::into_inner) = new;
+    info!(event = "reloaded", "the configuration was read again");
+}

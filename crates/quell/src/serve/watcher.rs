@@ -1,0 +1,61 @@
+//! What the desk tells the rest of the program: log lines, numbers, alerts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quell_queue::door::Verdicts;
+use quell_storm::tell::Alert;
+use tracing::{debug, info};
+
+use crate::metrics::Metrics;
+use crate::server::desk::Listener;
+use crate::tell::Outbox;
+
+/// Listens to the desk.
+pub struct Watcher {
+    metrics: Arc<Metrics>,
+    outbox: Outbox,
+}
+
+impl Watcher {
+    /// Numbers go to `metrics`, alerts to `outbox`.
+    pub fn new(metrics: Arc<Metrics>, outbox: Outbox) -> Self {
+        Self { metrics, outbox }
+    }
+}
+
+impl Listener for Watcher {
+    fn judged(&mut self, verdicts: &Verdicts) {
+        self.metrics.judged(verdicts);
+        let id = verdicts.queue_id;
+        let key = verdicts.key.map_or_else(String::new, |key| key.to_string());
+        for (rcpt, verdict, reason) in &verdicts.recipients {
+            let (from, source, reason) = (&verdicts.reverse_path, &verdicts.source.0, reason.name());
+            // In a storm one line per copy would be a second storm, on the disk.
+            if *verdict == "absorb" {
+                debug!(event = "judged", id = %id, rcpt, from, source, key, verdict, reason);
+            } else {
+                info!(event = "judged", id = %id, rcpt, from, source, key, verdict, reason);
+            }
+        }
+    }
+
+    fn tell(&mut self, alert: Alert) {
+        self.outbox.put(alert);
+    }
+
+    fn committed(&mut self, took: Duration) {
+        self.metrics.committed(took);
+    }
+
+    fn store_state(&mut self, trouble: Option<&str>) {
+        if trouble.is_some() {
+            self.metrics.store_failed();
+        }
+        self.metrics.set_trouble(trouble.map(str::to_owned));
+    }
+
+    fn spool_bytes(&mut self, bytes: u64) {
+        self.metrics.set_spool_bytes(bytes);
+    }
+}

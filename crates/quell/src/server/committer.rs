@@ -1,0 +1,243 @@
+//! The committer: one thread that owns the body store and the ledger's writer. One batch: bodies
+//! written, bodies synced, ledger committed. A failed sync is final: both are closed, reopened,
+//! and what they hold is written into new, synced files before the next batch.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use quell_mail::id::QueueId;
+use quell_queue::body::{BodyRef, Spool, SpoolError};
+use quell_queue::door::{Bytes, NewBody, Work};
+use quell_queue::reserve::{Reserve, Room};
+use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
+use quell_queue::store::{Reader, Retention, RowWrite, Store, StoreError};
+use quell_storm::facts::Ms;
+use tracing::{error, info, warn};
+
+/// Batches that may wait: the desk gathers while one is written, so one is enough.
+const QUEUED: usize = 16;
+/// How often reopening is tried while the disk is unwell.
+const REOPEN_EVERY: Duration = Duration::from_secs(2);
+/// Bodies moved in one step of compaction.
+const COMPACT_AT_ONCE: usize = 64;
+
+/// What the committer is asked for.
+pub enum Job {
+    /// Make a batch durable.
+    Write(Work),
+    /// Nobody needs these bodies any more.
+    Release(Vec<BodyRef>),
+    /// A bounded step of upkeep, if there is nothing else to do.
+    Upkeep(Ms),
+    /// Close, reopen, recover. The desk's reader is closed already.
+    Reopen,
+}
+
+/// What it answers.
+pub enum Done {
+    /// The batch is durable, and its bodies lie there.
+    Committed(Vec<(QueueId, BodyRef)>),
+    /// The batch is lost.
+    Failed(StoreError),
+    /// It works again.
+    Reopened(SqliteReader),
+    /// Upkeep did a step; true: there is more.
+    Kept(bool),
+    /// Bytes that the body store takes on the disk.
+    SpoolBytes(u64),
+}
+
+/// What the committer owns.
+pub struct Committer {
+    store: Option<SqliteStore>,
+    spool: Spool,
+    reserve: Reserve,
+    room: Room,
+    path: PathBuf,
+    data: PathBuf,
+    retention: Retention,
+}
+
+impl Committer {
+    /// A committer on an open store and spool.
+    pub fn new(store: SqliteStore, spool: Spool, reserve: Reserve, room: Room, data: PathBuf, retention: Retention) -> Self {
+        let path = store.path().to_owned();
+        Self { store: Some(store), spool, reserve, room, path, data, retention }
+    }
+
+    /// Starts the thread. `done` is called on it with every answer.
+    ///
+    /// # Errors
+    /// No thread could be had.
+    pub fn start(
+        mut self,
+        done: impl Fn(Done) + Send + 'static,
+    ) -> std::io::Result<(SyncSender<Job>, std::thread::JoinHandle<()>)> {
+        let (tx, jobs) = sync_channel(QUEUED);
+        let run = move || self.run(&jobs, &done);
+        let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(run)?;
+        Ok((tx, thread))
+    }
+
+    fn run(&mut self, jobs: &Receiver<Job>, done: &impl Fn(Done)) {
+        while let Ok(job) = jobs.recv() {
+            match job {
+                Job::Write(work) => done(match self.write(work) {
+                    Ok(places) => Done::Committed(places),
+                    Err(why) => Done::Failed(why),
+                }),
+                Job::Release(bodies) => self.release(&bodies),
+                Job::Upkeep(now) => {
+                    done(Done::Kept(self.upkeep(now)));
+                    done(Done::SpoolBytes(self.spool.disk_bytes()));
+                }
+                Job::Reopen => done(Done::Reopened(self.reopen_until_it_works())),
+            }
+        }
+    }
+
+    fn write(&mut self, work: Work) -> Result<Vec<(QueueId, BodyRef)>, StoreError> {
+        let Work { number, mut batch, bodies } = work;
+        let places = self.write_bodies(bodies)?;
+        let mut work = Work { number, batch: std::mem::take(&mut batch), bodies: Vec::new() };
+        work.placed(&places);
+        match self.commit(&mut work) {
+            Err(StoreError::Full(why)) => {
+                // Outcomes and deletions must find room: that is what the reserve is for.
+                warn!(event = "disk_full", reason = why, "the disk is full: the reserve is spent");
+                self.reserve.spend().map_err(|e| StoreError::Full(e.to_string()))?;
+                self.commit(&mut work)?;
+            }
+            other => other?,
+        }
+        Ok(places)
+    }
+
+    /// A step on a row that is gone must not take the others with it.
+    fn commit(&mut self, work: &mut Work) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else {
+            return Err(StoreError::Broken("the store is being reopened".to_owned()));
+        };
+        loop {
+            match store.commit(&work.batch) {
+                Err(StoreError::NoRow(id)) => {
+                    error!(event = "row_missing", id = %id.kid, rcpt = id.rcpt, "a ledger row to be changed is not there");
+                    let before = work.batch.rows.len();
+                    work.batch.rows.retain(|w| !matches!(w, RowWrite::Step(row) if row.id == id));
+                    if work.batch.rows.len() == before {
+                        return Err(StoreError::NoRow(id));
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn write_bodies(&mut self, bodies: Vec<NewBody>) -> Result<Vec<(QueueId, BodyRef)>, StoreError> {
+        let mut places = Vec::with_capacity(bodies.len());
+        for NewBody { queue_id, front, bytes } in bodies {
+            let body = match bytes {
+                Bytes::Small(bytes) => self.spool.append(&queue_id, &[&front, &bytes]),
+                Bytes::Large(large) => self.spool.append_large(large),
+            };
+            match body {
+                Ok(body) => places.push((queue_id, body)),
+                Err(why) => {
+                    places.iter().for_each(|(_, body)| self.release(&[*body]));
+                    return Err(spool_error(&why));
+                }
+            }
+        }
+        if !places.is_empty() {
+            self.spool.sync().map_err(|why| spool_error(&why))?;
+        }
+        Ok(places)
+    }
+
+    fn release(&mut self, bodies: &[BodyRef]) {
+        for body in bodies {
+            if let Err(why) = self.spool.release(body) {
+                warn!(event = "release_failed", reason = %why, "a body's file could not be deleted; the next start does it");
+            }
+        }
+    }
+
+    fn upkeep(&mut self, now: Ms) -> bool {
+        if !self.reserve.is_held() && self.room.enough(&self.data, 0).unwrap_or(false) {
+            match self.reserve.restore() {
+                Ok(true) => info!(event = "reserve_restored", "there is room again: the reserve is set aside"),
+                Ok(false) => {}
+                Err(why) => warn!(event = "reserve_failed", reason = %why, "the reserve cannot be set aside"),
+            }
+        }
+        let Some(store) = &mut self.store else { return false };
+        match store.upkeep(now, &self.retention) {
+            Ok(true) => true,
+            Ok(false) => self.compact().unwrap_or_else(|why| {
+                warn!(event = "compaction_failed", reason = %why, "segments could not be compacted");
+                false
+            }),
+            Err(why) => {
+                warn!(event = "upkeep_failed", reason = %why, "upkeep of the ledger failed; it is tried again");
+                false
+            }
+        }
+    }
+
+    /// Moves the few bodies that keep an old segment alive, so that it can be deleted.
+    fn compact(&mut self) -> Result<bool, StoreError> {
+        let Some(file) = self.spool.compact_candidates().first().copied() else { return Ok(false) };
+        let Some(store) = &mut self.store else { return Ok(false) };
+        let live: Vec<_> = self.spool.live_in(file).into_iter().take(COMPACT_AT_ONCE).collect();
+        let kept = store.reader()?.bodies()?.into_iter().filter(|k| live.contains(&k.body));
+        let mut moves = Vec::new();
+        for kept in kept.collect::<Vec<_>>() {
+            let to = self.spool.copy(&kept.body).map_err(|why| spool_error(&why))?;
+            moves.push((kept, to));
+        }
+        self.spool.sync().map_err(|why| spool_error(&why))?;
+        store.move_bodies(&moves)?;
+        let old: Vec<_> = moves.into_iter().map(|(kept, _)| kept.body).collect();
+        let more = !old.is_empty();
+        self.release(&old);
+        Ok(more)
+    }
+
+    fn reopen_until_it_works(&mut self) -> SqliteReader {
+        loop {
+            match self.reopen() {
+                Ok(reader) => return reader,
+                Err(why) => {
+                    error!(event = "reopen_failed", reason = %why, "the store cannot be reopened; it is tried again");
+                    std::thread::sleep(REOPEN_EVERY);
+                }
+            }
+        }
+    }
+
+    fn reopen(&mut self) -> Result<SqliteReader, StoreError> {
+        self.store = None;
+        let mut store = SqliteStore::rewrite(&self.path)?;
+        let reader = store.reader()?;
+        let kept = reader.bodies()?;
+        let rescued = self.spool.rescue(kept.iter().map(|k| k.body)).map_err(|why| spool_error(&why))?;
+        for (body, why) in &rescued.lost {
+            error!(event = "body_lost", file = body.file, offset = body.offset, reason = %why, "a body cannot be read back");
+        }
+        let moves: Vec<_> = kept
+            .into_iter()
+            .filter_map(|k| rescued.moved.iter().find(|(old, _)| *old == k.body).map(|(_, new)| (k, *new)))
+            .collect();
+        store.move_bodies(&moves)?;
+        let old: Vec<_> = moves.iter().map(|(k, _)| k.body).collect();
+        self.release(&old);
+        self.store = Some(store);
+        info!(event = "store_reopened", bodies = moves.len(), "the store was reopened and rewritten");
+        Ok(reader)
+    }
+}
+
+fn spool_error(why: &SpoolError) -> StoreError {
+    if why.is_full() { StoreError::Full(why.to_string()) } else { StoreError::Broken(why.to_string()) }
+}

@@ -1,0 +1,301 @@
+//! The desk: one thread on which the door decides. It takes what waits in one go, lets the door
+//! judge it, hands the committer one batch at a time, and carries out what the door says may be
+//! done now.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
+use std::time::Duration;
+
+use quell_mail::id::QueueId;
+use quell_queue::claim::Claim;
+use quell_queue::clock::Now;
+use quell_queue::door::{Answer, Door, Effect, Incoming, Verdicts};
+use quell_queue::ledger::Outcome;
+use quell_queue::store::sqlite::SqliteReader;
+use quell_storm::facts::Answered;
+use quell_storm::limits::Limits;
+use quell_storm::tell::Alert;
+use tokio::sync::oneshot;
+use tracing::error;
+
+use super::committer::{Done, Job};
+use super::time::Timekeeper;
+
+/// Messages taken in one go.
+const AT_ONCE: usize = 4096;
+/// Claims given to a worker at a time.
+const CLAIMS: usize = 8;
+/// How often the door is told that time has passed.
+const TICK: Duration = Duration::from_secs(1);
+/// Steps of upkeep are asked for this often.
+const UPKEEP_EVERY_MS: u64 = 60_000;
+
+/// The server's door.
+pub type ServerDoor = Door<SqliteReader, oneshot::Sender<Answer>>;
+
+/// A question for the door, asked on its thread.
+type Question = Box<dyn FnOnce(&mut ServerDoor, &Now) + Send>;
+
+/// What comes to the desk.
+pub enum Msg {
+    /// An arrival, and where its answer goes.
+    Accept(Box<Incoming>, oneshot::Sender<Answer>),
+    /// The answer is out.
+    Answered(QueueId, Answered),
+    /// The answer was 451, since the commit came too late.
+    Withdraw(QueueId),
+    /// The client closed without another word after its 250.
+    AnswerLost(QueueId),
+    /// A worker wants claims.
+    Idle(Sender<Vec<Claim>>),
+    /// An attempt ended.
+    Settle(Claim, Outcome),
+    /// From the committer.
+    Done(Done),
+    /// A person or the console asks.
+    Ask(Question),
+    /// Other thresholds.
+    Limits(Box<Limits>),
+    /// Give no more claims: the workers end when they have done what they have.
+    Drain,
+    /// Write what is not written, and end. The sender is dropped when all is done.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What the desk tells the rest of the program; called on its thread, so it must not block.
+pub trait Listener: Send {
+    /// Verdicts on one arrival.
+    fn judged(&mut self, verdicts: &Verdicts);
+    /// The operator is to be told.
+    fn tell(&mut self, alert: Alert);
+    /// A batch became durable, so long after it was handed over.
+    fn committed(&mut self, took: Duration);
+    /// The store is away (with the reason), or back (None).
+    fn store_state(&mut self, trouble: Option<&str>);
+    /// Bytes the body store takes on the disk.
+    fn spool_bytes(&mut self, bytes: u64);
+}
+
+/// The way to the desk, from any thread.
+#[derive(Clone)]
+pub struct Handle(Sender<Msg>);
+
+impl Handle {
+    /// Sends to the desk. An error means that it has stopped, and whoever waits for an answer sees
+    /// that by its channel.
+    pub fn send(&self, msg: Msg) {
+        let _stopped = self.0.send(msg);
+    }
+
+    /// Asks the door. None: the desk has stopped.
+    pub async fn ask<V: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut ServerDoor, &Now) -> V + Send + 'static,
+    ) -> Option<V> {
+        let (tx, rx) = oneshot::channel();
+        self.send(Msg::Ask(Box::new(move |door, now| drop(tx.send(question(door, now))))));
+        rx.await.ok()
+    }
+}
+
+/// Makes the channel to a desk that is not started yet.
+pub fn channel_to_desk() -> (Handle, Receiver<Msg>) {
+    let (tx, rx) = channel();
+    (Handle(tx), rx)
+}
+
+/// The desk.
+pub struct Desk<L> {
+    door: ServerDoor,
+    time: Timekeeper,
+    jobs: SyncSender<Job>,
+    idle: VecDeque<Sender<Vec<Claim>>>,
+    listener: L,
+    mark: Option<i64>,
+    mark_written: Option<i64>,
+    handed_over_ms: u64,
+    next_tick_ms: u64,
+    next_upkeep_ms: u64,
+    busy: bool,
+    draining: bool,
+    stopping: Option<oneshot::Sender<()>>,
+}
+
+impl<L: Listener + 'static> Desk<L> {
+    /// A desk with an open door.
+    pub fn new(door: ServerDoor, time: Timekeeper, jobs: SyncSender<Job>, listener: L) -> Self {
+        Self {
+            door,
+            time,
+            jobs,
+            idle: VecDeque::new(),
+            listener,
+            mark: None,
+            mark_written: None,
+            handed_over_ms: 0,
+            next_tick_ms: 0,
+            next_upkeep_ms: 0,
+            busy: false,
+            draining: false,
+            stopping: None,
+        }
+    }
+
+    /// Starts its thread.
+    ///
+    /// # Errors
+    /// No thread could be had.
+    pub fn start(mut self, inbox: Receiver<Msg>) -> std::io::Result<std::thread::JoinHandle<()>> {
+        std::thread::Builder::new().name("desk".to_owned()).spawn(move || self.run(&inbox))
+    }
+
+    fn run(&mut self, inbox: &Receiver<Msg>) {
+        loop {
+            let now = self.time.now();
+            self.tick(&now);
+            self.carry_out();
+            self.give_claims(&now);
+            self.hand_over(&now);
+            self.carry_out();
+            if self.stopping.is_some() && !self.busy {
+                return;
+            }
+            match inbox.recv_timeout(TICK) {
+                Ok(first) => {
+                    let now = self.time.now();
+                    let waiting = std::iter::once(first).chain(inbox.try_iter()).take(AT_ONCE);
+                    waiting.for_each(|msg| self.take(msg, &now));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, msg: Msg, now: &Now) {
+        match msg {
+            Msg::Accept(incoming, answer) => self.door.accept(*incoming, answer, now),
+            Msg::Answered(id, how) => self.door.answered(&id, how, now),
+            Msg::Withdraw(id) => self.door.withdraw(&id, now),
+            Msg::AnswerLost(id) => self.door.answer_lost(&id),
+            // A worker whose channel is dropped ends.
+            Msg::Idle(worker) if self.draining => drop(worker),
+            Msg::Idle(worker) => self.idle.push_back(worker),
+            Msg::Settle(claim, outcome) => self.door.settle(claim, outcome, now),
+            Msg::Done(done) => self.done(done, now),
+            Msg::Ask(question) => question(&mut self.door, now),
+            Msg::Limits(limits) => self.door.set_limits(*limits),
+            Msg::Drain => {
+                self.draining = true;
+                self.idle.clear();
+            }
+            Msg::Stop(done) => {
+                self.door.flush(now);
+                self.stopping = Some(done);
+            }
+        }
+    }
+
+    fn done(&mut self, done: Done, now: &Now) {
+        match done {
+            Done::Committed(places) => {
+                self.busy = false;
+                if let Some(mark) = self.mark_written.take() {
+                    self.time.stored(mark);
+                }
+                self.door.committed(&places, now);
+                let took = now.mono_ms.saturating_sub(self.handed_over_ms);
+                self.listener.committed(Duration::from_millis(took));
+            }
+            Done::Failed(why) => {
+                error!(event = "commit_failed", reason = %why, "a batch could not be written; its mail is answered 451");
+                self.busy = false;
+                (self.mark, self.mark_written) = (None, None);
+                self.door.failed(&why);
+            }
+            Done::Reopened(reader) => {
+                match self.door.reopened(reader, now) {
+                    Ok(()) => self.listener.store_state(None),
+                    Err(why) => self.door.failed(&why),
+                }
+            }
+            Done::Kept(more) => {
+                self.next_upkeep_ms = now.mono_ms + if more { 0 } else { UPKEEP_EVERY_MS };
+            }
+            Done::SpoolBytes(bytes) => self.listener.spool_bytes(bytes),
+        }
+    }
+
+    fn tick(&mut self, now: &Now) {
+        if self.mark.is_none()
+            && self.mark_written.is_none()
+            && let Some(mark) = self.time.mark_due()
+        {
+            self.mark = Some(mark);
+            self.door.note_high_water(mark);
+        }
+        if now.mono_ms < self.next_tick_ms {
+            return;
+        }
+        self.next_tick_ms = now.mono_ms + TICK.as_millis() as u64;
+        self.door.tick(now);
+        if now.mono_ms >= self.next_upkeep_ms && !self.busy && self.stopping.is_none() {
+            self.next_upkeep_ms = u64::MAX;
+            self.job(Job::Upkeep(now.ms));
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let mut released = Vec::new();
+        for effect in self.door.effects() {
+            match effect {
+                // The client may be gone: then nobody waits, and the row stays.
+                Effect::Answer(ticket, answer) => drop(ticket.send(answer)),
+                Effect::Release(body) => released.push(body),
+                Effect::Tell(alert) => self.listener.tell(*alert),
+                Effect::Judged(verdicts) => self.listener.judged(&verdicts),
+                Effect::StoreFailed(why) => {
+                    self.listener.store_state(Some(&why));
+                    self.job(Job::Reopen);
+                }
+            }
+        }
+        if !released.is_empty() {
+            self.job(Job::Release(released));
+        }
+    }
+
+    fn give_claims(&mut self, now: &Now) {
+        while !self.idle.is_empty() && self.door.any_ready(now) {
+            let claims = self.door.claim(CLAIMS, now);
+            if claims.is_empty() {
+                return;
+            }
+            let Some(worker) = self.idle.pop_front() else { return };
+            if let Err(lost) = worker.send(claims) {
+                let gone = "4.3.0 the delivery thread ended".to_owned();
+                for claim in lost.0 {
+                    self.door.settle(claim, Outcome::Temporary { status: gone.clone() }, now);
+                }
+            }
+        }
+    }
+
+    fn hand_over(&mut self, now: &Now) {
+        if self.busy {
+            return;
+        }
+        if let Some(work) = self.door.take_batch() {
+            self.mark_written = self.mark.take();
+            self.busy = true;
+            self.handed_over_ms = now.mono_ms;
+            self.job(Job::Write(work));
+        }
+    }
+
+    fn job(&self, job: Job) {
+        if self.jobs.send(job).is_err() {
+            error!(event = "committer_gone", "the committer has ended: nothing more can be written");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `[tell] command`: a program of the operator's, with the alert on its standard input.
+
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use quell_storm::tell::{Alert, AlertKind};
+
+/// A command that takes longer is ended.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`),
+/// `QUELL_STORM` (its id) and `QUELL_SUBJECT` in the environment.
+pub(super) fn run(argv: &[String], alert: &Alert) -> io::Result<()> {
+    let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let event = if alert.kind == AlertKind::Opened { "opened" } else { "ended" };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("QUELL_EVENT", event)
+        .env("QUELL_STORM", alert.storm.id.as_str())
+        .env("QUELL_SUBJECT", &alert.subject)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // The text fits into the pipe's buffer. A program that does not read it is no failure.
+    let fed = child.stdin.take().map(|mut stdin| stdin.write_all(alert.text.as_bytes()));
+    if let Some(Err(why)) = fed
+        && why.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Err(why);
+    }
+    let began = Instant::now();
+    loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(io::Error::other(format!("it ended with {status}"))),
+            None if began.elapsed() > TIME_LIMIT => {
+                child.kill()?;
+                child.wait()?;
+                return Err(io::Error::other("it took longer than 30 s and was ended"));
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `[tell] mail`: an alert as a mail to one of our own mailboxes, through the door.
+
+use std::sync::Arc;
+
+use quell_mail::date;
+use quell_mail::reading::Reader;
+use quell_mail::trace::{ReceivedStamp, token};
+use quell_queue::door::{Bytes, Incoming};
+use quell_relay::directory::{Lookup, Query};
+use quell_relay::reception::Policy;
+use quell_storm::facts::{Answered, Facts, Recipient, Source};
+use quell_storm::tell::Alert;
+use tokio::sync::oneshot;
+
+use crate::deliver::maildir::MaildirStore;
+use crate::server::desk::{Handle, Msg};
+use crate::server::time::Timekeeper;
+
+/// Why no mail was made.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSent {
+    /// The address is nobody's.
+    #[error("{0} is no mailbox here")]
+    NoMailbox(String),
+    /// No queue id could be had.
+    #[error("no queue id could be had")]
+    NoId,
+    /// The desk has stopped.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// Makes and submits the mail.
+pub struct Mailer {
+    /// The way to the door.
+    pub desk: Handle,
+    /// Time and ids.
+    pub time: Timekeeper,
+    /// Which mailboxes there are.
+    pub maildirs: Arc<MaildirStore>,
+    /// Who is who, and where alerts go, at the moment.
+    pub to: Box<dyn Fn() -> (Arc<Policy>, Option<String>) + Send>,
+}
+
+impl Mailer {
+    /// Sends `alert`, if an address is configured; returns when it is durable.
+    ///
+    /// # Errors
+    /// [`NotSent`].
+    pub fn send(&self, alert: &Alert) -> Result<(), NotSent> {
+        let (policy, Some(to)) = (self.to)() else { return Ok(()) };
+        let incoming = self.compose(&policy, &to, alert)?;
+        let id = incoming.facts.queue_id;
+        let (tx, answer) = oneshot::channel();
+        self.desk.send(Msg::Accept(Box::new(incoming), tx));
+        answer.blocking_recv().map_err(|_| NotSent::Stopping)?;
+        self.desk.send(Msg::Answered(id, Answered::Fine));
+        Ok(())
+    }
+
+    fn compose(&self, policy: &Policy, to: &str, alert: &Alert) -> Result<Incoming, NotSent> {
+        let now = self.time.now();
+        let query = Query { address: to, source_route: false, inside: true };
+        let exists = |domain: &str, local: &str| self.maildirs.exists(domain, local);
+        let Lookup::Local(found) = policy.directory.look_up(&query, &exists) else {
+            return Err(NotSent::NoMailbox(to.to_owned()));
+        };
+        let queue_id = self.time.queue_id(&now).ok_or(NotSent::NoId)?;
+        let host = &policy.hostname;
+        let text = format!(
+            "From: quell <postmaster@{host}>\r\nTo: <{to}>\r\nSubject: {}\r\nDate: {}\r\n\
+             Message-ID: <{queue_id}@{host}>\r\nAuto-Submitted: auto-generated\r\n\
+             MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n{}",
+            alert.subject,
+            date::print(now.wall_ms),
+            alert.text.replace('\n', "\r\n"),
+        );
+        let mut reader = Reader::new(text.len());
+        // The header of our own making is never larger than the whole text.
+        let exact_key = reader.push(text.as_bytes()).ok().and_then(|()| reader.finish(now.wall_ms).exact_key.ok());
+        let stamp = ReceivedStamp {
+            helo: "",
+            client_ip: None,
+            client_name: None,
+            by: host,
+            with: "ESMTP",
+            queue_id,
+            token: token(&policy.secret, queue_id, exact_key.as_ref()),
+            for_: Some(to),
+            ms: now.wall_ms,
+        };
+        let recipients = found.into_iter().map(|r| Recipient {
+            identity: r.identity,
+            as_given: to.to_owned(),
+            tenant: r.tenant,
+            notify: None,
+            orcpt: None,
+        });
+        let facts = Facts {
+            queue_id,
+            received_ms: now.ms,
+            source: Source::own(),
+            reverse_path: String::new(),
+            envid: None,
+            size_bytes: text.len() as u64,
+            exact_key,
+            message_id: Some(format!("<{queue_id}@{host}>")),
+            hops: 0,
+            tokens: Vec::new(),
+            recipients: recipients.collect(),
+        };
+        let front = stamp.field().into_bytes();
+        Ok(Incoming { facts, front, bytes: Bytes::Small(text.into_bytes()), header: Vec::new() })
+    }
+}

@@ -1,0 +1,88 @@
+//! Telling the operator: one alert when a storm opens, one when it ends, by a command or a mail.
+//!
+//! The mail passes the door like any other, its reverse-path is null, and it can neither be
+//! answered nor answer itself. What is told is bounded: [`MAX_PER_HOUR`] alerts, then silence and
+//! a line in the log.
+
+mod command;
+mod mail;
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use quell_storm::tell::{Alert, AlertKind};
+use tracing::{info, warn};
+
+pub use mail::Mailer;
+
+/// Alerts in an hour: a firm with more storms than this looks at the console.
+const MAX_PER_HOUR: usize = 60;
+/// Alerts that wait to be told; one more is dropped, and the log says so.
+const MAX_WAITING: usize = 128;
+const HOUR_MS: u64 = 3_600_000;
+
+/// How the operator is told.
+pub struct Teller {
+    /// `[tell] command`, at the moment.
+    pub command: Box<dyn Fn() -> Option<Vec<String>> + Send>,
+    /// `[tell] mail`, at the moment, and the way to the door.
+    pub mailer: Mailer,
+    /// Milliseconds of the monotonic clock.
+    pub mono_ms: Box<dyn Fn() -> u64 + Send>,
+}
+
+/// Where alerts are put; never blocks.
+pub struct Outbox(SyncSender<Alert>);
+
+impl Outbox {
+    /// Puts an alert in line.
+    pub fn put(&self, alert: Alert) {
+        if let Err(TrySendError::Full(alert) | TrySendError::Disconnected(alert)) = self.0.try_send(alert) {
+            warn!(event = "alert_dropped", storm = %alert.storm.id, "too many alerts wait: this one is only in the log");
+        }
+    }
+}
+
+impl Teller {
+    /// Starts the thread that tells.
+    ///
+    /// # Errors
+    /// No thread could be had.
+    pub fn start(self) -> std::io::Result<(Outbox, JoinHandle<()>)> {
+        let (tx, rx) = sync_channel(MAX_WAITING);
+        let thread = std::thread::Builder::new().name("tell".to_owned()).spawn(move || self.run(&rx))?;
+        Ok((Outbox(tx), thread))
+    }
+
+    fn run(&self, alerts: &Receiver<Alert>) {
+        let mut told = VecDeque::new();
+        while let Ok(alert) = alerts.recv() {
+            let now = (self.mono_ms)();
+            told.retain(|at| now - *at < HOUR_MS);
+            let event = match alert.kind {
+                AlertKind::Opened => "storm_opened",
+                AlertKind::Ended => "storm_ended",
+            };
+            let storm = &alert.storm;
+            info!(event, storm = %storm.id, class = %storm.class(), copies = storm.copies, "{}", alert.subject);
+            if told.len() >= MAX_PER_HOUR {
+                warn!(event = "alert_ceiling", storm = %storm.id, "{MAX_PER_HOUR} alerts in an hour: this one is only in the log");
+                continue;
+            }
+            told.push_back(now);
+            self.tell(&alert);
+        }
+    }
+
+    fn tell(&self, alert: &Alert) {
+        if let Some(argv) = (self.command)()
+            && let Err(why) = command::run(&argv, alert)
+        {
+            warn!(event = "tell_command_failed", storm = %alert.storm.id, reason = %why, "the command of [tell] failed");
+        }
+        if let Err(why) = self.mailer.send(alert) {
+            warn!(event = "tell_mail_failed", storm = %alert.storm.id, reason = %why, "the mail of [tell] could not be made");
+        }
+    }
+}
