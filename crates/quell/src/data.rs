@@ -35,8 +35,13 @@ pub enum DataError {
     #[error("{}: there is no such data directory; `quell serve` makes it at its first start", .0.display())]
     Missing(PathBuf),
     /// Another process has it.
-    #[error("{}: in use by {1}", .0.display())]
-    Locked(PathBuf, String),
+    #[error("{}: in use by {holder}", .path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// `process N`, where it is known.
+        holder: String,
+    },
     /// Others may change or read what only we may.
     #[error("{}: mode {mode:04o} lets others {what}; `chmod {fix}` it", .path.display())]
     Open {
@@ -56,10 +61,10 @@ pub enum DataError {
     )]
     SecretGone(PathBuf),
     /// A file that does not hold what it should.
-    #[error("{}: {1}", .0.display())]
+    #[error("{}: {}", .0.display(), .1)]
     Damaged(PathBuf, &'static str),
     /// The system.
-    #[error("{}: {1}", .0.display())]
+    #[error("{}: {}", .0.display(), .1)]
     Io(PathBuf, #[source] io::Error),
 }
 
@@ -152,13 +157,14 @@ impl Data {
     }
 
     /// The secret of `secret_file`, or `<data>/secret`, which is made if neither it nor a ledger is
-    /// there yet. A `secret_file` is never made: its siblings have it.
+    /// there yet. A `secret_file` elsewhere is never made: its siblings have it.
     ///
     /// # Errors
     /// [`DataError::SecretGone`]; a file that others may read, or that holds no secret.
     pub fn secret(&self, secret_file: Option<&Path>) -> Result<Secret, DataError> {
-        let path = secret_file.map_or_else(|| self.paths.secret(), Path::to_owned);
-        if secret_file.is_none() && !path.exists() {
+        let own = self.paths.secret();
+        let path = secret_file.map_or_else(|| own.clone(), Path::to_owned);
+        if path == own && !path.exists() {
             let ledger = fs::metadata(self.paths.ledger());
             if ledger.is_ok_and(|meta| meta.len() > 0) {
                 return Err(DataError::SecretGone(path));
@@ -277,11 +283,15 @@ fn closed_to_others(
 fn take_lock(path: &Path) -> Result<Flock<File>, DataError> {
     let io = |e: io::Error| DataError::Io(path.to_owned(), e);
     let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => DataError::Locked(path.to_owned(), holder(file)),
-        other => io(other.into()),
-    })?;
+    let file =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+    let mut lock =
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| match errno {
+            nix::errno::Errno::EWOULDBLOCK => {
+                DataError::Locked { path: path.to_owned(), holder: holder(file) }
+            }
+            other => io(other.into()),
+        })?;
     // Only for the message that another process shows.
     lock.set_len(0).and_then(|()| lock.rewind()).map_err(io)?;
     writeln!(lock, "{}", std::process::id()).map_err(io)?;

@@ -52,7 +52,10 @@ pub(super) fn check(
         None => {}
     }
     if *method != Method::GET && *method != Method::HEAD {
-        return Err((StatusCode::UNAUTHORIZED, "this needs `Authorization: Bearer` and the token of <data>/token"));
+        return Err((
+            StatusCode::UNAUTHORIZED,
+            "this needs `Authorization: Bearer` and the token of <data>/token",
+        ));
     }
     if !peer.ip().to_canonical().is_loopback() {
         return Err((StatusCode::FORBIDDEN, "without a token this is for loopback only"));

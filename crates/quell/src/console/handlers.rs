@@ -38,16 +38,12 @@ pub(super) fn router(console: Arc<Console>) -> Router {
         .route("/api/v1/storms/{id}/release", post(release))
         .route("/api/v1/storms/{id}/discard", post(discard))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such page") })
-        .method_not_allowed_fallback(|| async { failure(StatusCode::METHOD_NOT_ALLOWED, "not with this method") })
+        .method_not_allowed_fallback(|| async {
+            failure(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
+        })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), guard))
         .with_state(console)
-}
-
-/// Calls the router.
-pub(super) async fn call(router: Router, request: Request) -> Response {
-    use axum::handler::Handler;
-    router.call(request, ()).await
 }
 
 async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {

@@ -1,16 +1,13 @@
 //! Connections: taken, bounded, ended.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use hyper::body::Incoming;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -31,13 +28,14 @@ const MAX_HEADER_BYTES: usize = 16 << 10;
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Serves until `shutdown` becomes true or its sender is gone; then within half a second.
-pub async fn serve(listener: TcpListener, console: Console, mut shutdown: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, console: Console, shutdown: watch::Receiver<bool>) {
     let router = handlers::router(Arc::new(console));
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut clients = JoinSet::new();
+    let mut stop = shutdown.clone();
     loop {
         tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
             client = accept(&listener, &room) => if let Some((stream, peer, permit)) = client {
                 clients.spawn(talk(stream, peer, router.clone(), shutdown.clone(), permit));
@@ -70,11 +68,7 @@ async fn talk(
     mut shutdown: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 ) {
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(handlers::Peer(peer));
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(handlers::call(router, Request::from(request.map(axum::body::Body::new))).await) }
-    });
+    let service = TowerToHyperService::new(router.layer(Extension(handlers::Peer(peer))));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
@@ -86,8 +80,13 @@ async fn talk(
     tokio::select! {
         _ = &mut connection => return,
         () = tokio::time::sleep(LIFE) => {}
-        _ = shutdown.wait_for(|stop| *stop) => {}
+        () = stopped(&mut shutdown) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(DRAIN, connection).await;
+}
+
+/// Ready once `shutdown` is true, or nobody can make it true any more.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }

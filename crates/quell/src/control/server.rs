@@ -44,12 +44,13 @@ pub fn bind(data: &Data) -> io::Result<std::os::unix::net::UnixListener> {
 }
 
 /// Serves until `shutdown` becomes true or its sender is gone; then within half a second.
-pub async fn serve(listener: UnixListener, ask: Ask, mut shutdown: watch::Receiver<bool>) {
+pub async fn serve(listener: UnixListener, ask: Ask, shutdown: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut clients = JoinSet::new();
+    let mut stop = shutdown.clone();
     loop {
         tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
             client = accept(&listener, &room) => if let Some((stream, permit)) = client {
                 let (ask, shutdown) = (Arc::clone(&ask), shutdown.clone());
@@ -91,7 +92,7 @@ async fn talk(stream: UnixStream, ask: &Ask, mut shutdown: watch::Receiver<bool>
     let mut read = BufReader::new(read);
     loop {
         let line = tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => return Ok(()),
+            () = stopped(&mut shutdown) => return Ok(()),
             line = timeout(IDLE, read_line(&mut read)) => line??,
         };
         let Some(line) = line else { return Ok(()) };
@@ -138,4 +139,9 @@ pub fn read_request(line: &[u8]) -> Result<Request, String> {
         return Err("the request ends before its line does".to_owned());
     };
     serde_json::from_slice(line).map_err(|why| format!("no request: {why}"))
+}
+
+/// Ready once `shutdown` is true, or nobody can make it true any more.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }

@@ -16,6 +16,7 @@ mod storms;
 pub mod time;
 
 pub use answer::*;
+pub use forget::To;
 pub use request::*;
 pub use run::run;
 
@@ -26,3 +27,15 @@ pub const SLICE: usize = 1_000;
 pub type Ask = std::sync::Arc<
     dyn Fn(Request) -> std::pin::Pin<Box<dyn Future<Output = Option<Response>> + Send>> + Send + Sync,
 >;
+
+/// Text from outside, fit for a message to the operator: in quotes, cut, without control
+/// characters.
+fn shown(text: &str) -> String {
+    const MAX_CHARS: usize = 100;
+    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let cut = if text.chars().nth(MAX_CHARS).is_some() { "…" } else { "" };
+    format!("`{}{cut}`", text.chars().take(MAX_CHARS).map(clean).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Rows of the ledger: listed, shown, tried again, taken out.
+
+mod change;
+
+pub(super) use change::{remove, retry};
+
+use std::collections::HashMap;
+
+use quell_mail::id::QueueId;
+use quell_queue::door::Door;
+use quell_queue::store::{Arrival, Reader, Row, RowId};
+use quell_storm::facts::{Ms, RowState};
+use quell_storm::storm::rfc3339;
+
+use super::forget::To;
+use super::run::{away, bad, not_found};
+use super::{Failure, Filter, MessageShown, RowRef, RowShown, Rows, SLICE, Shown, State};
+
+/// The state as people see it.
+pub(super) fn shown_state(state: RowState, claimed: bool) -> State {
+    match state {
+        RowState::Waiting | RowState::Unknown if claimed => State::Claimed,
+        RowState::Waiting => State::Waiting,
+        RowState::Dot => State::Claimed,
+        RowState::Delivered => State::Delivered,
+        RowState::Relayed => State::Relayed,
+        RowState::Failed => State::Failed,
+        RowState::Held => State::Held,
+        RowState::Unknown => State::Unknown,
+        RowState::Discarded => State::Discarded,
+    }
+}
+
+/// The stored states in which rows of `states` can be.
+pub(super) fn stored_states(states: &[State]) -> Vec<RowState> {
+    let mut all: Vec<RowState> = states.iter().flat_map(|state| stored(*state)).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn stored(state: State) -> &'static [RowState] {
+    match state {
+        State::Waiting => &[RowState::Waiting],
+        State::Claimed => &[RowState::Waiting, RowState::Dot, RowState::Unknown],
+        State::Delivered => &[RowState::Delivered],
+        State::Relayed => &[RowState::Relayed],
+        State::Failed => &[RowState::Failed],
+        State::Held => &[RowState::Held],
+        State::Unknown => &[RowState::Unknown],
+        State::Discarded => &[RowState::Discarded],
+    }
+}
+
+pub(super) fn row_id(after: &RowRef) -> Result<RowId, Failure> {
+    Ok(RowId { kid: queue_id(&after.key)?, rcpt: after.recipient.clone() })
+}
+
+pub(super) fn row_ref(id: &RowId) -> RowRef {
+    RowRef { key: id.kid.to_string(), recipient: id.rcpt.clone() }
+}
+
+pub(super) fn queue_id(text: &str) -> Result<QueueId, Failure> {
+    text.parse().map_err(|_| bad(format!("{} is no queue id: these have 16 characters", super::shown(text))))
+}
+
+/// Arrivals looked up for one answer: rows of one message share theirs.
+#[derive(Default)]
+pub(super) struct Arrivals(HashMap<QueueId, Option<Arrival>>);
+
+impl Arrivals {
+    pub fn get<R: Reader, T>(
+        &mut self,
+        door: &Door<R, T>,
+        queue_id: &QueueId,
+    ) -> Result<Option<&Arrival>, Failure> {
+        if !self.0.contains_key(queue_id) {
+            let found = door.show(queue_id, 0).map_err(away)?.map(|(arrival, _)| arrival);
+            self.0.insert(*queue_id, found);
+        }
+        Ok(self.0.get(queue_id).and_then(Option::as_ref))
+    }
+}
+
+/// A [`Filter`] made ready.
+struct Wanted {
+    states: Vec<State>,
+    to: Vec<To>,
+    sender: Option<String>,
+}
+
+impl Wanted {
+    fn new(states: &[State], filter: &Filter) -> Result<Self, Failure> {
+        let open = [State::Waiting, State::Claimed, State::Held, State::Unknown];
+        let to = filter.recipient.iter().chain(&filter.domain).map(|text| To::parse(text));
+        Ok(Self {
+            states: if states.is_empty() { open.to_vec() } else { states.to_vec() },
+            to: to.collect::<Result<_, _>>().map_err(bad)?,
+            sender: filter.sender.as_deref().map(|s| s.trim_matches(['<', '>']).to_ascii_lowercase()),
+        })
+    }
+
+    fn wants<R: Reader, T>(
+        &self,
+        door: &Door<R, T>,
+        row: &Row,
+        arrivals: &mut Arrivals,
+    ) -> Result<bool, Failure> {
+        let state = shown_state(row.state, door.is_claimed(&row.id));
+        if !self.states.contains(&state) || !self.to.iter().all(|to| to.means_row(row)) {
+            return Ok(false);
+        }
+        let Some(sender) = &self.sender else { return Ok(true) };
+        let arrival = arrivals.get(door, &row.queue_id)?;
+        Ok(arrival.is_some_and(|a| a.reverse_path.to_ascii_lowercase() == *sender))
+    }
+}
+
+pub(super) fn list<R: Reader, T>(
+    door: &Door<R, T>,
+    states: &[State],
+    filter: &Filter,
+    after: Option<&RowRef>,
+    limit: usize,
+) -> Result<Rows, Failure> {
+    if !(1..=SLICE).contains(&limit) {
+        return Err(bad(format!("limit must be 1 to {SLICE}")));
+    }
+    let wanted = Wanted::new(states, filter)?;
+    let after = after.map(row_id).transpose()?;
+    let found = door.list(&stored_states(&wanted.states), after.as_ref(), SLICE).map_err(away)?;
+    let mut arrivals = Arrivals::default();
+    let mut rows = Vec::new();
+    let mut looked_at = 0;
+    for row in &found {
+        if rows.len() == limit {
+            break;
+        }
+        looked_at += 1;
+        if wanted.wants(door, row, &mut arrivals)? {
+            let arrival = arrivals.get(door, &row.queue_id)?;
+            rows.push(row_shown(row, arrival, door.is_claimed(&row.id)));
+        }
+    }
+    let more = looked_at < found.len() || found.len() == SLICE;
+    let last = looked_at.checked_sub(1).and_then(|i| found.get(i));
+    Ok(Rows { rows, next: last.filter(|_| more).map(|row| row_ref(&row.id)) })
+}
+
+pub(super) fn show<R: Reader, T>(door: &Door<R, T>, id: &str, after: Option<&str>) -> Result<Shown, Failure> {
+    let (arrival, rows) = message(door, id, after)?;
+    let next = (rows.len() == SLICE).then(|| rows.last().map(|row| row.id.rcpt.clone())).flatten();
+    let mut arrivals = Arrivals::default();
+    let mut shown = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let arrival = arrivals.get(door, &row.queue_id)?;
+        shown.push(row_shown(row, arrival, door.is_claimed(&row.id)));
+    }
+    Ok(Shown { message: message_shown(&arrival), rows: shown, next })
+}
+
+/// A message and the rows of its key after a recipient, at most [`SLICE`].
+pub(super) fn message<R: Reader, T>(
+    door: &Door<R, T>,
+    id: &str,
+    after: Option<&str>,
+) -> Result<(Arrival, Vec<Row>), Failure> {
+    let first = if after.is_none() { SLICE } else { 0 };
+    let found = door.show(&queue_id(id)?, first).map_err(away)?;
+    let (arrival, mut rows) = found.ok_or_else(|| no_message(id))?;
+    if let Some(after) = after {
+        let after = RowId { kid: arrival.kid, rcpt: after.to_owned() };
+        rows = door.list(&stored_states(&State::ALL), Some(&after), SLICE).map_err(away)?;
+        rows.retain(|row| row.id.kid == arrival.kid);
+    }
+    Ok((arrival, rows))
+}
+
+pub(super) fn no_message(id: &str) -> Failure {
+    not_found(format!(
+        "no message {} is kept: it is not stored yet, is forgotten, or was absorbed as a copy (see `quell explain`)",
+        super::shown(id)
+    ))
+}
+
+fn time(ms: Ms) -> Option<String> {
+    (ms > 0).then(|| rfc3339(ms))
+}
+
+fn row_shown(row: &Row, arrival: Option<&Arrival>, claimed: bool) -> RowShown {
+    let state = shown_state(row.state, claimed);
+    let by_itself = matches!(state, State::Waiting | State::Unknown);
+    RowShown {
+        id: row.queue_id.to_string(),
+        key: row.id.kid.to_string(),
+        recipient: row.id.rcpt.clone(),
+        as_given: row.extra.as_given.clone(),
+        state,
+        since: rfc3339(row.since_ms),
+        next: time(row.next_ms).filter(|_| by_itself),
+        tenant: row.tenant.clone(),
+        gateway: row.gateway,
+        attempts: row.attempts,
+        sendings: row.sendings,
+        copies: row.copies,
+        last_copy: time(row.last_copy_ms),
+        status: Some(row.status.clone()).filter(|s| !s.is_empty()),
+        maybe_delivered: row.extra.maybe_delivered,
+        report_due: row.extra.report_due,
+        held_for: row.extra.held_for.clone().filter(|_| state == State::Held),
+        exempt: row.extra.exempt.clone(),
+        storm: row.extra.storm.clone(),
+        sender: arrival.map(|a| a.reverse_path.clone()),
+        size_bytes: arrival.map(|a| a.size_bytes),
+        received: arrival.map(|a| rfc3339(a.received_ms)),
+    }
+}
+
+fn message_shown(arrival: &Arrival) -> MessageShown {
+    MessageShown {
+        id: arrival.queue_id.to_string(),
+        key: arrival.kid.to_string(),
+        sender: arrival.reverse_path.clone(),
+        envid: arrival.envid.clone(),
+        source: arrival.source.0.clone(),
+        received: rfc3339(arrival.received_ms),
+        size_bytes: arrival.size_bytes,
+        message_id: arrival.message_id.clone(),
+        by_redirect: arrival.by_redirect,
+        open: arrival.open,
+        body_kept: arrival.body.is_some(),
+    }
+}

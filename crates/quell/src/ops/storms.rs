@@ -1,0 +1,81 @@
+//! Storms for people.
+
+use quell_queue::door::Door;
+use quell_queue::store::Reader;
+use quell_storm::evidence::Sample;
+use quell_storm::storm::{Storm, rfc3339};
+use quell_storm::storm_id::StormId;
+
+use super::run::{away, bad, not_found};
+use super::{ErrorKind, Failure, Response, SLICE, SampleShown, SourceShown, StormShown, Storms};
+
+pub(super) fn list<R: Reader, T>(door: &mut Door<R, T>, limit: usize) -> Result<Storms, Failure> {
+    if !(1..=SLICE).contains(&limit) {
+        return Err(bad(format!("limit must be 1 to {SLICE}")));
+    }
+    let storms = door.storms(limit).map_err(away)?;
+    Ok(Storms { storms: storms.iter().map(api_form).collect::<Result<_, _>>()? })
+}
+
+pub(super) fn show<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<StormShown, Failure> {
+    let storm = find(door, id)?;
+    let evidence = &storm.evidence;
+    let mut samples: Vec<&Sample> =
+        evidence.first().into_iter().chain(evidence.random()).chain(evidence.last()).collect();
+    samples.sort_by_key(|s| (s.time_ms, s.queue_id));
+    // The last copy may stand in the random sample as well.
+    samples.dedup_by(|a, b| (a.queue_id, &a.recipient) == (b.queue_id, &b.recipient));
+    let counts = storm.by_class;
+    let by_class = [("copies", counts.copies), ("retry", counts.retry), ("loop", counts.loops)];
+    Ok(StormShown {
+        storm: api_form(&storm)?,
+        keys: storm.keys.iter().map(ToString::to_string).collect(),
+        by_class: by_class.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
+        sources: sources(&storm),
+        sources_partial: storm.sources.is_partial(),
+        evidence: samples.into_iter().map(sample).collect(),
+    })
+}
+
+/// Releasing and discarding concern what a storm holds, and no rule of this version holds mail:
+/// copies are absorbed.
+pub(super) fn nothing_held<R: Reader, T>(
+    door: &mut Door<R, T>,
+    id: &str,
+    wish: &str,
+) -> Result<Response, Failure> {
+    let storm = find(door, id)?;
+    let message = format!("storm {} holds no mail: there is nothing to {wish}", storm.id);
+    Err(Failure { kind: ErrorKind::Conflict, message })
+}
+
+fn find<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Storm, Failure> {
+    let unknown = || not_found(format!("there is no storm {}", super::shown(id)));
+    let id: StormId = id.parse().map_err(|_| unknown())?;
+    door.storm(&id).map_err(away)?.ok_or_else(unknown)
+}
+
+fn api_form(storm: &Storm) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(storm).map_err(|e| Failure { kind: ErrorKind::Away, message: e.to_string() })
+}
+
+fn sources(storm: &Storm) -> Vec<SourceShown> {
+    let shown = |c: &quell_storm::sources::SourceCount| SourceShown {
+        source: c.source.0.clone(),
+        copies: c.copies,
+        over: c.over,
+    };
+    storm.sources.top().into_iter().map(shown).collect()
+}
+
+fn sample(sample: &Sample) -> SampleShown {
+    SampleShown {
+        id: sample.queue_id.to_string(),
+        time: rfc3339(sample.time_ms),
+        source: sample.source.0.clone(),
+        recipient: sample.recipient.clone(),
+        received: sample.received.clone(),
+        header: String::from_utf8_lossy(&sample.header).into_owned(),
+        header_bytes: sample.header_bytes,
+    }
+}
