@@ -48,13 +48,15 @@ pub enum Kind {
     SyncAll = 16,
     /// Something was done that the log cannot carry; piece 1 says what.
     Unsupported = 17,
+    /// The sync that this thread began has failed.
+    SyncFailed = 18,
 }
 
 impl Kind {
     /// The kind with this number, if there is one.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
-        const ALL: [Kind; 17] = [
+        const ALL: [Kind; 18] = [
             Kind::Mark,
             Kind::Open,
             Kind::Close,
@@ -72,6 +74,7 @@ impl Kind {
             Kind::SetLenPath,
             Kind::SyncAll,
             Kind::Unsupported,
+            Kind::SyncFailed,
         ];
         ALL.into_iter().find(|kind| *kind as u32 == number)
     }

@@ -33,6 +33,9 @@
 //! is that of some such moment; what no write filled reads as zeros. See [`Model`] for
 //! directories. Cutting a file shorter is never mixed with older or newer sectors.
 //!
+//! **Faults.** [`Recording::fail`] makes calls fail from then on: a full disk, a read-only
+//! one, a failed sync. What was written before a failed sync is lost in every state.
+//!
 //! **Limits.** One recording is one life of the program; to go on after a kill, begin
 //! another, which takes the files as they are then as durable. A log is at most
 //! [`LOG_MAX_BYTES`]. Modes and owners are not kept (0600, 0700), sockets neither, and
@@ -47,6 +50,6 @@ mod states;
 mod world;
 
 pub use log::{Error, LOG_MAX_BYTES, Log};
-pub use recording::{Recording, preload_library};
+pub use recording::{Fault, Recording, preload_library};
 pub use states::{Choice, State, States};
 pub use world::Model;

@@ -230,7 +230,7 @@ mod tests {
         }
 
         #[test]
-        fn heads_come_back(number in 1..18_u32, a: u64, b: u64, fd: i32, len1 in 0..1000_u32) {
+        fn heads_come_back(number in 1..19_u32, a: u64, b: u64, fd: i32, len1 in 0..1000_u32) {
             let kind = Kind::from_number(number).expect("a kind");
             let head = Head { kind, pid: 7, tid: 8, fd, a, b, len1, len2: 0 };
             prop_assert_eq!(Head::decode(&head.encode()), Some(head));

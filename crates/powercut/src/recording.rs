@@ -11,6 +11,28 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Which calls on files below the root are to fail, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// No room (`ENOSPC`): writing, creating, linking, allocating.
+    Full,
+    /// A read-only disk (`EROFS`): every change.
+    ReadOnly,
+    /// A broken disk (`EIO`): every `fsync` and `fdatasync`.
+    Sync,
+}
+
+impl Fault {
+    /// Class and `errno` as the library wants them.
+    fn words(self) -> &'static str {
+        match self {
+            Fault::Full => "space 28",
+            Fault::ReadOnly => "change 30",
+            Fault::Sync => "sync 5",
+        }
+    }
+}
+
 /// A recording under way.
 pub struct Recording {
     root: PathBuf,
@@ -48,7 +70,37 @@ impl Recording {
             ("LD_PRELOAD", preload_library()?.into()),
             ("POWERCUT_ROOT", self.root.clone().into()),
             ("POWERCUT_LOG", self.log.clone().into()),
+            ("POWERCUT_FAULT", self.fault().into()),
         ])
+    }
+
+    /// Lets calls of the program fail from now on, after the next `after` that would have
+    /// failed too; with `once` only one of them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file that tells the library cannot be written.
+    pub fn fail(&self, fault: Fault, after: u64, once: bool) -> Result<(), Error> {
+        self.heal()?;
+        let new = self.log.with_extension("fault-new");
+        let text = format!("{} {after} {}\n", fault.words(), u8::from(once));
+        fs::write(&new, text)
+            .and_then(|()| fs::rename(&new, self.fault()))
+            .map_err(|error| Error::Io(new, error))
+    }
+
+    /// Ends the faults.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be removed.
+    pub fn heal(&self) -> Result<(), Error> {
+        match fs::remove_file(self.fault()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Io(self.fault(), error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn fault(&self) -> PathBuf {
+        self.log.with_extension("fault")
     }
 
     /// Notes a remark of the test, such as what was promised, in the order of the log:

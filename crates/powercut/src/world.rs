@@ -153,6 +153,12 @@ impl World {
                     self.synced(node, begun, model);
                 }
             }
+            Kind::SyncFailed => {
+                if let Some((node, begun)) = self.syncs.remove(&(head.pid, head.tid)) {
+                    // Linux marks the pages clean: a later sync succeeds and brings nothing.
+                    self.nodes[node].pending.retain(|(seq, _)| *seq > begun);
+                }
+            }
             Kind::SyncAll => self.all_synced(),
             Kind::Rename => self.renamed(event)?,
             Kind::Link => {

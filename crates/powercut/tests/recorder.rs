@@ -4,7 +4,7 @@
 // Helpers of a test are test code too, which clippy cannot see.
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
-use quell_powercut::{Choice, Log, Model, Recording};
+use quell_powercut::{Choice, Fault, Log, Model, Recording};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, IoSlice, Read, Seek, SeekFrom, Write};
@@ -202,6 +202,59 @@ fn a_shared_writable_mapping_is_refused() {
     let found = log.states(Model::Strict, &[log.len()], 1, 0).next().expect("an answer");
     let said = found.err().expect("an error").to_string();
     assert!(said.contains("mapping"), "{said}");
+}
+
+/// What the toy says when it meets this fault after two messages.
+fn toy_meets(fault: Fault, after: u64, once: bool) -> (Vec<String>, Log) {
+    let work = Work::new(&format!("fault-{fault:?}-{after}-{once}"));
+    let recording = Recording::begin(&work.0.join("root"), &work.0.join("log")).expect("begin");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_powercut-toy"));
+    program.args(["good"]).arg(work.0.join("root")).arg("5");
+    program.envs(recording.environment().expect("the library"));
+    program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().expect("the program");
+    let mut answer = child.stdin.take().expect("stdin");
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stdout.take().expect("stdout")).lines() {
+        said.push(line.expect("a line"));
+        if said.len() == 2 {
+            recording.fail(fault, after, once).expect("a fault");
+        }
+        writeln!(answer, "go on").expect("an answer");
+    }
+    let mut error = String::new();
+    child.stderr.take().expect("stderr").read_to_string(&mut error).expect("stderr");
+    said.push(error);
+    assert!(!child.wait().expect("an end").success());
+    (said, recording.finish().expect("a log"))
+}
+
+#[test]
+fn faults_strike_when_told() {
+    // A message of the toy: create and write need room; two syncs; a rename needs leave.
+    for (fault, after, once, kept, errno) in [
+        (Fault::Full, 0, false, 2, 28),
+        (Fault::Full, 3, true, 3, 28),
+        (Fault::ReadOnly, 2, false, 2, 30),
+        (Fault::Sync, 2, true, 3, 5),
+    ] {
+        let (said, _) = toy_meets(fault, after, once);
+        let count = said.iter().filter(|line| line.starts_with("kept ")).count();
+        let error = said.last().expect("an error");
+        assert!(error.contains(&format!("code: {errno}")), "{fault:?} {after}: {error}");
+        assert_eq!(count, kept, "{fault:?} {after}");
+    }
+}
+
+#[test]
+fn what_a_failed_sync_did_not_bring_is_lost() {
+    let (_, log) = toy_meets(Fault::Sync, 0, true);
+    let work = Work::new("failed-sync");
+    for state in log.states(Model::Strict, &[log.len()], 1, 2) {
+        state.expect("a state").write_to(&work.0.join("after")).expect("written");
+        let lost = fs::read(work.0.join("after/tmp/2"));
+        assert!(lost.is_err() || lost.is_ok_and(|content| content.is_empty()));
+    }
 }
 
 /// Rows of a database after a crash; `None` if it does not open or is damaged.

@@ -1,5 +1,6 @@
 //! Calls that change what is in a file, and calls that bring it onto the disk.
 
+use crate::fault::{Needs, strikes};
 use crate::log::{dsync, on, record, watched};
 use crate::paths::{below_root, is_shared_memory};
 use crate::real;
@@ -61,6 +62,9 @@ unsafe fn wrote_vector(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t {
+    if watched(fd) && strikes(Needs::Space) {
+        return -1;
+    }
     let count = real!(write(fd => c_int, data => *const c_void, len => size_t) -> ssize_t);
     unsafe { wrote(fd, data, count, None) };
     count
@@ -68,6 +72,9 @@ pub unsafe extern "C" fn write(fd: c_int, data: *const c_void, len: size_t) -> s
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn writev(fd: c_int, parts: *const iovec, parts_count: c_int) -> ssize_t {
+    if watched(fd) && strikes(Needs::Space) {
+        return -1;
+    }
     let count = real!(writev(fd => c_int, parts => *const iovec, parts_count => c_int) -> ssize_t);
     unsafe { wrote_vector(fd, parts, parts_count, count, None) };
     count
@@ -79,6 +86,9 @@ macro_rules! pwrites {
         pub unsafe extern "C" fn $name(
             fd: c_int, data: *const c_void, len: size_t, offset: off_t,
         ) -> ssize_t {
+            if watched(fd) && strikes(Needs::Space) {
+                return -1;
+            }
             let count = real!($name(
                 fd => c_int, data => *const c_void, len => size_t, offset => off_t
             ) -> ssize_t);
@@ -95,6 +105,9 @@ macro_rules! pwritevs {
         pub unsafe extern "C" fn $name(
             fd: c_int, parts: *const iovec, parts_count: c_int, offset: off_t,
         ) -> ssize_t {
+            if watched(fd) && strikes(Needs::Space) {
+                return -1;
+            }
             let count = real!($name(
                 fd => c_int, parts => *const iovec, parts_count => c_int, offset => off_t
             ) -> ssize_t);
@@ -113,6 +126,9 @@ macro_rules! pwritev2s {
         pub unsafe extern "C" fn $name(
             fd: c_int, parts: *const iovec, parts_count: c_int, offset: off_t, flags: c_int,
         ) -> ssize_t {
+            if watched(fd) && strikes(Needs::Space) {
+                return -1;
+            }
             let count = real!($name(
                 fd => c_int, parts => *const iovec, parts_count => c_int, offset => off_t,
                 flags => c_int
@@ -129,6 +145,9 @@ macro_rules! truncates {
     ($($name:ident),*) => {$(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(fd: c_int, len: off_t) -> c_int {
+            if watched(fd) && strikes(Needs::Leave) {
+                return -1;
+            }
             let result = real!($name(fd => c_int, len => off_t) -> c_int);
             if result == 0 && watched(fd) {
                 record(Kind::SetLen, fd, u64::try_from(len).unwrap_or(0), 0, b"", b"");
@@ -166,6 +185,9 @@ macro_rules! allocates {
         pub unsafe extern "C" fn $name(
             fd: c_int, mode: c_int, offset: off_t, len: off_t,
         ) -> c_int {
+            if watched(fd) && strikes(Needs::Space) {
+                return -1;
+            }
             let result =
                 real!($name(fd => c_int, mode => c_int, offset => off_t, len => off_t) -> c_int);
             if result == 0 {
@@ -181,6 +203,9 @@ macro_rules! posix_allocates {
     ($($name:ident),*) => {$(
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(fd: c_int, offset: off_t, len: off_t) -> c_int {
+            if watched(fd) && strikes(Needs::Space) {
+                return unsafe { *libc::__errno_location() };
+            }
             let result = real!($name(fd => c_int, offset => off_t, len => off_t) -> c_int);
             if result == 0 {
                 allocated(fd, 0, offset, len);
@@ -199,9 +224,14 @@ macro_rules! syncs {
             if watched {
                 record(Kind::SyncBegin, fd, 0, 0, b"", b"");
             }
+            if watched && strikes(Needs::Sync) {
+                record(Kind::SyncFailed, fd, 0, 0, b"", b"");
+                return -1;
+            }
             let result = real!($name(fd => c_int) -> c_int);
-            if watched && result == 0 {
-                record(Kind::SyncEnd, fd, 0, 0, b"", b"");
+            if watched {
+                let kind = if result == 0 { Kind::SyncEnd } else { Kind::SyncFailed };
+                record(kind, fd, 0, 0, b"", b"");
             }
             result
         }
@@ -260,6 +290,9 @@ pub unsafe extern "C" fn copy_file_range(
     flags: c_uint,
 ) -> ssize_t {
     let offset = (!to_offset.is_null()).then(|| unsafe { *to_offset });
+    if watched(to) && strikes(Needs::Space) {
+        return -1;
+    }
     let count = real!(copy_file_range(
         from => c_int, from_offset => *mut off_t, to => c_int, to_offset => *mut off_t,
         len => size_t, flags => c_uint
@@ -274,6 +307,9 @@ macro_rules! sendfiles {
         pub unsafe extern "C" fn $name(
             to: c_int, from: c_int, offset: *mut off_t, len: size_t,
         ) -> ssize_t {
+            if watched(to) && strikes(Needs::Space) {
+                return -1;
+            }
             let count = real!($name(
                 to => c_int, from => c_int, offset => *mut off_t, len => size_t
             ) -> ssize_t);
@@ -294,6 +330,9 @@ pub unsafe extern "C" fn splice(
     flags: c_uint,
 ) -> ssize_t {
     let offset = (!to_offset.is_null()).then(|| unsafe { *to_offset });
+    if watched(to) && strikes(Needs::Space) {
+        return -1;
+    }
     let count = real!(splice(
         from => c_int, from_offset => *mut off_t, to => c_int, to_offset => *mut off_t,
         len => size_t, flags => c_uint

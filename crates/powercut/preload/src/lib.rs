@@ -19,6 +19,7 @@
 #![allow(clippy::missing_safety_doc)] // Each function has the contract of its man page.
 
 mod data;
+mod fault;
 mod log;
 mod names;
 mod paths;

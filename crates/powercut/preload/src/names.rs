@@ -1,5 +1,6 @@
 //! Calls that open files and change directories.
 
+use crate::fault::{Needs, strikes};
 use crate::log::{dsync, on, record, unwatch, watch, watched};
 use crate::paths::below_root;
 use crate::real;
@@ -24,11 +25,26 @@ unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -> c_
     fd
 }
 
+/// Whether a call that makes or changes something at this path is to fail.
+unsafe fn fails(needs: Needs, dir: c_int, path: *const c_char) -> bool {
+    unsafe { below_root(dir, path) }.is_some() && strikes(needs)
+}
+
+/// Whether an open is to fail: only one that may create or cut, as the others need nothing.
+unsafe fn open_fails(flags: c_int, dir: c_int, path: *const c_char) -> bool {
+    let needs = if flags & libc::O_CREAT != 0 { Needs::Space } else { Needs::Leave };
+    let changes = flags & (libc::O_CREAT | libc::O_TRUNC) != 0;
+    changes && unsafe { fails(needs, dir, path) }
+}
+
 macro_rules! opens {
     ($($name:ident),*) => {$(
         /// Third argument only with `O_CREAT`; passed on in any case, as the register holds it.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
+            if unsafe { open_fails(flags, AT_FDCWD, path) } {
+                return -1;
+            }
             let fd = real!($name(path => *const c_char, flags => c_int, mode => mode_t) -> c_int);
             unsafe { opened(fd, AT_FDCWD, path, flags) }
         }
@@ -42,6 +58,9 @@ macro_rules! opens_at {
         pub unsafe extern "C" fn $name(
             dir: c_int, path: *const c_char, flags: c_int, mode: mode_t,
         ) -> c_int {
+            if unsafe { open_fails(flags, dir, path) } {
+                return -1;
+            }
             let fd = real!(
                 $name(dir => c_int, path => *const c_char, flags => c_int, mode => mode_t) -> c_int
             );
@@ -157,30 +176,45 @@ unsafe fn two(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
+    if unsafe { fails(Needs::Space, AT_FDCWD, path) } {
+        return -1;
+    }
     let result = real!(mkdir(path => *const c_char, mode => mode_t) -> c_int);
     unsafe { one(result, Kind::Mkdir, AT_FDCWD, path) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdirat(dir: c_int, path: *const c_char, mode: mode_t) -> c_int {
+    if unsafe { fails(Needs::Space, dir, path) } {
+        return -1;
+    }
     let result = real!(mkdirat(dir => c_int, path => *const c_char, mode => mode_t) -> c_int);
     unsafe { one(result, Kind::Mkdir, dir, path) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rmdir(path: *const c_char) -> c_int {
+    if unsafe { fails(Needs::Leave, AT_FDCWD, path) } {
+        return -1;
+    }
     let result = real!(rmdir(path => *const c_char) -> c_int);
     unsafe { one(result, Kind::Rmdir, AT_FDCWD, path) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
+    if unsafe { fails(Needs::Leave, AT_FDCWD, path) } {
+        return -1;
+    }
     let result = real!(unlink(path => *const c_char) -> c_int);
     unsafe { one(result, Kind::Unlink, AT_FDCWD, path) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlinkat(dir: c_int, path: *const c_char, flags: c_int) -> c_int {
+    if unsafe { fails(Needs::Leave, dir, path) } {
+        return -1;
+    }
     let result = real!(unlinkat(dir => c_int, path => *const c_char, flags => c_int) -> c_int);
     let kind = if flags & libc::AT_REMOVEDIR != 0 { Kind::Rmdir } else { Kind::Unlink };
     unsafe { one(result, kind, dir, path) }
@@ -188,12 +222,18 @@ pub unsafe extern "C" fn unlinkat(dir: c_int, path: *const c_char, flags: c_int)
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
+    if unsafe { fails(Needs::Leave, AT_FDCWD, path) } {
+        return -1;
+    }
     let result = real!(remove(path => *const c_char) -> c_int);
     unsafe { one(result, Kind::Unlink, AT_FDCWD, path) }
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
+    if unsafe { fails(Needs::Leave, AT_FDCWD, to) } {
+        return -1;
+    }
     let result = real!(rename(from => *const c_char, to => *const c_char) -> c_int);
     unsafe { two(result, (Kind::Rename, 0), (AT_FDCWD, from), (AT_FDCWD, to)) }
 }
@@ -205,6 +245,9 @@ pub unsafe extern "C" fn renameat(
     to_dir: c_int,
     to: *const c_char,
 ) -> c_int {
+    if unsafe { fails(Needs::Leave, to_dir, to) } {
+        return -1;
+    }
     let result = real!(renameat(
         from_dir => c_int, from => *const c_char, to_dir => c_int, to => *const c_char
     ) -> c_int);
@@ -219,6 +262,9 @@ pub unsafe extern "C" fn renameat2(
     to: *const c_char,
     flags: c_uint,
 ) -> c_int {
+    if unsafe { fails(Needs::Leave, to_dir, to) } {
+        return -1;
+    }
     let result = real!(renameat2(
         from_dir => c_int, from => *const c_char, to_dir => c_int, to => *const c_char,
         flags => c_uint
@@ -228,6 +274,9 @@ pub unsafe extern "C" fn renameat2(
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn link(from: *const c_char, to: *const c_char) -> c_int {
+    if unsafe { fails(Needs::Space, AT_FDCWD, to) } {
+        return -1;
+    }
     let result = real!(link(from => *const c_char, to => *const c_char) -> c_int);
     unsafe { two(result, (Kind::Link, 0), (AT_FDCWD, from), (AT_FDCWD, to)) }
 }
@@ -240,6 +289,9 @@ pub unsafe extern "C" fn linkat(
     to: *const c_char,
     flags: c_int,
 ) -> c_int {
+    if unsafe { fails(Needs::Space, to_dir, to) } {
+        return -1;
+    }
     let result = real!(linkat(
         from_dir => c_int, from => *const c_char, to_dir => c_int, to => *const c_char,
         flags => c_int
