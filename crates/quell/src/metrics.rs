@@ -131,7 +131,7 @@ impl Metrics {
     fn make_labels(&self) {
         let zero = |family: &Counters, label, names: &[&'static str]| {
             for name in names {
-                family.get_or_create(&[(label, *name)]);
+                drop(family.get_or_create(&[(label, *name)]));
             }
         };
         zero(&self.messages, "verdict", &["pass", "absorb", "hold", "refuse"]);
@@ -140,7 +140,7 @@ impl Metrics {
         zero(&self.turned_away, "why", &TurnedAway::ALL.map(TurnedAway::name));
         zero(&self.alerts, "result", &["sent", "failed"]);
         for state in QUEUE_STATES {
-            self.queue_rows.get_or_create(&[("state", state)]);
+            drop(self.queue_rows.get_or_create(&[("state", state)]));
         }
     }
 

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Faults};
 
+mod ask;
 pub mod check;
 pub mod explain;
 pub mod ledger;
@@ -39,6 +40,14 @@ pub enum Command {
     Check(check::Args),
     /// Add, list and remove mailboxes
     Mailbox(mailbox::Args),
+    /// See and change what waits
+    Queue(queue::Args),
+    /// See the storms
+    Storms(storms::Args),
+    /// Change what is remembered as delivered
+    Ledger(ledger::Args),
+    /// Explain what was decided about a message and why
+    Explain(explain::Args),
     /// Print the manual of settings, or an example configuration
     #[command(hide = true)]
     Manual(manual::Args),
@@ -78,6 +87,10 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args, Config::load(&file)?, out),
         Command::Check(args) => check::run(&args, file, out),
         Command::Mailbox(args) => mailbox::run(&args, &Config::load(&file)?, out),
+        Command::Queue(args) => queue::run(&args, &Config::load(&file)?, out),
+        Command::Storms(args) => storms::run(&args, &Config::load(&file)?, out),
+        Command::Ledger(args) => ledger::run(&args, &Config::load(&file)?, out),
+        Command::Explain(args) => explain::run(&args, &Config::load(&file)?, out),
         Command::Manual(args) => Ok(manual::run(&args, out)?),
     }
 }

@@ -1,4 +1,16 @@
-//! `quell queue`: arguments.
+//! `quell queue list|show|retry|remove`.
+
+mod print;
+
+pub(super) use print::sender;
+
+use std::io::Write;
+
+use super::Failure;
+use super::ask::{asker, refused, strange, wall_ms};
+use crate::config::Config;
+use crate::control::Link;
+use crate::ops::{Changed, Filter, Request, Response, RowRef, Rows, SLICE, Shown, State, Target};
 
 /// See and change what waits.
 #[derive(Debug, Clone, clap::Args)]
@@ -11,13 +23,9 @@ pub struct Args {
 /// What to do with the queue.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
-    /// List the rows that are open
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show all rows of a message
+    /// List rows of the ledger: by default those that are open
+    List(ListArgs),
+    /// Show a message and all rows of its key
     Show {
         /// Queue id
         id: String,
@@ -25,23 +33,166 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Try now: waiting, unknown and failed rows
-    Retry {
-        /// Queue id
-        id: String,
-        /// Only this recipient
-        #[arg(long, value_name = "ADDRESS")]
-        to: Option<String>,
-    },
-    /// Give up: the rows become discarded, without a report to the sender
+    /// Try now: of a message what is waiting, unknown or failed; of a domain, or of all, what waits
+    Retry(RetryArgs),
+    /// Give up: the rows become discarded, without a report to the sender; the next copy is new
     Remove {
         /// Queue id
         id: String,
         /// Only this recipient
         #[arg(long, value_name = "ADDRESS")]
         to: Option<String>,
-        /// Report to the sender
+        /// Print JSON
         #[arg(long)]
-        report: bool,
+        json: bool,
     },
+}
+
+/// What to list.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ListArgs {
+    /// Rows in this state: waiting, claimed, held, unknown, delivered, relayed, failed, discarded;
+    /// may be given several times
+    #[arg(long = "state", value_name = "STATE")]
+    pub states: Vec<State>,
+    /// To this recipient
+    #[arg(long, value_name = "ADDRESS")]
+    pub to: Option<String>,
+    /// To recipients in this domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    /// From this reverse-path; <> for reports
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to try.
+#[derive(Debug, Clone, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["id", "domain", "all"]))]
+pub struct RetryArgs {
+    /// Queue id
+    pub id: Option<String>,
+    /// Only this recipient
+    #[arg(long, value_name = "ADDRESS", requires = "id")]
+    pub to: Option<String>,
+    /// All rows to recipients in this domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    /// All rows
+    #[arg(long)]
+    pub all: bool,
+    /// Only rows in this state: waiting, unknown (counts as a sending), failed (a new life)
+    #[arg(long = "state", value_name = "STATE", conflicts_with = "to")]
+    pub states: Vec<State>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the server, or the store, says against it.
+pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut link = asker(config)?;
+    match &args.command {
+        Command::List(args) => {
+            let rows = list(&mut link, args)?;
+            print::rows(&rows, args.json, wall_ms(), out)
+        }
+        Command::Show { id, json } => {
+            let shown = show(&mut link, id)?;
+            print::shown(&shown, *json, wall_ms(), out)
+        }
+        Command::Retry(args) => {
+            let states = args.states.clone();
+            let request =
+                |after| Request::QueueRetry { target: target(args), states: states.clone(), after };
+            done("to be tried now", change(&mut link, request)?, args.json, out)
+        }
+        Command::Remove { id, to, json } => {
+            let request =
+                |after| Request::QueueRemove { id: id.clone(), recipient: to.clone(), after };
+            done("removed", change(&mut link, request)?, *json, out)
+        }
+    }
+}
+
+fn target(args: &RetryArgs) -> Target {
+    match (&args.id, &args.domain) {
+        (Some(id), _) => Target::Message { id: id.clone(), recipient: args.to.clone() },
+        (None, Some(domain)) => Target::Domain(domain.clone()),
+        (None, None) => Target::All,
+    }
+}
+
+fn list(link: &mut Link, args: &ListArgs) -> Result<Rows, Failure> {
+    let filter =
+        Filter { recipient: args.to.clone(), domain: args.domain.clone(), sender: args.from.clone() };
+    let wanted = args.limit as usize;
+    let mut all = Rows::default();
+    loop {
+        let limit = (wanted - all.rows.len()).min(SLICE);
+        let (states, filter, after) = (args.states.clone(), filter.clone(), all.next.take());
+        match link.ask(&Request::QueueList { states, filter, after, limit })? {
+            Response::Rows(Rows { rows, next }) => {
+                all.rows.extend(rows);
+                all.next = next;
+            }
+            other => return Err(refused(other)),
+        }
+        if all.next.is_none() || all.rows.len() >= wanted {
+            return Ok(all);
+        }
+    }
+}
+
+fn show(link: &mut Link, id: &str) -> Result<Shown, Failure> {
+    let mut all: Option<Shown> = None;
+    let mut after = None;
+    loop {
+        let Shown { message, rows, next } = match link.ask(&Request::QueueShow { id: id.to_owned(), after })? {
+            Response::Shown(shown) => *shown,
+            other => return Err(refused(other)),
+        };
+        let whole = all.get_or_insert_with(|| Shown { message, rows: Vec::new(), next: None });
+        whole.rows.extend(rows);
+        after = next;
+        if after.is_none() {
+            return all.ok_or_else(strange);
+        }
+    }
+}
+
+fn change(link: &mut Link, request: impl Fn(Option<RowRef>) -> Request) -> Result<Changed, Failure> {
+    let mut all = Changed::default();
+    loop {
+        match link.ask(&request(all.next.take()))? {
+            Response::Changed(slice) => {
+                all.done += slice.done;
+                all.skipped += slice.skipped;
+                all.refused.extend(slice.refused);
+                all.next = slice.next;
+            }
+            other => return Err(refused(other)),
+        }
+        if all.next.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+fn done(what: &str, changed: Changed, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    print::changed(what, &changed, json, out)?;
+    if changed.refused.is_empty() {
+        return Ok(());
+    }
+    let why: Vec<_> = changed.refused.iter().map(|line| crate::ops::table::plain(line)).collect();
+    Err(Failure::Failed(why.join("\n")))
 }

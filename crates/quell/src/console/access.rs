@@ -27,6 +27,10 @@ impl KnownHosts {
         Self { names, port: listen.port() }
     }
 
+    pub(super) fn set_port(&mut self, port: u16) {
+        self.port = port;
+    }
+
     /// Whether `host` (RFC 9110 §7.2) names us. Without a port it means port 80.
     pub fn knows(&self, host: &str) -> bool {
         let bracket = host.rfind(']').unwrap_or(0);

@@ -28,7 +28,11 @@ const MAX_HEADER_BYTES: usize = 16 << 10;
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// Serves until `shutdown` becomes true or its sender is gone; then within half a second.
-pub async fn serve(listener: TcpListener, console: Console, shutdown: watch::Receiver<bool>) {
+pub async fn serve(listener: TcpListener, mut console: Console, shutdown: watch::Receiver<bool>) {
+    // A configured port of 0 is another one by now.
+    if let Ok(address) = listener.local_addr() {
+        console.hosts.set_port(address.port());
+    }
     let router = handlers::router(Arc::new(console));
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut clients = JoinSet::new();

@@ -2,11 +2,13 @@
 //! each. Only the server's own user and root may use it.
 
 mod client;
+mod link;
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub use client::{Client, ClientError};
+pub use link::{Link, LinkError};
 pub use server::{bind, read_request, serve};
 
 use std::io;

@@ -9,10 +9,12 @@
 mod answer;
 mod explain;
 mod forget;
+pub mod offline;
 mod queue;
 mod request;
 mod run;
 mod storms;
+pub mod table;
 pub mod time;
 
 pub use answer::*;

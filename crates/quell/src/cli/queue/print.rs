@@ -1,0 +1,78 @@
+//! Rows for people, or as JSON.
+
+use std::io::Write;
+
+use quell_storm::facts::Ms;
+
+use super::Failure;
+use crate::cli::ask::{ago, json as as_json, or_dash, until};
+use crate::ops::table::{Table, plain};
+use crate::ops::time::size_text;
+use crate::ops::{Changed, RowShown, Rows, Shown};
+
+pub fn rows(rows: &Rows, json: bool, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        return as_json(rows, out);
+    }
+    if rows.rows.is_empty() {
+        return Ok(writeln!(out, "no rows")?);
+    }
+    out.write_all(table(&rows.rows, now).text().as_bytes())?;
+    if rows.next.is_some() {
+        writeln!(out, "there may be more than these {}: --limit N", rows.rows.len())?;
+    }
+    Ok(())
+}
+
+fn table(rows: &[RowShown], now: Ms) -> Table {
+    let mut table =
+        Table::new(&["ID", "STATE", ">AGE", ">SIZE", ">TRIES", ">COPIES", ">NEXT", "FROM", "TO", "LAST OUTCOME"]);
+    for row in rows {
+        table.row([
+            row.id.clone(),
+            row.state.to_string(),
+            or_dash(row.received.as_deref().and_then(|at| ago(at, now))),
+            or_dash(row.size_bytes.map(size_text)),
+            row.attempts.to_string(),
+            row.copies.to_string(),
+            or_dash(row.next.as_deref().and_then(|at| until(at, now))),
+            or_dash(row.sender.as_ref().map(|s| sender(s))),
+            row.recipient.clone(),
+            or_dash(row.status.clone()),
+        ]);
+    }
+    table
+}
+
+pub fn sender(reverse_path: &str) -> String {
+    if reverse_path.is_empty() { "<>".to_owned() } else { reverse_path.to_owned() }
+}
+
+pub fn shown(shown: &Shown, json: bool, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        return as_json(shown, out);
+    }
+    let message = &shown.message;
+    let kept = if message.body_kept { "kept" } else { "no longer needed" };
+    let lines = [
+        ("Message", message.id.clone()),
+        ("From", sender(&message.sender)),
+        ("Message-ID", or_dash(message.message_id.clone())),
+        ("Received", format!("{}, from {}", message.received, message.source)),
+        ("Size", format!("{}, body {kept}", size_text(message.size_bytes))),
+        ("Key", format!("first seen with {}", message.key)),
+    ];
+    for (name, value) in lines {
+        writeln!(out, "{:<12}{}", format!("{name}:"), plain(&value))?;
+    }
+    writeln!(out)?;
+    Ok(out.write_all(table(&shown.rows, now).text().as_bytes())?)
+}
+
+pub fn changed(what: &str, changed: &Changed, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        return as_json(changed, out);
+    }
+    let rows = |n: u64| if n == 1 { "row" } else { "rows" };
+    Ok(writeln!(out, "{} {} {what}", changed.done, rows(changed.done))?)
+}

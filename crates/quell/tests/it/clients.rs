@@ -1,0 +1,1 @@
+//! Real mail programs send to quell, and read what it delivered.

@@ -1,0 +1,1 @@
+//! Disk full, read-only, failing, damaged; clocks that jump.

@@ -1,0 +1,1 @@
+//! Limits: size, number, names, and what they cost.

@@ -1,0 +1,1 @@
+//! What an operator does: commands, console, reload, stop.

@@ -1,0 +1,1 @@
+//! SMTP smuggling, in all published variants, against the running server.

@@ -1,0 +1,1 @@
+//! A storm of identical copies, and other mail beside it.
