@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 pub fn available() -> bool {
-    super::available(&["dovecot", "/usr/lib/dovecot/imap"])
+    super::available_to_root(&["dovecot", "/usr/lib/dovecot/imap"])
 }
 
 /// The messages of a Maildir as IMAP hands them out, with CRLF. Dovecot works on a copy

@@ -16,7 +16,7 @@ pub struct Exim {
 }
 
 pub fn available() -> bool {
-    super::available(&["@/usr/sbin/exim4"])
+    super::available_to_root(&["@/usr/sbin/exim4"])
 }
 
 impl Exim {

@@ -21,16 +21,21 @@ use std::time::Duration;
 pub const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// Whether these programs are here; where not, says so, and panics with `CI=true`.
-/// A name with a slash is a path, `/` at its start for those that are only unpacked:
-/// `@/usr/sbin/exim4`.
+/// A name with a slash is a path; one that begins with `@/` is only unpacked.
 pub fn available(programs: &[&str]) -> bool {
     let missing: Vec<&&str> = programs.iter().filter(|program| find(program).is_none()).collect();
-    if missing.is_empty() {
-        return true;
-    }
-    let said = format!("{missing:?} not here: run scripts/setup-tests as root");
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{said}");
-    eprintln!("\n*** SKIPPED: {said}\n");
+    missing.is_empty() || skip(&format!("{missing:?} not here: run scripts/setup-tests as root"))
+}
+
+/// The same for peers that must be started by root, to give up its privileges.
+pub fn available_to_root(programs: &[&str]) -> bool {
+    available(programs) && (is_root() || skip(&format!("{programs:?} must be started by root")))
+}
+
+/// Says loudly that a test does nothing, which it may not do with `CI=true`.
+pub fn skip(why: &str) -> bool {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{why}");
+    eprintln!("\n*** SKIPPED: {why}\n");
     false
 }
 

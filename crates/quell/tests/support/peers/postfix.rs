@@ -18,7 +18,7 @@ pub struct Postfix {
 }
 
 pub fn available() -> bool {
-    super::available(&["postfix", "sendmail", "/usr/lib/postfix/sbin/master"])
+    super::available_to_root(&["postfix", "sendmail", "/usr/lib/postfix/sbin/master"])
 }
 
 impl Postfix {
