@@ -66,7 +66,10 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
         return as_json(&all, out);
     }
     let (forgotten, examined) = (all.forgotten, all.examined);
-    Ok(writeln!(out, "{forgotten} of {examined} delivered rows forgotten: their messages can be delivered again")?)
+    Ok(writeln!(
+        out,
+        "{forgotten} of {examined} delivered rows forgotten: their messages can be delivered again"
+    )?)
 }
 
 /// On a terminal only, on one line that is overwritten and then cleared.

@@ -112,13 +112,11 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
         }
         Command::Retry(args) => {
             let states = args.states.clone();
-            let request =
-                |after| Request::QueueRetry { target: target(args), states: states.clone(), after };
+            let request = |after| Request::QueueRetry { target: target(args), states: states.clone(), after };
             done("to be tried now", change(&mut link, request)?, args.json, out)
         }
         Command::Remove { id, to, json } => {
-            let request =
-                |after| Request::QueueRemove { id: id.clone(), recipient: to.clone(), after };
+            let request = |after| Request::QueueRemove { id: id.clone(), recipient: to.clone(), after };
             done("removed", change(&mut link, request)?, *json, out)
         }
     }
@@ -157,10 +155,11 @@ fn show(link: &mut Link, id: &str) -> Result<Shown, Failure> {
     let mut all: Option<Shown> = None;
     let mut after = None;
     loop {
-        let Shown { message, rows, next } = match link.ask(&Request::QueueShow { id: id.to_owned(), after })? {
-            Response::Shown(shown) => *shown,
-            other => return Err(refused(other)),
-        };
+        let Shown { message, rows, next } =
+            match link.ask(&Request::QueueShow { id: id.to_owned(), after })? {
+                Response::Shown(shown) => *shown,
+                other => return Err(refused(other)),
+            };
         let whole = all.get_or_insert_with(|| Shown { message, rows: Vec::new(), next: None });
         whole.rows.extend(rows);
         after = next;

@@ -48,13 +48,11 @@ pub enum Command {
 pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let mut link = asker(config)?;
     match &args.command {
-        Command::List { limit, json } => {
-            match link.ask(&Request::Storms { limit: *limit as usize })? {
-                Response::Storms(storms) if *json => as_json(&storms, out),
-                Response::Storms(storms) => list(&storms, wall_ms(), out),
-                other => Err(refused(other)),
-            }
-        }
+        Command::List { limit, json } => match link.ask(&Request::Storms { limit: *limit as usize })? {
+            Response::Storms(storms) if *json => as_json(&storms, out),
+            Response::Storms(storms) => list(&storms, wall_ms(), out),
+            other => Err(refused(other)),
+        },
         Command::Show { id, json } => match link.ask(&Request::Storm { id: id.clone() })? {
             Response::Storm(shown) if *json => as_json(&shown, out),
             Response::Storm(shown) => show(&shown, wall_ms(), out),
@@ -65,7 +63,17 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
 
 fn list(storms: &Storms, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
     let mut table = Table::new(&[
-        "ID", "STATE", "CLASS", ">COPIES", ">ABSORBED", ">HELD", ">RCPTS", ">DELIVERED", ">SINCE", ">LAST", "CULPRIT",
+        "ID",
+        "STATE",
+        "CLASS",
+        ">COPIES",
+        ">ABSORBED",
+        ">HELD",
+        ">RCPTS",
+        ">DELIVERED",
+        ">SINCE",
+        ">LAST",
+        "CULPRIT",
     ]);
     for storm in &storms.storms {
         let time = |name: &str| storm.get(name).and_then(Value::as_str).and_then(|at| ago(at, now));
@@ -119,7 +127,10 @@ fn show(shown: &StormShown, now: Ms, out: &mut dyn Write) -> Result<(), Failure>
         ("Copies", format!("{}; since it opened: {}", word(storm, "copies"), by_class.join(", "))),
         ("Absorbed", word(storm, "absorbed")),
         ("Held", word(storm, "held")),
-        ("Recipients", format!("{}, of these have it: {}", word(storm, "recipients"), word(storm, "delivered"))),
+        (
+            "Recipients",
+            format!("{}, of these have it: {}", word(storm, "recipients"), word(storm, "delivered")),
+        ),
     ];
     for (name, value) in lines {
         writeln!(out, "{:<12}{}", format!("{name}:"), plain(&value))?;

@@ -40,7 +40,11 @@ impl Offline {
     ///
     /// # Errors
     /// [`OfflineError`].
-    pub fn open(data: Data, secret_file: Option<&Path>, settings: DoorSettings) -> Result<Self, OfflineError> {
+    pub fn open(
+        data: Data,
+        secret_file: Option<&Path>,
+        settings: DoorSettings,
+    ) -> Result<Self, OfflineError> {
         let path = data.paths().ledger();
         if !std::fs::metadata(&path).is_ok_and(|meta| meta.len() > 0) {
             return Err(OfflineError::NoLedger(path.display().to_string()));

@@ -25,8 +25,18 @@ pub fn rows(rows: &Rows, json: bool, now: Ms, out: &mut dyn Write) -> Result<(),
 }
 
 fn table(rows: &[RowShown], now: Ms) -> Table {
-    let mut table =
-        Table::new(&["ID", "STATE", ">AGE", ">SIZE", ">TRIES", ">COPIES", ">NEXT", "FROM", "TO", "LAST OUTCOME"]);
+    let mut table = Table::new(&[
+        "ID",
+        "STATE",
+        ">AGE",
+        ">SIZE",
+        ">TRIES",
+        ">COPIES",
+        ">NEXT",
+        "FROM",
+        "TO",
+        "LAST OUTCOME",
+    ]);
     for row in rows {
         table.row([
             row.id.clone(),
