@@ -8,7 +8,7 @@ use quell_storm::facts::{Counts, Facts, Notify, Recipient, RowState, RowView, So
 use quell_storm::judge::judge;
 use quell_storm::verdict::{Permit, Reason, Verdict};
 
-use super::answered::Unanswered;
+use super::answered::{Kept, Unanswered};
 use super::{Answer, Door, Effect, Incoming, NewBody, Verdicts};
 use crate::clock::Now;
 use crate::ledger;
@@ -138,8 +138,9 @@ impl<R: Reader, T> Door<R, T> {
         i: usize,
         verdict: Verdict,
         now: &Now,
-    ) -> Option<String> {
+    ) -> Option<Kept> {
         let old = met.rows.get_mut(i).and_then(Option::take);
+        let former = old.clone();
         let recipient = facts.recipients.get(i)?;
         match verdict {
             Verdict::Refuse(_) => None,
@@ -149,12 +150,12 @@ impl<R: Reader, T> Door<R, T> {
             }
             Verdict::Pass(permit, reason) => {
                 self.keep(facts, recipient, met.kid, old, permit, &reason, now);
-                Some(recipient.identity.clone())
+                Some(Kept { rcpt: recipient.identity.clone(), former })
             }
             Verdict::Hold(permit, reason) => {
                 let row = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
                 self.hold(row, &reason, now);
-                Some(recipient.identity.clone())
+                Some(Kept { rcpt: recipient.identity.clone(), former })
             }
         }
     }
@@ -238,7 +239,7 @@ impl<R: Reader, T> Door<R, T> {
         self.put_row(Some(row.state), row);
     }
 
-    fn store(&mut self, incoming: Incoming, met: &Met, stored: Vec<String>, now: &Now) {
+    fn store(&mut self, incoming: Incoming, met: &Met, stored: Vec<Kept>, now: &Now) {
         let Incoming { facts, front, bytes, .. } = incoming;
         if let Some(key) = met.key {
             // Written also if it exists: its day may be dropped before this batch is committed, and

@@ -1,22 +1,25 @@
 //! Between the commit and the 250: nothing is claimed before its answer was handed to the socket.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use quell_mail::id::QueueId;
 use quell_storm::facts::{Answered, RowState, SourceId};
 
 use super::Door;
 use crate::clock::Now;
-use crate::store::{Reader, RowId};
+use crate::ledger;
+use crate::store::{Reader, Row, RowId};
 
 /// Rows of an arrival whose answer is not out yet. One for each transaction under way.
 pub(super) struct Unanswered {
     pub kid: QueueId,
     pub source: SourceId,
     pub rcpts: Vec<String>,
-    /// Rows that a copy from another arrival was absorbed by: they stay, whatever becomes of this
-    /// arrival's answer.
+    /// Rows that a copy from another arrival was absorbed by, and rows that were held before: they
+    /// stay, whatever becomes of this arrival's answer.
     pub joined: HashSet<String>,
+    /// Rows that had failed or were discarded before this arrival gave them a new life.
+    pub former: HashMap<String, Row>,
     /// Committed.
     pub durable: bool,
     /// The client had its answer, or was given up, before the commit: the rows may be claimed as
@@ -24,9 +27,27 @@ pub(super) struct Unanswered {
     pub settled: bool,
 }
 
+/// A row that an arrival has made or taken.
+pub(super) struct Kept {
+    pub rcpt: String,
+    /// The row as it was before: failed, discarded, or held.
+    pub former: Option<Row>,
+}
+
 impl Unanswered {
-    pub fn new(kid: QueueId, source: SourceId, rcpts: Vec<String>) -> Self {
-        Self { kid, source, rcpts, joined: HashSet::new(), durable: false, settled: false }
+    pub fn new(kid: QueueId, source: SourceId, kept: Vec<Kept>) -> Self {
+        let (mut joined, mut former) = (HashSet::new(), HashMap::new());
+        let take = |kept: Kept| {
+            match kept.former {
+                // The body it was held with has been let go.
+                Some(row) if ledger::needs_body(row.state) => drop(joined.insert(kept.rcpt.clone())),
+                Some(row) => drop(former.insert(kept.rcpt.clone(), row)),
+                None => {}
+            }
+            kept.rcpt
+        };
+        let rcpts = kept.into_iter().map(take).collect();
+        Self { kid, source, rcpts, joined, former, durable: false, settled: false }
     }
 }
 
@@ -89,7 +110,7 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// The arrival was answered 451 because its commit came too late: its rows are withdrawn,
-    /// except those that another arrival has joined. With the store away nothing is withdrawn:
+    /// except those that another arrival has joined; what had failed before has failed again. With the store away nothing is withdrawn:
     /// the sender's next try is absorbed.
     pub fn withdraw(&mut self, queue_id: &QueueId, now: &Now) {
         let Some(waits) = self.unanswered.get_mut(queue_id) else { return };
@@ -97,22 +118,27 @@ impl<R: Reader, T> Door<R, T> {
         let rcpts = std::mem::take(&mut waits.rcpts);
         let (stay, go): (Vec<_>, Vec<_>) = rcpts.into_iter().partition(|r| waits.joined.contains(r));
         waits.rcpts = stay;
+        let mut former = std::mem::take(&mut waits.former);
         waits.settled = true;
         for rcpt in go {
             if !self.is_shut() {
-                self.withdraw_row(RowId { kid, rcpt }, queue_id);
+                let former = former.remove(&rcpt);
+                self.withdraw_row(RowId { kid, rcpt }, former, queue_id);
             }
         }
         self.hand_over(queue_id, now);
     }
 
-    fn withdraw_row(&mut self, id: RowId, queue_id: &QueueId) {
+    fn withdraw_row(&mut self, id: RowId, former: Option<Row>, queue_id: &QueueId) {
         let found = self.row(&id);
         let Some(Some(row)) = self.check(found) else { return };
         if row.state != RowState::Waiting || row.queue_id != *queue_id {
             return;
         }
         self.let_body_go(&id.kid, queue_id);
+        if let Some(former) = former {
+            return self.put_row(Some(row.state), former);
+        }
         if let Some(n) = self.open_rows.get_mut(&row.state) {
             *n = n.saturating_sub(1);
         }

@@ -106,10 +106,16 @@ impl Counters {
 
     /// The key's row with its latest counts.
     pub fn refreshed_key(&self, row: KeyRow) -> KeyRow {
-        match self.keys.get(&row.key) {
+        match self.keys.get(&row.key).filter(|hot| hot.row.kid == row.kid) {
             Some(hot) => KeyRow { times: hot.times.to_bytes(), ..hot.row.clone() },
             None => row,
         }
+    }
+
+    /// Forgets all counts not yet written. After a failure of the store: a key that was lost with
+    /// its batch must not be written under the number it had.
+    pub fn clear(&mut self) {
+        *self = Self::default();
     }
 
     /// A storm of the key has ended: its numbers begin anew.

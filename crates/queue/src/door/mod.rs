@@ -52,6 +52,8 @@ struct Gathering<T> {
     /// Under which key each new arrival is kept: its rows may be answered or withdrawn before its
     /// body's place is known.
     kids: HashMap<QueueId, QueueId>,
+    /// Rows that a person has given a new life.
+    woken: Vec<RowId>,
     /// Storms that have ended: written again if this batch is lost, or they would end twice.
     ended: Vec<StoredStorm>,
     rest: Batch,
@@ -66,6 +68,7 @@ impl<T> Gathering<T> {
             outcomes: Vec::new(),
             releases: Vec::new(),
             kids: HashMap::new(),
+            woken: Vec::new(),
             ended: Vec::new(),
             rest: Batch::default(),
         }
@@ -292,8 +295,9 @@ impl<R: Reader, T> Door<R, T> {
         for (claim, _) in done.outcomes {
             self.claimed.remove(&claim.id);
             self.turns.done(&claim.id);
-            self.wait_again(&claim, now);
+            self.wait_again(&claim.id, now);
         }
+        done.woken.iter().for_each(|id| self.wait_again(id, now));
     }
 
     /// A body is known to lie at `body`: the next batch may already speak of its arrival.
@@ -333,10 +337,11 @@ impl<R: Reader, T> Door<R, T> {
         self.rows.clear();
         self.arrivals.clear();
         self.permits.clear();
+        self.counters.clear();
         self.unanswered.retain(|_, u| u.durable);
         self.release_when_known.clear();
         let g = &mut self.gathering;
-        (g.bodies, g.releases, g.kids) = Default::default();
+        (g.bodies, g.releases, g.kids, g.woken) = Default::default();
         g.rest = Batch { storms: g.ended.clone(), high_water: g.rest.high_water, ..Batch::default() };
     }
 

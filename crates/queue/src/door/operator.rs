@@ -75,7 +75,10 @@ impl<R: Reader, T> Door<R, T> {
         self.turns.forget_later(id, next_ms);
         let answered = !self.unanswered.contains_key(&row.queue_id);
         self.put_row(Some(before), row);
-        if answered {
+        if before == RowState::Failed {
+            // A delivery must not begin before its new life is durable.
+            self.gathering.woken.push(id.clone());
+        } else if answered {
             self.turns.add(id.clone(), arrival.source, now.ms, now.ms);
         }
         Ok(())

@@ -32,6 +32,10 @@ impl<R: Reader, T> Door<R, T> {
         if !matches!(row.state, RowState::Waiting | RowState::Unknown) || self.claimed.contains(id) {
             return Ok(None);
         }
+        // Removed and given a new life before its first answer was out: it waits for the second.
+        if self.unanswered.contains_key(&row.queue_id) {
+            return Ok(None);
+        }
         let Some(arrival) = self.arrival(&id.kid, &row.queue_id)? else { return Ok(None) };
         let Some(body) = arrival.body else { return Ok(None) };
         Ok(Some(Claim {
@@ -71,9 +75,9 @@ impl<R: Reader, T> Door<R, T> {
         self.gathering.outcomes.push((claim, outcome));
     }
 
-    /// After the outcome is durable: a row that is to be tried again waits for its time.
-    pub(super) fn wait_again(&mut self, claim: &Claim, now: &Now) {
-        let found = self.row(&claim.id);
+    /// After its outcome or its new life is durable: a row that is to be tried waits for its time.
+    pub(super) fn wait_again(&mut self, id: &RowId, now: &Now) {
+        let found = self.row(id);
         if let Some(Some(row)) = self.check(found)
             && matches!(row.state, RowState::Waiting | RowState::Unknown)
             // A new life that began meanwhile waits for its own answer.
