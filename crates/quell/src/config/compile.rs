@@ -120,11 +120,6 @@ impl Check<'_> {
             let help = "write more than quiet_after_secs";
             self.fault(&["judge", "closed_after_secs"], "a storm would close before it is quiet", help);
         }
-        if settings.server.user.is_some() {
-            let message = format!("changing the user {NEXT_RELEASE}");
-            let help = "remove the line, and start quell as that user (with CAP_NET_BIND_SERVICE for ports below 1024)";
-            self.fault(&["server", "user"], message, help);
-        }
         if settings.relay.via.is_some() {
             let message = format!("sending on to a smart host {NEXT_RELEASE}");
             let help = "remove the line; until then mail for other domains is refused";

@@ -45,7 +45,6 @@ fn every_fault_names_its_key_and_what_to_do() {
         ("[smtp]\nlisten = []", "smtp.listen", "at least one"),
         ("[server]\nhostname = \"a b\"", "server.hostname", "full name"),
         ("[server]\npostmaster = \"x@other.example\"", "server.postmaster", "[domains]"),
-        ("[server]\nuser = \"quell\"", "server.user", "next release"),
         ("[relay]\nvia = \"smtp://127.0.0.1:25\"", "relay.via", "next release"),
         ("[relay]\nfrom = [\"10.1.0.0/8\"]", "relay.from", "10.0.0.0/8"),
         (

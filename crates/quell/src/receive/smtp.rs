@@ -105,7 +105,14 @@ impl World for Around<'_> {
 }
 
 /// Serves one connection to its end.
-pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, outer: Outer, counted: Counted, stop: watch::Receiver<bool>) {
+pub async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    outer: Outer,
+    counted: Counted,
+    stop: watch::Receiver<bool>,
+) {
     let address = peer.ip().to_canonical();
     let inside = (shared.is_inside)(address);
     let settings = if inside { &shared.inside } else { &shared.outside };
@@ -178,10 +185,7 @@ impl Connection {
 
     async fn flush(&mut self) -> io::Result<()> {
         let output = std::mem::take(self.reception.output());
-        if output.is_empty() {
-            return Ok(());
-        }
-        timeout(WRITE_TIMEOUT, self.stream.write_all(&output)).await?
+        write(&mut self.stream, &output).await
     }
 
     /// Reads more. An idle client, one that is too slow, and everybody when the server stops, are
@@ -245,16 +249,39 @@ impl Connection {
             }
         };
         self.reception.answered(&answer);
-        let written = self.flush().await;
-        if matches!(answer, Answer::Accepted(_)) {
-            let how = match &written {
-                Err(_) => Answered::Lost,
-                Ok(()) if began.elapsed() > self.shared.late_after => Answered::Late,
-                Ok(()) => Answered::Fine,
-            };
-            self.outer.desk.send(Msg::Answered(id, how));
-            self.unconfirmed = written.is_ok().then_some(id);
+        let mut unsaid = Unsaid { desk: &self.outer.desk, id, how: Answered::Lost };
+        let output = std::mem::take(self.reception.output());
+        let written = write(&mut self.stream, &output).await;
+        if written.is_ok() {
+            let late = began.elapsed() > self.shared.late_after;
+            unsaid.how = if late { Answered::Late } else { Answered::Fine };
+        }
+        drop(unsaid);
+        if matches!(answer, Answer::Accepted(_)) && written.is_ok() {
+            self.unconfirmed = Some(id);
         }
         written
     }
+}
+
+/// Tells the desk how an answer fared, whatever becomes of the session: rows whose answer nobody
+/// speaks of would wait for the next start. Of arrivals that were not stored the desk knows nothing,
+/// and of withdrawn ones it knows already.
+struct Unsaid<'a> {
+    desk: &'a Handle,
+    id: QueueId,
+    how: Answered,
+}
+
+impl Drop for Unsaid<'_> {
+    fn drop(&mut self) {
+        self.desk.send(Msg::Answered(self.id, self.how));
+    }
+}
+
+async fn write(stream: &mut TcpStream, output: &[u8]) -> io::Result<()> {
+    if output.is_empty() {
+        return Ok(());
+    }
+    timeout(WRITE_TIMEOUT, stream.write_all(output)).await?
 }

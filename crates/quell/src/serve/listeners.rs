@@ -65,7 +65,11 @@ impl Listening {
 }
 
 /// Starts to accept.
-pub(super) fn start(parts: &Parts, sockets: Sockets, stop: &watch::Receiver<bool>) -> Result<Listening, ServeError> {
+pub(super) fn start(
+    parts: &Parts,
+    sockets: Sockets,
+    stop: &watch::Receiver<bool>,
+) -> Result<Listening, ServeError> {
     let mut tasks = JoinSet::new();
     let io = |what| move |e| ServeError::Io(what, e);
     for socket in sockets.smtp {
@@ -137,7 +141,8 @@ impl Acceptor {
             Ok(counted) => {
                 self.metrics.connection_opened();
                 let metrics = Arc::clone(&self.metrics);
-                let session = smtp::serve(stream, peer, now.shared, self.outer.clone(), counted, self.stop.clone());
+                let session =
+                    smtp::serve(stream, peer, now.shared, self.outer.clone(), counted, self.stop.clone());
                 sessions.spawn(async move {
                     session.await;
                     metrics.connection_closed();

@@ -87,7 +87,10 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     info!(event = "stopping", "no new connections; sessions have {} s to finish", STOP_WITHIN.as_secs());
     stop.send_replace(true);
     if tokio::time::timeout(STOP_WITHIN, listening.finished()).await.is_err() {
-        warn!(event = "sessions_cut", "some sessions did not finish in time; what they had not been answered for is not lost: their clients send it again");
+        warn!(
+            event = "sessions_cut",
+            "some sessions did not finish in time; what they had not been answered for is not lost: their clients send it again"
+        );
     }
     stop_threads(parts).await;
     Ok(())

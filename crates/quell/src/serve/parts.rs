@@ -78,12 +78,16 @@ impl Parts {
     pub fn start(config: Config) -> Result<Self, ServeError> {
         let thread = |e| ServeError::Io("a thread cannot be started", e);
         let data = Data::open(&config.data)?;
-        let (secret, token) = (data.secret(config.settings.server.secret_file.as_ref().map(|_| &*config.secret_file))?, data.token()?);
+        let (secret, token) = (
+            data.secret(config.settings.server.secret_file.as_ref().map(|_| &*config.secret_file))?,
+            data.token()?,
+        );
         let gateway = u8::try_from(config.settings.server.gateway).unwrap_or(0);
         let store = SqliteStore::open(&data.ledger()?)?;
         let reader = store.reader()?;
         let spool = open_spool(&config, &data, &reader)?;
-        let reserve = Reserve::open(&config.data, RESERVE_BYTES).map_err(|e| ServeError::Io("the reserve cannot be set aside", e))?;
+        let reserve = Reserve::open(&config.data, RESERVE_BYTES)
+            .map_err(|e| ServeError::Io("the reserve cannot be set aside", e))?;
         let time = Timekeeper::new(gateway, reader.high_water()?);
         let maildirs = Arc::new(MaildirStore::new(config.mail_root(), &config.hostname));
         make_mailboxes(&config, &maildirs);
@@ -97,20 +101,43 @@ impl Parts {
             room: room(),
             bare_newlines: Arc::new(AtomicU64::new(0)),
         };
-        let door = Door::open(reader, secret.clone(), DoorSettings { limits: config.limits.clone(), gateway }, random(), &time.now())?;
+        let door = Door::open(
+            reader,
+            secret.clone(),
+            DoorSettings { limits: config.limits.clone(), gateway },
+            random(),
+            &time.now(),
+        )?;
         let in_force = Arc::new(RwLock::new(in_force(config, secret)));
         let metrics = Arc::new(Metrics::new());
         let bodies = spool.reader();
         let retention = Retention { evidence_days: evidence_days(&in_force), ..Retention::default() };
         let committer = Committer::new(store, spool, reserve, outer.room, outer.data.clone(), retention);
         let answers = desk.clone();
-        let (jobs, committing) = committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
+        let (jobs, committing) =
+            committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
         let (outbox, telling) = teller(&in_force, &outer).start().map_err(thread)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox);
         let deciding = Desk::new(door, time, jobs, watcher).start(inbox).map_err(thread)?;
-        let worker = Worker { desk: desk.clone(), bodies, maildirs, policy: policy_now(&in_force), metrics: Arc::clone(&metrics) };
-        let workers = (0..WORKERS).map(|n| worker.clone().start(n)).collect::<Result<_, _>>().map_err(thread)?;
-        Ok(Self { in_force, desk, outer, metrics, token, data, workers, threads: vec![deciding, committing, telling] })
+        let worker = Worker {
+            desk: desk.clone(),
+            bodies,
+            maildirs,
+            policy: policy_now(&in_force),
+            metrics: Arc::clone(&metrics),
+        };
+        let workers =
+            (0..WORKERS).map(|n| worker.clone().start(n)).collect::<Result<_, _>>().map_err(thread)?;
+        Ok(Self {
+            in_force,
+            desk,
+            outer,
+            metrics,
+            token,
+            data,
+            workers,
+            threads: vec![deciding, committing, telling],
+        })
     }
 }
 
@@ -136,7 +163,10 @@ fn open_spool(config: &Config, data: &Data, reader: &impl Reader) -> Result<Spoo
     let live = reader.bodies()?;
     let spool = Spool::open(&data.paths().spool(), live.iter().map(|k| k.body), settings)?;
     for file in spool.missing() {
-        error!(event = "body_missing", file, "a file of the body store is gone, and with it mail that waited in it");
+        error!(
+            event = "body_missing",
+            file, "a file of the body store is gone, and with it mail that waited in it"
+        );
     }
     info!(event = "recovered", waiting = live.len(), "the queue was read back");
     Ok(spool)

@@ -20,7 +20,11 @@ pub(super) fn reload(parts: &mut Parts) {
     let old = current(&parts.in_force);
     for change in Config::diff(&old.config, &config) {
         if change.needs_restart {
-            warn!(event = "reload_needs_restart", key = change.key, "changed, but takes effect only with a restart");
+            warn!(
+                event = "reload_needs_restart",
+                key = change.key,
+                "changed, but takes effect only with a restart"
+            );
         } else {
             info!(event = "reload", key = change.key, "changed");
         }

@@ -25,7 +25,7 @@ const COMPACT_AT_ONCE: usize = 64;
 /// What the committer is asked for.
 pub enum Job {
     /// Make a batch durable.
-    Write(Work),
+    Write(Box<Work>),
     /// Nobody needs these bodies any more.
     Release(Vec<BodyRef>),
     /// A bounded step of upkeep, if there is nothing else to do.
@@ -61,7 +61,14 @@ pub struct Committer {
 
 impl Committer {
     /// A committer on an open store and spool.
-    pub fn new(store: SqliteStore, spool: Spool, reserve: Reserve, room: Room, data: PathBuf, retention: Retention) -> Self {
+    pub fn new(
+        store: SqliteStore,
+        spool: Spool,
+        reserve: Reserve,
+        room: Room,
+        data: PathBuf,
+        retention: Retention,
+    ) -> Self {
         let path = store.path().to_owned();
         Self { store: Some(store), spool, reserve, room, path, data, retention }
     }
@@ -83,7 +90,7 @@ impl Committer {
     fn run(&mut self, jobs: &Receiver<Job>, done: &impl Fn(Done)) {
         while let Ok(job) = jobs.recv() {
             match job {
-                Job::Write(work) => done(match self.write(work) {
+                Job::Write(work) => done(match self.write(*work) {
                     Ok(places) => Done::Committed(places),
                     Err(why) => Done::Failed(why),
                 }),
@@ -166,7 +173,9 @@ impl Committer {
     fn upkeep(&mut self, now: Ms) -> bool {
         if !self.reserve.is_held() && self.room.enough(&self.data, 0).unwrap_or(false) {
             match self.reserve.restore() {
-                Ok(true) => info!(event = "reserve_restored", "there is room again: the reserve is set aside"),
+                Ok(true) => {
+                    info!(event = "reserve_restored", "there is room again: the reserve is set aside")
+                }
                 Ok(false) => {}
                 Err(why) => warn!(event = "reserve_failed", reason = %why, "the reserve cannot be set aside"),
             }

@@ -213,12 +213,10 @@ impl<L: Listener + 'static> Desk<L> {
                 (self.mark, self.mark_written) = (None, None);
                 self.door.failed(&why);
             }
-            Done::Reopened(reader) => {
-                match self.door.reopened(reader, now) {
-                    Ok(()) => self.listener.store_state(None),
-                    Err(why) => self.door.failed(&why),
-                }
-            }
+            Done::Reopened(reader) => match self.door.reopened(reader, now) {
+                Ok(()) => self.listener.store_state(None),
+                Err(why) => self.door.failed(&why),
+            },
             Done::Kept(more) => {
                 self.next_upkeep_ms = now.mono_ms + if more { 0 } else { UPKEEP_EVERY_MS };
             }
@@ -289,7 +287,7 @@ impl<L: Listener + 'static> Desk<L> {
             self.mark_written = self.mark.take();
             self.busy = true;
             self.handed_over_ms = now.mono_ms;
-            self.job(Job::Write(work));
+            self.job(Job::Write(Box::new(work)));
         }
     }
 

@@ -77,7 +77,8 @@ impl Mailer {
         );
         let mut reader = Reader::new(text.len());
         // The header of our own making is never larger than the whole text.
-        let exact_key = reader.push(text.as_bytes()).ok().and_then(|()| reader.finish(now.wall_ms).exact_key.ok());
+        let exact_key =
+            reader.push(text.as_bytes()).ok().and_then(|()| reader.finish(now.wall_ms).exact_key.ok());
         let stamp = ReceivedStamp {
             helo: "",
             client_ip: None,
