@@ -110,8 +110,8 @@ section! {
             "unset: `secret` in the data folder, made at the first start", hint "\"/etc/quell/secret\"";
         /// Number of this gateway among its siblings; it stands in every queue id.
         gateway: u64 = 0, "", hint "0", 0..=255;
-        /// System user that the server becomes once its ports are open. Comes with the next release;
-        /// until then start it as that user, with CAP_NET_BIND_SERVICE for ports below 1024.
+        /// System user that the server becomes once its ports are open: needs a start as root. The
+        /// data folder must be that user's.
         user: Option<String> = None, "unset: stays who started it", hint "\"quell\"";
     }
 }

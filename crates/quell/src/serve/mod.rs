@@ -7,7 +7,6 @@ mod reload;
 mod watcher;
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +16,7 @@ use tracing::{error, info, warn};
 use self::parts::Parts;
 use crate::config::Config;
 use crate::data::DataError;
+use crate::deliver::maildir::MaildirStore;
 use crate::server::desk::Msg;
 
 /// After SIGTERM, sessions may finish for so long.
@@ -117,17 +117,22 @@ async fn stop_threads(parts: Parts) {
     info!(event = "stopped", "quell has stopped");
 }
 
-/// Where a first mail can be sent and will lie, for `make run`.
+/// Where it listens, one command line that sends a first mail, and where that mail will lie: for
+/// `make run`.
 pub fn first_steps(config: &Config) -> String {
     let Some(smtp) = config.smtp_listen.first() else { return String::new() };
-    let Some(mailbox) = config.directory.named_mailboxes().into_iter().next() else { return String::new() };
-    let path = crate::deliver::maildir::MaildirStore::new(config.mail_root(), &config.hostname)
-        .path(&mailbox.domain, &mailbox.mailbox);
+    let mut text =
+        format!("SMTP listens on {smtp}, the console on http://{}/healthz\n", config.console_listen);
+    let Some(mailbox) = config.directory.named_mailboxes().into_iter().next() else { return text };
+    let store = MaildirStore::new(config.mail_root(), &config.hostname);
+    let path = store.path(&mailbox.domain, &mailbox.mailbox).join("new");
     let shown = path.strip_prefix(std::env::current_dir().unwrap_or_default()).unwrap_or(&path);
-    format!(
-        "SMTP listens on {smtp}, the console on http://{}\nMail for {} will lie in {}/new\n",
-        config.console_listen,
+    text += &format!(
+        "\nSend a first mail from another terminal, in this folder:\n\n    scripts/send-first-mail {} {} {}\n\nIt then lies in {}\n\n",
         mailbox.identity,
-        Path::new(shown).display()
-    )
+        smtp.ip(),
+        smtp.port(),
+        shown.display()
+    );
+    text
 }
