@@ -1,0 +1,127 @@
+//! Counts and storms as the door keeps them.
+
+use quell_queue::ledger::Outcome;
+use quell_queue::store::Reader;
+use quell_storm::tell::AlertKind;
+
+use crate::make::*;
+
+const JANE: &str = "jane@firm.example";
+
+fn copies(rig: &mut Rig, n: usize) {
+    for _ in 0..n {
+        let facts = rig.facts(1, 1, &[JANE]);
+        rig.accept(facts);
+    }
+}
+
+#[test]
+fn a_storm_opens_at_the_fifth_copy_is_told_twice_and_survives_a_restart() {
+    let mut rig = Rig::new();
+    rig.row_with(1, JANE, Outcome::Delivered);
+    copies(&mut rig, 4);
+    assert_eq!(rig.door.storms_open(), 0);
+    copies(&mut rig, 50);
+    assert_eq!((rig.door.storms_open(), rig.told.len()), (1, 1));
+    rig.tick(MINUTE);
+    rig.commit();
+    let storm = rig.door.storms(9).unwrap().pop().unwrap();
+    assert_eq!((storm.copies, storm.absorbed, storm.delivered, storm.recipients), (54, 54, Some(1), Some(1)));
+    let told = std::mem::take(&mut rig.told);
+    assert_eq!(told[0].kind, AlertKind::Opened);
+
+    let mut rig = Rig::on(rig.store, rig.now);
+    assert_eq!((rig.door.storms_open(), rig.told.len()), (1, 0));
+    let same = rig.door.storm(&storm.id).unwrap().unwrap();
+    assert_eq!((same.copies, same.evidence.offered()), (54, storm.evidence.offered()));
+    rig.tick(7 * HOUR);
+    rig.commit();
+    assert_eq!(rig.told.iter().map(|a| a.kind).collect::<Vec<_>>(), [AlertKind::Ended]);
+    assert_eq!(rig.door.storms_open(), 0);
+    assert!(!rig.reader().storm(storm.id.as_str()).unwrap().unwrap().open);
+    let mut rig = Rig::on(rig.store, rig.now);
+    rig.tick(HOUR);
+    assert!(rig.told.is_empty(), "it has ended once");
+    assert_eq!(rig.door.storms(9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_storm_opens_at_the_twentieth_copy_over_all_recipients() {
+    let mut rig = Rig::new();
+    let to: Vec<String> = (0..20).map(|i| format!("r{i}@firm.example")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let facts = rig.facts(1, 1, &to);
+    rig.take(facts);
+    let facts = rig.facts(1, 1, &to[..19]);
+    rig.accept(facts);
+    assert_eq!(rig.door.storms_open(), 0);
+    let facts = rig.facts(1, 1, &to[19..]);
+    rig.accept(facts);
+    assert_eq!(rig.door.storms_open(), 1);
+}
+
+#[test]
+fn a_storm_costs_a_write_a_minute() {
+    let mut rig = Rig::new();
+    rig.row_with(1, JANE, Outcome::Delivered);
+    rig.commits = 0;
+    for _ in 0..300 {
+        copies(&mut rig, 10);
+        rig.tick(SECOND);
+        rig.commit();
+    }
+    assert!(rig.commits <= 12, "{} commits in five minutes", rig.commits);
+    let now = rig.at();
+    rig.door.flush(&now);
+    rig.commit();
+    let row = rig.row(1, JANE).unwrap();
+    assert_eq!((row.copies, row.last_copy_ms), (3000, rig.now - SECOND));
+}
+
+#[test]
+fn counts_come_with_whatever_else_is_written_of_a_row() {
+    let mut rig = Rig::new();
+    let facts = rig.facts(1, 1, &[JANE]);
+    rig.take(facts);
+    copies(&mut rig, 3);
+    let claim = rig.claim(1).pop().unwrap();
+    rig.settle(claim, Outcome::Delivered);
+    rig.commit();
+    assert_eq!(rig.row(1, JANE).unwrap().copies, 3);
+}
+
+#[test]
+fn the_end_of_a_storm_is_written_although_its_commit_was_lost() {
+    let mut rig = Rig::new();
+    rig.row_with(1, JANE, Outcome::Delivered);
+    copies(&mut rig, 5);
+    rig.tick(MINUTE);
+    rig.commit();
+    rig.tick(7 * HOUR);
+    assert!(rig.begin());
+    rig.end(End::Lost);
+    rig.reopen();
+    rig.commit();
+    assert_eq!(rig.reader().storms(true, 9).unwrap(), []);
+    assert_eq!(rig.told.iter().filter(|a| a.kind == AlertKind::Ended).count(), 1);
+}
+
+#[test]
+fn a_key_lost_with_its_batch_is_not_written_under_its_old_number() {
+    let mut rig = Rig::new();
+    let facts = rig.facts(1, 1, &[JANE]);
+    rig.accept(facts);
+    copies(&mut rig, 3);
+    rig.begin();
+    rig.end(End::Lost);
+    rig.reopen();
+    let facts = rig.facts(1, 1, &[JANE]);
+    let id = rig.take(facts);
+    rig.tick(2 * MINUTE);
+    let now = rig.at();
+    rig.door.flush(&now);
+    rig.commit();
+    assert_eq!(rig.kid(1), id);
+    copies(&mut rig, 1);
+    assert_eq!(rig.last_verdict(0).0, "absorb");
+}

@@ -1,0 +1,15 @@
+//! What the queue promises: one suite over the stores, the door's table row by row, and random
+//! histories against an oracle.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests stop where a promise breaks"
+)]
+
+mod door_copies;
+mod door_failures;
+mod door_operator;
+mod door_random;
+mod door_storms;
+mod make;
