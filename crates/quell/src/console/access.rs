@@ -35,12 +35,17 @@ impl KnownHosts {
     pub fn knows(&self, host: &str) -> bool {
         let bracket = host.rfind(']').unwrap_or(0);
         let (name, port) = match host.rfind(':').filter(|colon| *colon > bracket) {
-            Some(colon) => (&host[..colon], host[colon + 1..].parse().ok()),
+            Some(colon) => (&host[..colon], port(&host[colon + 1..])),
             None => (host, Some(80)),
         };
         let name = name.to_ascii_lowercase();
         port == Some(self.port) && self.names.contains(&name)
     }
+}
+
+/// Digits only: `parse` would take a sign as well.
+fn port(text: &str) -> Option<u16> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Whether the request may go on; else the status and why.

@@ -48,7 +48,11 @@ impl Client {
         })?;
         stream.set_read_timeout(Some(WAIT)).map_err(ClientError::Silent)?;
         stream.set_write_timeout(Some(WAIT)).map_err(ClientError::Silent)?;
-        Ok(Self { read: BufReader::new(stream) })
+        Ok(Self::on(stream))
+    }
+
+    pub(super) fn on(stream: UnixStream) -> Self {
+        Self { read: BufReader::new(stream) }
     }
 
     /// Asks, and waits for the answer.

@@ -93,3 +93,6 @@ fn counter(mut state: u64) -> Box<dyn FnMut() -> u64 + Send> {
         state
     })
 }
+
+#[cfg(test)]
+mod tests;

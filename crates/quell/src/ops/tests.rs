@@ -1,1 +1,353 @@
+use super::testing::Bench;
+use super::*;
+use proptest::prelude::*;
+use quell_queue::ledger::Outcome;
+use quell_queue::store::memory::MemoryStore;
 
+type Memory = Bench<MemoryStore>;
+
+fn list(states: &[State], filter: Filter) -> Request {
+    Request::QueueList { states: states.to_vec(), filter, after: None, limit: SLICE }
+}
+
+fn rows(bench: &mut Memory, request: &Request) -> Vec<RowShown> {
+    match bench.ask(request) {
+        Response::Rows(rows) => rows.rows,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn changed(bench: &mut Memory, request: &Request) -> Changed {
+    match bench.ask(request) {
+        Response::Changed(changed) => changed,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn failure(bench: &mut Memory, request: &Request) -> Failure {
+    match bench.ask(request) {
+        Response::Error(failed) => failed,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn to(address: &str) -> Filter {
+    Filter { recipient: Some(address.to_owned()), ..Filter::default() }
+}
+
+fn retry_all() -> Request {
+    Request::QueueRetry { target: Target::All, states: Vec::new(), after: None }
+}
+
+fn remove(id: &str, recipient: Option<&str>) -> Request {
+    Request::QueueRemove { id: id.to_owned(), recipient: recipient.map(str::to_owned), after: None }
+}
+
+fn retry(id: &str, recipient: Option<&str>) -> Request {
+    let target = Target::Message { id: id.to_owned(), recipient: recipient.map(str::to_owned) };
+    Request::QueueRetry { target, states: Vec::new(), after: None }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed { status: "5.1.1 no such mailbox".into(), about_recipient: true }
+}
+
+fn temporary() -> Outcome {
+    Outcome::Temporary { status: "4.2.2 mailbox full".into() }
+}
+
+#[test]
+fn lists_what_is_open_and_filters() {
+    let mut bench = Bench::new();
+    let id = bench.arrive(1, &["jane@firm.example", "tom@firm.example"]);
+    bench.arrive(2, &["jane@other.example"]);
+    let all = rows(&mut bench, &list(&[], Filter::default()));
+    assert_eq!(all.len(), 3);
+    assert_eq!((all[0].id.as_str(), all[0].state), (id.to_string().as_str(), State::Waiting));
+    assert_eq!(all[0].sender.as_deref(), Some("ann@client.example"));
+    assert_eq!(all[0].size_bytes, Some(2048));
+    for (filter, n) in [
+        (to("JANE@firm.example"), 1),
+        (to("nobody@firm.example"), 0),
+        (Filter { domain: Some("FIRM.example".into()), ..Filter::default() }, 2),
+        (Filter { sender: Some("<Ann@client.example>".into()), ..Filter::default() }, 3),
+        (Filter { sender: Some("<>".into()), ..Filter::default() }, 0),
+    ] {
+        assert_eq!(rows(&mut bench, &list(&[], filter.clone())).len(), n, "{filter:?}");
+    }
+    bench.deliver(&Outcome::Delivered);
+    assert!(rows(&mut bench, &list(&[], Filter::default())).is_empty());
+    assert_eq!(rows(&mut bench, &list(&[State::Delivered], Filter::default())).len(), 3);
+}
+
+#[test]
+fn a_claimed_row_shows_as_claimed_and_is_left_alone() {
+    let mut bench = Bench::new();
+    let id = bench.arrive(1, &["jane@firm.example"]).to_string();
+    let claims = bench.claims();
+    assert_eq!(claims.len(), 1);
+    let claimed = rows(&mut bench, &list(&[State::Claimed], Filter::default()));
+    assert_eq!(claimed[0].state, State::Claimed);
+    assert!(rows(&mut bench, &list(&[State::Waiting], Filter::default())).is_empty());
+    assert_eq!(changed(&mut bench, &remove(&id, None)).skipped, 1);
+    let refused = failure(&mut bench, &remove(&id, Some("jane@firm.example")));
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    assert!(refused.message.contains("being delivered at this moment"), "{refused}");
+}
+
+#[test]
+fn pages_reach_every_row_once() {
+    let mut bench = Bench::new();
+    let addresses: Vec<String> = (0..2_500).map(|i| format!("r{i:04}@firm.example")).collect();
+    let id = bench.arrive(1, &addresses.iter().map(String::as_str).collect::<Vec<_>>()).to_string();
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let request = Request::QueueList { states: vec![], filter: Filter::default(), after, limit: 700 };
+        let Response::Rows(page) = bench.ask(&request) else { panic!() };
+        assert!(page.rows.len() <= 700);
+        seen.extend(page.rows.into_iter().map(|row| row.recipient));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, addresses);
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let Response::Shown(page) = bench.ask(&Request::QueueShow { id: id.clone(), after }) else {
+            panic!()
+        };
+        seen.extend(page.rows.into_iter().map(|row| row.recipient));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, addresses);
+    let one = changed(&mut bench, &remove(&id, Some("r2400@firm.example")));
+    assert_eq!(one.done, 1);
+    let gone = rows(&mut bench, &list(&[State::Discarded], Filter::default()));
+    assert_eq!(gone.iter().map(|r| r.recipient.as_str()).collect::<Vec<_>>(), ["r2400@firm.example"]);
+}
+
+#[test]
+fn retry_makes_what_waits_due_now() {
+    let mut bench = Bench::new();
+    bench.arrive(1, &["jane@firm.example", "tom@other.example"]);
+    bench.deliver(&temporary());
+    assert!(bench.claims().is_empty());
+    let one_domain =
+        Request::QueueRetry { target: Target::Domain("Other.example".into()), states: vec![], after: None };
+    assert_eq!(changed(&mut bench, &one_domain).done, 1);
+    let claims = bench.claims();
+    assert_eq!(claims.iter().map(|c| c.identity()).collect::<Vec<_>>(), ["tom@other.example"]);
+    assert_eq!(changed(&mut bench, &retry_all()), Changed { done: 1, skipped: 1, ..Changed::default() });
+    assert_eq!(bench.claims().len(), 1);
+}
+
+#[test]
+fn retry_of_all_leaves_what_could_be_sent_twice() {
+    let mut bench = Bench::new();
+    let id = bench.arrive(1, &["jane@firm.example"]).to_string();
+    bench.deliver(&Outcome::Unknown { status: "4.4.2 gone".into() });
+    assert_eq!(changed(&mut bench, &retry_all()).done, 0);
+    assert!(bench.claims().is_empty());
+    assert_eq!(changed(&mut bench, &retry(&id, None)).done, 1);
+    assert_eq!(bench.claims().len(), 1);
+}
+
+#[test]
+fn a_failed_row_without_its_body_is_refused_in_words() {
+    let mut bench = Bench::new();
+    let id = bench.arrive(1, &["jane@firm.example"]).to_string();
+    bench.deliver(&failed());
+    let refused = failure(&mut bench, &retry(&id, Some("jane@firm.example")));
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    assert!(refused.message.contains("no longer kept"), "{refused}");
+    let all = changed(&mut bench, &retry(&id, None));
+    assert_eq!((all.done, all.refused.len()), (0, 1));
+}
+
+#[test]
+fn removes_all_or_one_and_says_what_it_cannot() {
+    let mut bench = Bench::new();
+    let id = bench.arrive(1, &["jane@firm.example", "tom@firm.example"]).to_string();
+    assert_eq!(changed(&mut bench, &remove(&id, Some("Jane@Firm.example"))).done, 1);
+    let Response::Shown(shown) = bench.ask(&Request::QueueShow { id: id.clone(), after: None }) else {
+        panic!()
+    };
+    let states: Vec<_> = shown.rows.iter().map(|row| row.state).collect();
+    assert_eq!(states, [State::Discarded, State::Waiting]);
+    assert_eq!(failure(&mut bench, &remove(&id, Some("x@firm.example"))).kind, ErrorKind::NotFound);
+    assert_eq!(
+        changed(&mut bench, &remove(&id, None)),
+        Changed { done: 1, skipped: 1, ..Changed::default() }
+    );
+    bench.arrive(1, &["jane@firm.example"]);
+    assert_eq!(rows(&mut bench, &list(&[], Filter::default())).len(), 1, "the next copy is new");
+}
+
+#[test]
+fn what_is_not_there_is_not_found_and_nonsense_is_refused() {
+    let mut bench = Bench::new();
+    let id = "0000000000000000".to_owned();
+    let kind = |request: &Request| failure(&mut Bench::new(), request).kind;
+    assert_eq!(kind(&Request::QueueShow { id: id.clone(), after: None }), ErrorKind::NotFound);
+    assert_eq!(kind(&retry(&id, None)), ErrorKind::NotFound);
+    assert_eq!(kind(&Request::Storm { id: id.clone() }), ErrorKind::NotFound);
+    assert_eq!(kind(&Request::Storm { id: "../../etc".into() }), ErrorKind::NotFound);
+    assert_eq!(kind(&Request::StormRelease { id }), ErrorKind::NotFound);
+    assert_eq!(kind(&Request::Explain { what: "<x@y>".into() }), ErrorKind::NotFound);
+    assert_eq!(kind(&Request::QueueShow { id: "x".into(), after: None }), ErrorKind::BadRequest);
+    assert_eq!(kind(&Request::Storms { limit: 0 }), ErrorKind::BadRequest);
+    let forget = Request::LedgerForget { to: "a b@".into(), since_ms: 0, after: None };
+    assert_eq!(kind(&forget), ErrorKind::BadRequest);
+    let long = failure(&mut bench, &Request::QueueShow { id: "\x1b]".repeat(5_000), after: None });
+    assert!(long.message.len() < 400 && !long.message.contains('\x1b'), "{long}");
+}
+
+#[test]
+fn forgets_what_was_delivered_since_then_in_slices() {
+    let mut bench = Bench::new();
+    let addresses: Vec<String> = (0..1_500).map(|i| format!("r{i:04}@firm.example")).collect();
+    bench.arrive(1, &["r0007@firm.example"]);
+    bench.deliver(&Outcome::Delivered);
+    bench.ms += 3_600_000;
+    let since_ms = bench.ms;
+    let all: Vec<&str> = addresses.iter().map(String::as_str).chain(["jane@other.example"]).collect();
+    bench.arrive(2, &all);
+    bench.deliver(&Outcome::Delivered);
+    let (mut after, mut total, mut slices) = (None, Forgotten::default(), 0);
+    loop {
+        let request = Request::LedgerForget { to: "firm.example".into(), since_ms, after };
+        let Response::Forgotten(slice) = bench.ask(&request) else { panic!() };
+        assert!(slice.examined <= SLICE as u64);
+        (total.forgotten, total.examined) =
+            (total.forgotten + slice.forgotten, total.examined + slice.examined);
+        slices += 1;
+        after = slice.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((total.forgotten, total.examined, slices), (1_500, 1_502, 2));
+    bench.arrive(2, &["r0007@firm.example", "jane@other.example"]);
+    let open = rows(&mut bench, &list(&[], Filter::default()));
+    assert_eq!(open.len(), 1, "only what was forgotten is delivered again");
+    assert_eq!(open[0].recipient, "r0007@firm.example");
+}
+
+#[test]
+fn explains_from_the_verdicts_and_from_the_rows() {
+    let mut bench = Bench::new();
+    let id = bench.arrive(1, &["jane@firm.example"]);
+    bench.deliver(&Outcome::Delivered);
+    let copy = bench.arrive(1, &["jane@firm.example"]);
+    let explain = |bench: &mut Memory, what: &str| match bench.ask(&Request::Explain { what: what.into() }) {
+        Response::Explained(explained) => explained.arrivals,
+        other => panic!("{other:?}"),
+    };
+    let of_copy = explain(&mut bench, &copy.to_string()).remove(0);
+    let one = &of_copy.recipients[0];
+    assert_eq!((one.verdict.as_deref(), one.reason.as_deref()), (Some("absorb"), Some("copy_of_delivered")));
+    assert!(one.text.contains("storm_rcpt_copies"), "{}", one.text);
+    let of_first = explain(&mut bench, &id.to_string()).remove(0);
+    assert_eq!(of_first.recipients[0].state, Some(State::Delivered));
+    for what in ["<1@client.example>", "1@client.example", &"01".repeat(16)] {
+        let both: Vec<_> = explain(&mut bench, what).into_iter().map(|a| a.id).collect();
+        assert_eq!(both, [copy.to_string(), id.to_string()], "{what}");
+    }
+    let mut later = Bench::on(bench.store.clone(), quell_mail::key::Secret::new(1, [5; 32]), bench.ms);
+    let from_rows = explain(&mut later, &id.to_string()).remove(0);
+    assert!(!from_rows.remembered);
+    let text = &from_rows.recipients[0].text;
+    assert!(text.starts_with("It was delivered at 2026-"), "{text}");
+    let gone = failure(&mut later, &Request::Explain { what: copy.to_string() });
+    assert_eq!(gone.kind, ErrorKind::NotFound);
+}
+
+#[test]
+fn shows_storms_as_the_api_has_them_and_their_evidence() {
+    let mut bench = Bench::new();
+    for _ in 0..8 {
+        bench.arrive(1, &["jane@firm.example"]);
+    }
+    let Response::Storms(list) = bench.ask(&Request::Storms { limit: 10 }) else { panic!() };
+    let storm = &list.storms[0];
+    assert_eq!(
+        (&storm["copies"], &storm["absorbed"], &storm["state"]),
+        (&7.into(), &7.into(), &"open".into())
+    );
+    let id = storm["id"].as_str().unwrap().to_owned();
+    let Response::Storm(shown) = bench.ask(&Request::Storm { id: id.clone() }) else { panic!() };
+    assert_eq!(shown.storm["id"], storm["id"]);
+    assert_eq!(shown.keys, ["01".repeat(16)]);
+    assert_eq!(shown.sources[0].source, "192.0.2.1");
+    assert!(shown.evidence.len() >= 2);
+    assert!(shown.evidence.iter().all(|s| s.header.starts_with("Subject: ")));
+    let ids: Vec<_> = shown.evidence.iter().map(|s| &s.id).collect();
+    assert!(ids.is_sorted() && ids.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
+    for request in [Request::StormRelease { id: id.clone() }, Request::StormDiscard { id }] {
+        assert_eq!(failure(&mut bench, &request).kind, ErrorKind::Conflict);
+    }
+}
+
+#[test]
+fn status_counts_and_tells_of_a_store_that_is_away() {
+    let mut bench = Bench::new();
+    bench.arrive(1, &["jane@firm.example", "tom@firm.example"]);
+    let Response::Status(status) = bench.ask(&Request::Status {}) else { panic!() };
+    assert_eq!((status.queue["waiting"], status.trouble, status.storms_open), (2, None, 0));
+    bench.door.failed(&quell_queue::store::StoreError::Broken("EIO".into()));
+    let Response::Status(status) = bench.ask(&Request::Status {}) else { panic!() };
+    assert!(status.trouble.is_some());
+    assert_eq!(failure(&mut bench, &list(&[], Filter::default())).kind, ErrorKind::Away);
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let after =
+        || prop::option::of((".{0,20}", ".{0,20}").prop_map(|(key, recipient)| RowRef { key, recipient }));
+    let text = || "\\PC{0,40}";
+    prop_oneof![
+        (text(), after()).prop_map(|(id, after)| Request::QueueRemove { id, recipient: None, after }),
+        (text(), text(), after()).prop_map(|(id, r, after)| Request::QueueRemove {
+            id,
+            recipient: Some(r),
+            after
+        }),
+        (text(), any::<i64>(), after()).prop_map(|(to, since_ms, after)| Request::LedgerForget {
+            to,
+            since_ms,
+            after
+        }),
+        (text(), any::<usize>(), after()).prop_map(|(sender, limit, after)| {
+            let filter = Filter { sender: Some(sender.clone()), domain: Some(sender), recipient: None };
+            Request::QueueList { states: State::ALL.to_vec(), filter, after, limit }
+        }),
+        text().prop_map(|what| Request::Explain { what }),
+        text().prop_map(|id| Request::Storm { id }),
+        text().prop_map(|to| Request::QueueRetry { target: Target::Domain(to), states: vec![], after: None }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_request_is_answered_and_changes_nothing_it_does_not_name(requests in prop::collection::vec(request(), 1..8)) {
+        let mut bench = Bench::new();
+        bench.arrive(1, &["jane@firm.example"]);
+        for request in requests {
+            bench.ask(&request);
+        }
+        prop_assert_eq!(rows(&mut bench, &list(&[State::Waiting], Filter::default())).len(), 1);
+    }
+
+    #[test]
+    fn whom_to_forget_is_read_or_refused(text: String, address: String) {
+        if let Ok(to) = To::parse(&text) {
+            to.means(&address);
+            if text.contains('@') {
+                prop_assert!(to.means(&text));
+            }
+        }
+    }
+}
