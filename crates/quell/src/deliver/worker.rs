@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::maildir::{DeliverError, Delivered, Delivery, Kind, MaildirStore};
 use crate::metrics::Metrics;
 use crate::server::desk::{Handle, Msg};
+use crate::server::time::Timekeeper;
 
 /// The directory as it is at this moment: reload replaces it.
 pub type Directory = Arc<dyn Fn() -> Arc<quell_relay::reception::Policy> + Send + Sync>;
@@ -28,6 +29,8 @@ pub struct Worker {
     pub maildirs: Arc<MaildirStore>,
     /// Who is who.
     pub policy: Directory,
+    /// The clock.
+    pub time: Timekeeper,
     /// Numbers for the console.
     pub metrics: Arc<Metrics>,
 }
@@ -49,7 +52,8 @@ impl Worker {
             for claim in claims {
                 let outcome = self.deliver(&claim);
                 self.metrics.delivery(&outcome);
-                log(&claim, &outcome);
+                let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
+                log(&claim, &outcome, delay_ms);
                 self.desk.send(Msg::Settle(claim, outcome));
             }
         }
@@ -102,15 +106,17 @@ fn failed(why: &DeliverError) -> Outcome {
     }
 }
 
-fn log(claim: &Claim, outcome: &Outcome) {
+fn log(claim: &Claim, outcome: &Outcome, delay_ms: i64) {
     let (id, rcpt) = (claim.queue_id(), claim.identity());
     match outcome {
-        Outcome::Delivered => info!(event = "delivered", id = %id, rcpt, next_hop = "maildir", dsn = "2.0.0"),
+        Outcome::Delivered => {
+            info!(event = "delivered", id = %id, rcpt, next_hop = "maildir", dsn = "2.0.0", delay_ms)
+        }
         Outcome::Failed { status, .. } => {
-            warn!(event = "failed", id = %id, rcpt, next_hop = "maildir", dsn = status)
+            warn!(event = "failed", id = %id, rcpt, next_hop = "maildir", dsn = status, delay_ms)
         }
         Outcome::Temporary { status } => {
-            warn!(event = "deferred", id = %id, rcpt, next_hop = "maildir", dsn = status)
+            warn!(event = "deferred", id = %id, rcpt, next_hop = "maildir", dsn = status, delay_ms)
         }
         Outcome::Relayed | Outcome::Unknown { .. } => {}
     }

@@ -1,21 +1,117 @@
 //! The log, on standard error: `text` for people, `json` for programs.
 
+use std::fmt;
+use std::io::IsTerminal;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Config;
 
 /// Starts it. A second start in one process (tests) changes nothing.
 pub(super) fn start(config: &Config) {
     let level = config.settings.log.level.parse().unwrap_or(LevelFilter::INFO);
-    let base = fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
+    let base =
+        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
     let started = if config.settings.log.format == "json" {
-        // Flat records with `ts`, `level`, `event`, … as the design names them.
-        base.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        base.event_format(Json).try_init()
     } else {
-        base.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+        base.with_ansi(std::io::stderr().is_terminal()).try_init()
     };
     if started.is_err() {
         tracing::debug!("the log was started before");
+    }
+}
+
+/// One object a line: `ts`, `level`, then the event's own fields, `event` among them; the sentence
+/// for people is `text`.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let mut fields = Fields(Map::new());
+        fields.0.insert("ts".to_owned(), quell_storm::storm::rfc3339(ms).into());
+        fields.0.insert("level".to_owned(), event.metadata().level().as_str().to_lowercase().into());
+        event.record(&mut fields);
+        writeln!(out, "{}", Value::Object(fields.0))
+    }
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        let name = if field.name() == "message" { "text" } else { field.name() };
+        self.0.insert(name.to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn json_lines_have_the_fixed_names() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).event_format(Json).finish();
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(event = "delivered", id = %"06h", rcpt = "a\"b\n@x", delay_ms = 7u64, "It lies there");
+        });
+        let line: Value = serde_json::from_slice(&sink.0.lock().unwrap()).unwrap();
+        assert_eq!(line["event"], "delivered");
+        assert_eq!(line["rcpt"], "a\"b\n@x");
+        assert_eq!(line["delay_ms"], 7);
+        assert_eq!(line["level"], "info");
+        assert_eq!(line["text"], "It lies there");
+        assert!(line["ts"].as_str().unwrap().ends_with('Z'));
     }
 }

@@ -124,6 +124,7 @@ impl Parts {
             bodies,
             maildirs,
             policy: policy_now(&in_force),
+            time: outer.time.clone(),
             metrics: Arc::clone(&metrics),
         };
         let workers =

@@ -15,12 +15,34 @@ use crate::tell::Outbox;
 pub struct Watcher {
     metrics: Arc<Metrics>,
     outbox: Outbox,
+    second: i64,
+    absorbed: u64,
 }
+
+/// Absorbed copies with a log line of their own, each second: in a storm one line per copy would
+/// be a second storm, on the disk. The others are counted in one line.
+const ABSORBED_LINES: u64 = 20;
 
 impl Watcher {
     /// Numbers go to `metrics`, alerts to `outbox`.
     pub fn new(metrics: Arc<Metrics>, outbox: Outbox) -> Self {
-        Self { metrics, outbox }
+        Self { metrics, outbox, second: 0, absorbed: 0 }
+    }
+}
+
+impl Watcher {
+    /// Whether one more absorbed copy gets a line.
+    fn absorbed_line(&mut self, at_ms: i64) -> bool {
+        let second = at_ms / 1000;
+        if second != self.second {
+            let unsaid = self.absorbed.saturating_sub(ABSORBED_LINES);
+            if unsaid > 0 {
+                info!(event = "absorbed", copies = unsaid, "more copies were absorbed within a second");
+            }
+            (self.second, self.absorbed) = (second, 0);
+        }
+        self.absorbed += 1;
+        self.absorbed <= ABSORBED_LINES
     }
 }
 
@@ -31,8 +53,7 @@ impl Listener for Watcher {
         let key = verdicts.key.map_or_else(String::new, |key| key.to_string());
         for (rcpt, verdict, reason) in &verdicts.recipients {
             let (from, source, reason) = (&verdicts.reverse_path, &verdicts.source.0, reason.name());
-            // In a storm one line per copy would be a second storm, on the disk.
-            if *verdict == "absorb" {
+            if *verdict == "absorb" && !self.absorbed_line(verdicts.at_ms) {
                 debug!(event = "judged", id = %id, rcpt, from, source, key, verdict, reason);
             } else {
                 info!(event = "judged", id = %id, rcpt, from, source, key, verdict, reason);

@@ -2,6 +2,7 @@
 //! written, bodies synced, ledger committed. A failed sync is final: both are closed, reopened,
 //! and what they hold is written into new, synced files before the next batch.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -11,14 +12,14 @@ use quell_queue::body::{BodyRef, Spool, SpoolError};
 use quell_queue::door::{Bytes, NewBody, Work};
 use quell_queue::reserve::{Reserve, Room};
 use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
-use quell_queue::store::{Reader, Retention, RowWrite, Store, StoreError};
+use quell_queue::store::{KeptBody, Reader, Retention, RowWrite, Store, StoreError};
 use quell_storm::facts::Ms;
 use tracing::{error, info, warn};
 
 /// Batches that may wait: the desk gathers while one is written, so one is enough.
 const QUEUED: usize = 16;
-/// How often reopening is tried while the disk is unwell.
-const REOPEN_EVERY: Duration = Duration::from_secs(2);
+/// The pause before each try to reopen while the disk is unwell.
+const REOPEN_AFTER: Duration = Duration::from_millis(500);
 /// Bodies moved in one step of compaction.
 const COMPACT_AT_ONCE: usize = 64;
 
@@ -57,6 +58,11 @@ pub struct Committer {
     path: PathBuf,
     data: PathBuf,
     retention: Retention,
+    /// Bodies that were moved, old place to new: the door may still let go of the old one. One for
+    /// each body that lives in another place than the door last saw.
+    moved: HashMap<BodyRef, BodyRef>,
+    /// What failed makes it uncertain what is on the disk: nothing of the old files is trusted.
+    distrust: bool,
 }
 
 impl Committer {
@@ -70,7 +76,17 @@ impl Committer {
         retention: Retention,
     ) -> Self {
         let path = store.path().to_owned();
-        Self { store: Some(store), spool, reserve, room, path, data, retention }
+        Self {
+            store: Some(store),
+            spool,
+            reserve,
+            room,
+            path,
+            data,
+            retention,
+            moved: HashMap::new(),
+            distrust: false,
+        }
     }
 
     /// Starts the thread. `done` is called on it with every answer.
@@ -92,7 +108,10 @@ impl Committer {
             match job {
                 Job::Write(work) => done(match self.write(*work) {
                     Ok(places) => Done::Committed(places),
-                    Err(why) => Done::Failed(why),
+                    Err(why) => {
+                        self.distrust |= !matches!(why, StoreError::Full(_));
+                        Done::Failed(why)
+                    }
                 }),
                 Job::Release(bodies) => self.release(&bodies),
                 Job::Upkeep(now) => {
@@ -164,7 +183,11 @@ impl Committer {
 
     fn release(&mut self, bodies: &[BodyRef]) {
         for body in bodies {
-            if let Err(why) = self.spool.release(body) {
+            let mut place = *body;
+            while let Some(new) = self.moved.remove(&place) {
+                place = new;
+            }
+            if let Err(why) = self.spool.release(&place) {
                 warn!(event = "release_failed", reason = %why, "a body's file could not be deleted; the next start does it");
             }
         }
@@ -207,21 +230,38 @@ impl Committer {
         }
         self.spool.sync().map_err(|why| spool_error(&why))?;
         store.move_bodies(&moves)?;
-        let old: Vec<_> = moves.into_iter().map(|(kept, _)| kept.body).collect();
-        let more = !old.is_empty();
-        self.release(&old);
-        Ok(more)
+        Ok(self.leave(moves))
     }
 
+    /// The old places of moved bodies are given up. True: there were any.
+    fn leave(&mut self, moves: Vec<(KeptBody, BodyRef)>) -> bool {
+        let any = !moves.is_empty();
+        for (kept, to) in moves {
+            self.release(&[kept.body]);
+            self.moved.insert(kept.body, to);
+        }
+        any
+    }
+
+    /// Not at once: what has just failed may need a moment, and must not be tried in a tight loop.
     fn reopen_until_it_works(&mut self) -> SqliteReader {
         loop {
-            match self.reopen() {
+            std::thread::sleep(REOPEN_AFTER);
+            let reopened = if self.distrust { self.reopen() } else { self.read_again() };
+            match reopened {
                 Ok(reader) => return reader,
                 Err(why) => {
                     error!(event = "reopen_failed", reason = %why, "the store cannot be reopened; it is tried again");
-                    std::thread::sleep(REOPEN_EVERY);
                 }
             }
+        }
+    }
+
+    /// A full disk has broken nothing: what was not committed is not there, what was is.
+    fn read_again(&mut self) -> Result<SqliteReader, StoreError> {
+        match &self.store {
+            Some(store) => store.reader(),
+            None => self.reopen(),
         }
     }
 
@@ -239,10 +279,10 @@ impl Committer {
             .filter_map(|k| rescued.moved.iter().find(|(old, _)| *old == k.body).map(|(_, new)| (k, *new)))
             .collect();
         store.move_bodies(&moves)?;
-        let old: Vec<_> = moves.iter().map(|(k, _)| k.body).collect();
-        self.release(&old);
-        self.store = Some(store);
         info!(event = "store_reopened", bodies = moves.len(), "the store was reopened and rewritten");
+        self.leave(moves);
+        self.store = Some(store);
+        self.distrust = false;
         Ok(reader)
     }
 }

@@ -118,6 +118,7 @@ pub struct Desk<L> {
     next_upkeep_ms: u64,
     busy: bool,
     draining: bool,
+    reopening: bool,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -137,6 +138,7 @@ impl<L: Listener + 'static> Desk<L> {
             next_upkeep_ms: 0,
             busy: false,
             draining: false,
+            reopening: false,
             stopping: None,
         }
     }
@@ -252,9 +254,13 @@ impl<L: Listener + 'static> Desk<L> {
                 Effect::Release(body) => released.push(body),
                 Effect::Tell(alert) => self.listener.tell(*alert),
                 Effect::Judged(verdicts) => self.listener.judged(&verdicts),
+                // Only once until it is open again: a second reopening would take the store from
+                // under the reader that the first has brought.
                 Effect::StoreFailed(why) => {
                     self.listener.store_state(Some(&why));
-                    self.job(Job::Reopen);
+                    if !std::mem::replace(&mut self.reopening, true) {
+                        self.job(Job::Reopen);
+                    }
                 }
             }
         }

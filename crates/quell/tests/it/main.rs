@@ -1,5 +1,8 @@
 //! quell as a whole: the built program, real peers, real disks.
 
+// Test code: panics and prints are what it speaks with.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -96,7 +96,9 @@ pub trait Store {
     /// evidence, high water. A [`RowWrite::Step`] on a row that does not exist fails the batch.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
-    /// Sets other bodies for arrivals, durably: compaction and rescue move them.
+    /// Sets other bodies for arrivals, durably: compaction and rescue move them. A later commit of
+    /// such an arrival may still name the old place: the store keeps the new one, unless the commit
+    /// lets the body go.
     fn move_bodies(&mut self, moves: &[(KeptBody, BodyRef)]) -> Result<(), StoreError>;
 
     /// One bounded step of upkeep (day filters, retention of 14 days after the last copy or final

@@ -105,8 +105,11 @@ fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreErro
 }
 
 fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreError> {
+    // A body that `move_bodies` has moved since the door read it stays where it is now.
     let sql = format!(
-        "INSERT OR REPLACE INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (kid, qid) DO UPDATE SET answered = excluded.answered, open = excluded.open,
+         body = CASE WHEN excluded.body IS NULL THEN NULL ELSE coalesce(body, excluded.body) END"
     );
     let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
     let answered = match a.answered {
