@@ -10,7 +10,7 @@ use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolSettings};
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::SqliteStore;
-use quell_queue::store::{Reader, Retention, Store};
+use quell_queue::store::{Batch, Reader, Retention, Store};
 use quell_relay::reception::Policy;
 use quell_wire::server::{BareNewlines, Settings as Session};
 use tracing::{error, info, warn};
@@ -83,12 +83,13 @@ impl Parts {
             data.token()?,
         );
         let gateway = u8::try_from(config.settings.server.gateway).unwrap_or(0);
-        let store = SqliteStore::open(&data.ledger()?)?;
+        let mut store = SqliteStore::open(&data.ledger()?)?;
         let reader = store.reader()?;
         let spool = open_spool(&config, &data, &reader)?;
         let reserve = Reserve::open(&config.data, RESERVE_BYTES)
             .map_err(|e| ServeError::Io("the reserve cannot be set aside", e))?;
         let time = Timekeeper::new(gateway, reader.high_water()?);
+        store_first_mark(&mut store, &time);
         let maildirs = Arc::new(MaildirStore::new(config.mail_root(), &config.hostname));
         make_mailboxes(&config, &maildirs);
         let (desk, inbox) = channel_to_desk();
@@ -139,6 +140,17 @@ impl Parts {
             workers,
             threads: vec![deciding, committing, telling],
         })
+    }
+}
+
+/// Ids stay below a durable mark, so without one the first clients would be told 451.
+fn store_first_mark(store: &mut SqliteStore, time: &Timekeeper) {
+    time.now();
+    let Some(mark) = time.mark_due() else { return };
+    match store.commit(&Batch { high_water: Some(mark), ..Batch::default() }) {
+        Ok(()) => time.stored(mark),
+        // The desk tries again, with the reserve if the disk is full.
+        Err(why) => warn!(event = "mark_not_stored", reason = %why, "no mail is taken until it is"),
     }
 }
 
