@@ -1,6 +1,8 @@
 //! Style as a test: borders between crates, banned calls, sizes, leftovers. Each check is shown to
 //! be able to fail by the self-tests at the end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
