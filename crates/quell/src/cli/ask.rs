@@ -65,3 +65,6 @@ pub(super) fn until(time: &str, now: Ms) -> Option<String> {
 pub(super) fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

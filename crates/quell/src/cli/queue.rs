@@ -79,7 +79,7 @@ pub struct RetryArgs {
     /// Queue id
     pub id: Option<String>,
     /// Only this recipient
-    #[arg(long, value_name = "ADDRESS", requires = "id")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["domain", "all"])]
     pub to: Option<String>,
     /// All rows to recipients in this domain
     #[arg(long, value_name = "DOMAIN")]

@@ -154,7 +154,7 @@ fn evidence(sample: &SampleShown, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "\nCopy {}", plain(&who))?;
     let received = sample.received.iter().flat_map(|field| field.lines());
     for line in received.chain(sample.header.lines()) {
-        writeln!(out, "  {}", plain(line))?;
+        writeln!(out, "  {}", plain(&line.replace('\t', " ")))?;
     }
     if sample.header_bytes > sample.header.len() as u64 {
         writeln!(out, "  (cut: the header had {} bytes)", sample.header_bytes)?;

@@ -62,7 +62,9 @@ impl Server {
 
     fn end(&mut self) {
         self.stop.send(true).unwrap();
-        self.thread.take().map(|thread| thread.join().unwrap());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
     }
 }
 

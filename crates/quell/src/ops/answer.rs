@@ -196,7 +196,7 @@ pub struct Changed {
 pub struct Forgotten {
     /// Rows forgotten.
     pub forgotten: u64,
-    /// Rows looked at.
+    /// Delivered or relayed rows looked at.
     pub examined: u64,
     /// Where to go on; null: that was all.
     pub next: Option<RowRef>,

@@ -1,13 +1,13 @@
 //! `ledger forget`: deliveries that a restored mailbox has lost are made possible again.
 
-use quell_mail::address::{normal_domain, split};
+use quell_mail::address::{normal_domain, normal_local, split};
 use quell_queue::door::Door;
 use quell_queue::store::{Reader, Row, RowId};
 use quell_storm::facts::{Ms, RowState};
 
-use super::queue::{row_id, row_ref};
+use super::queue::{row_id, row_ref, slice};
 use super::run::{away, bad};
-use super::{Failure, Forgotten, RowRef, SLICE};
+use super::{Failure, Forgotten, RowRef, SLICE, State};
 
 /// Whose rows are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,7 @@ impl To {
             return Ok(Self::Domain(normal_domain(text).map_err(|_| wrong())?));
         }
         let (local, domain) = split(text).ok_or_else(wrong)?;
+        normal_local(local).map_err(|_| wrong())?;
         Ok(Self::Address(local.to_lowercase(), normal_domain(domain).map_err(|_| wrong())?))
     }
 
@@ -58,10 +59,11 @@ pub(super) fn forget<R: Reader, T>(
 ) -> Result<Forgotten, Failure> {
     let to = To::parse(to).map_err(bad)?;
     let after = after.map(row_id).transpose()?;
-    let sent = [RowState::Delivered, RowState::Relayed];
-    let rows = door.list(&sent, after.as_ref(), SLICE).map_err(away)?;
+    let rows = slice(door, &[State::Delivered, State::Relayed], after.as_ref())?;
     let next = (rows.len() == SLICE).then(|| rows.last().map(|row| row_ref(&row.id))).flatten();
+    let sent = |row: &&Row| matches!(row.state, RowState::Delivered | RowState::Relayed);
+    let examined = rows.iter().filter(sent).count() as u64;
     let meant: Vec<RowId> = rows.iter().filter(|row| to.means_row(row)).map(|row| row.id.clone()).collect();
-    let forgotten = door.forget(&meant, since).map_err(away)?;
-    Ok(Forgotten { forgotten: forgotten as u64, examined: rows.len() as u64, next })
+    let forgotten = door.forget(&meant, since).map_err(away)? as u64;
+    Ok(Forgotten { forgotten, examined, next })
 }

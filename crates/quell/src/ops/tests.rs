@@ -166,6 +166,8 @@ fn a_failed_row_without_its_body_is_refused_in_words() {
     assert!(refused.message.contains("no longer kept"), "{refused}");
     let all = changed(&mut bench, &retry(&id, None));
     assert_eq!((all.done, all.refused.len()), (0, 1));
+    let refused = failure(&mut bench, &remove(&id, Some("jane@firm.example")));
+    assert!(refused.message.contains("is failed: only"), "{refused}");
 }
 
 #[test]
@@ -204,6 +206,27 @@ fn what_is_not_there_is_not_found_and_nonsense_is_refused() {
     assert_eq!(kind(&forget), ErrorKind::BadRequest);
     let long = failure(&mut bench, &Request::QueueShow { id: "\x1b]".repeat(5_000), after: None });
     assert!(long.message.len() < 400 && !long.message.contains('\x1b'), "{long}");
+}
+
+#[test]
+fn rare_states_are_found_in_slices() {
+    let mut bench = Bench::new();
+    let addresses: Vec<String> = (0..1_500).map(|i| format!("r{i:04}@firm.example")).collect();
+    bench.arrive(1, &addresses.iter().map(String::as_str).collect::<Vec<_>>());
+    bench.deliver(&Outcome::Delivered);
+    bench.ms += 1000;
+    bench.arrive(2, &["jane@firm.example"]);
+    bench.deliver(&failed());
+    let page = |after| Request::QueueList {
+        states: vec![State::Failed],
+        filter: Filter::default(),
+        after,
+        limit: 5,
+    };
+    let Response::Rows(first) = bench.ask(&page(None)) else { panic!() };
+    assert!(first.rows.is_empty() && first.next.is_some());
+    let Response::Rows(second) = bench.ask(&page(first.next)) else { panic!() };
+    assert_eq!((second.rows[0].recipient.as_str(), second.next), ("jane@firm.example", None));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use quell_queue::clock::Now;
 use quell_queue::door::{Door, Refusal};
 use quell_queue::store::{Reader, Row, RowId};
 
-use super::{message, row_id, row_ref, shown_state, stored_states};
+use super::{message, row_id, row_ref, shown_state, slice};
 use crate::ops::run::{away, bad, not_found};
 use crate::ops::{Changed, ErrorKind, Failure, RowRef, SLICE, State, Target, To, shown};
 
@@ -81,7 +81,7 @@ fn one_row<R: Reader, T>(
         let (arrival, rows) = message(door, id, after.as_deref())?;
         let row = rows.iter().find(|r| r.queue_id == arrival.queue_id && to.means_row(r));
         if let Some(row) = row {
-            change(door, &row.id).map_err(refused)?;
+            change(door, &row.id).map_err(|why| refused(&row.id, why))?;
             return Ok(Changed { done: 1, ..Changed::default() });
         }
         after = rows.last().filter(|_| rows.len() == SLICE).map(|row| row.id.rcpt.clone());
@@ -99,7 +99,7 @@ fn many<R: Reader, T>(
     change: impl Fn(&mut Door<R, T>, &RowId) -> Result<(), Refusal>,
 ) -> Result<Changed, Failure> {
     let after = after.map(row_id).transpose()?;
-    let rows = door.list(&stored_states(states), after.as_ref(), SLICE).map_err(away)?;
+    let rows = slice(door, states, after.as_ref())?;
     each(door, &rows, states, meant, change)
 }
 
@@ -120,7 +120,7 @@ fn each<R: Reader, T>(
         match change(door, &row.id) {
             Ok(()) => changed.done += 1,
             Err(Refusal::Store(error)) => return Err(away(error)),
-            Err(why) if changed.refused.len() < MAX_TOLD => changed.refused.push(why.to_string()),
+            Err(why) if changed.refused.len() < MAX_TOLD => changed.refused.push(words(&row.id, &why)),
             Err(_) => changed.skipped += 1,
         }
     }
@@ -128,12 +128,21 @@ fn each<R: Reader, T>(
     Ok(changed)
 }
 
-fn refused(why: Refusal) -> Failure {
+fn refused(id: &RowId, why: Refusal) -> Failure {
     match why {
         Refusal::Store(error) => away(error),
         Refusal::NoRow(_) => not_found(why.to_string()),
         Refusal::Claimed(_) | Refusal::Illegal(_) | Refusal::NoBody(_) => {
-            Failure { kind: ErrorKind::Conflict, message: why.to_string() }
+            Failure { kind: ErrorKind::Conflict, message: words(id, &why) }
         }
     }
+}
+
+fn words(id: &RowId, why: &Refusal) -> String {
+    let Refusal::Illegal(step) = why else { return why.to_string() };
+    let state = shown_state(step.state, false);
+    format!(
+        "{id} is {state}: only waiting, unknown and failed rows are tried again, only waiting, unknown \
+         and held ones removed"
+    )
 }
