@@ -121,6 +121,31 @@ impl Client {
         Ok(replies)
     }
 
+    /// A message in chunks of the given bytes, the last one with the rest and LAST (RFC 3030);
+    /// all replies, from MAIL on. Nothing is added to the message, not even a last newline.
+    pub fn send_chunks(
+        &mut self,
+        mail: &str,
+        to: &[&str],
+        message: &[u8],
+        chunk_bytes: usize,
+    ) -> std::io::Result<Vec<Reply>> {
+        let mut replies = vec![self.command(mail)?];
+        for to in to {
+            replies.push(self.command(&format!("RCPT TO:<{to}>"))?);
+        }
+        let mut rest = message;
+        while rest.len() > chunk_bytes {
+            let (chunk, behind) = rest.split_at(chunk_bytes);
+            self.raw(&[format!("BDAT {chunk_bytes}\r\n").as_bytes(), chunk].concat())?;
+            replies.push(self.reply()?);
+            rest = behind;
+        }
+        self.raw(&[format!("BDAT {} LAST\r\n", rest.len()).as_bytes(), rest].concat())?;
+        replies.push(self.reply()?);
+        Ok(replies)
+    }
+
     /// The message with dots stuffed, and the dot; reads nothing.
     pub fn data(&mut self, message: &[u8]) -> std::io::Result<()> {
         self.raw(&dot_stuffed(message))
