@@ -11,6 +11,7 @@ use crate::config::{Config, Faults};
 
 mod ask;
 pub mod check;
+pub mod completion;
 pub mod explain;
 pub mod ledger;
 pub mod mailbox;
@@ -48,6 +49,8 @@ pub enum Command {
     Ledger(ledger::Args),
     /// Explain what was decided about a message and why
     Explain(explain::Args),
+    /// Print a script that makes a shell complete quell's commands
+    Completion(completion::Args),
     /// Print the manual of settings, or an example configuration
     #[command(hide = true)]
     Manual(manual::Args),
@@ -91,6 +94,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Storms(args) => storms::run(&args, &Config::load(&file)?, out),
         Command::Ledger(args) => ledger::run(&args, &Config::load(&file)?, out),
         Command::Explain(args) => explain::run(&args, &Config::load(&file)?, out),
+        Command::Completion(args) => Ok(completion::run(&args, out)?),
         Command::Manual(args) => Ok(manual::run(&args, out)?),
     }
 }

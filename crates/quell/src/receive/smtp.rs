@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use quell_mail::id::QueueId;
@@ -12,7 +11,7 @@ use quell_queue::body::{LargeWriter, LargeWriters, SpoolError};
 use quell_queue::clock::Now;
 use quell_queue::door::{Answer, Incoming};
 use quell_queue::reserve::Room;
-use quell_relay::reception::{Policy, Reception, Want, World};
+use quell_relay::reception::{Policy, Reception, Refused, Want, World};
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Settings};
@@ -20,10 +19,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::limits::Counted;
 use crate::deliver::maildir::MaildirStore;
+use crate::metrics::{Metrics, TurnedAway};
 use crate::server::desk::{Handle, Msg};
 use crate::server::time::Timekeeper;
 
@@ -69,8 +69,8 @@ pub struct Outer {
     pub data: PathBuf,
     /// How much room must be left.
     pub room: Room,
-    /// Bare newlines made CRLF, all connections together.
-    pub bare_newlines: Arc<AtomicU64>,
+    /// Numbers for the console.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A connection's view of the world.
@@ -99,6 +99,15 @@ impl World for Around<'_> {
         self.0.large.begin()
     }
 
+    fn refused(&self, what: Refused) {
+        self.0.metrics.turned_away(match what {
+            Refused::Recipient => TurnedAway::Recipient,
+            Refused::Room => TurnedAway::Room,
+            Refused::Message => TurnedAway::Message,
+            Refused::Trouble => TurnedAway::Trouble,
+        });
+    }
+
     fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {
         tokio::task::block_in_place(work)
     }
@@ -122,7 +131,14 @@ pub async fn serve(
     if let Some(id) = connection.unconfirmed.take() {
         connection.outer.desk.send(Msg::AnswerLost(id));
     }
-    connection.outer.bare_newlines.fetch_add(connection.reception.bare_newlines(), Ordering::Relaxed);
+    if connection.reception.bare_newlines() > 0 {
+        connection.outer.metrics.bare_newlines();
+        let found = connection.reception.bare_newlines();
+        info!(event = "bare_newlines", source = %address, found, "bare CR or LF from one of our own machines were made CRLF");
+    }
+    if matches!(ended, Ok(Closing::Errors | Closing::Commands | Closing::TooMuch)) {
+        connection.outer.metrics.turned_away(TurnedAway::Errors);
+    }
     match ended {
         Ok(why) => debug!(event = "session_ended", client = %address, reason = ?why),
         Err(why) => debug!(event = "session_broken", client = %address, reason = %why),
@@ -205,6 +221,7 @@ impl Connection {
             Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => n?,
             Err(_) => {
+                self.outer.metrics.turned_away(TurnedAway::Idle);
                 self.reception.shut_down(&Reply::new(421, (4, 2), "Idle for too long"));
                 0
             }
@@ -231,6 +248,7 @@ impl Connection {
 
     async fn submit(&mut self, incoming: Box<Incoming>) -> io::Result<()> {
         let id = incoming.facts.queue_id;
+        self.outer.metrics.arrived(incoming.facts.size_bytes);
         let (tx, mut answer) = oneshot::channel();
         let began = Instant::now();
         self.outer.desk.send(Msg::Accept(incoming, tx));
@@ -248,6 +266,14 @@ impl Connection {
                 })
             }
         };
+        match &answer {
+            Answer::Accepted(_) => {}
+            Answer::Refused(_) => self.outer.metrics.turned_away(TurnedAway::Message),
+            Answer::Trouble(why) => {
+                warn!(event = "not_accepted", id = %id, reason = why, "an arrival was answered 451: trouble of our own");
+                self.outer.metrics.turned_away(TurnedAway::Trouble);
+            }
+        }
         self.reception.answered(&answer);
         let mut unsaid = Unsaid { desk: &self.outer.desk, id, how: Answered::Lost };
         let output = std::mem::take(self.reception.output());

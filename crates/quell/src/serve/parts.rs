@@ -1,7 +1,6 @@
 //! The parts of a running server, and how they are put together.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -100,7 +99,7 @@ impl Parts {
             maildirs: Arc::clone(&maildirs),
             data: config.data.clone(),
             room: room(),
-            bare_newlines: Arc::new(AtomicU64::new(0)),
+            metrics: Arc::new(Metrics::new()),
         };
         let door = Door::open(
             reader,
@@ -110,7 +109,7 @@ impl Parts {
             &time.now(),
         )?;
         let in_force = Arc::new(RwLock::new(in_force(config, secret)));
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::clone(&outer.metrics);
         let bodies = spool.reader();
         let retention = Retention { evidence_days: evidence_days(&in_force), ..Retention::default() };
         let committer = Committer::new(store, spool, reserve, outer.room, outer.data.clone(), retention);
@@ -234,6 +233,7 @@ fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer) -> Teller {
             to: Box::new(to),
         },
         mono_ms: Box::new(move || time.now().mono_ms),
+        metrics: Arc::clone(&outer.metrics),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use quell_mail::date;
 use quell_mail::reading::Reader;
 use quell_mail::trace::{ReceivedStamp, token};
-use quell_queue::door::{Bytes, Incoming};
+use quell_queue::door::{Answer, Bytes, Incoming};
 use quell_relay::directory::{Lookup, Query};
 use quell_relay::reception::Policy;
 use quell_storm::facts::{Answered, Facts, Recipient, Source};
@@ -25,6 +25,9 @@ pub enum NotSent {
     /// No queue id could be had.
     #[error("no queue id could be had")]
     NoId,
+    /// The door did not take it.
+    #[error("it was not taken: {0}")]
+    NotTaken(String),
     /// The desk has stopped.
     #[error("the server is stopping")]
     Stopping,
@@ -43,19 +46,22 @@ pub struct Mailer {
 }
 
 impl Mailer {
-    /// Sends `alert`, if an address is configured; returns when it is durable.
+    /// Sends `alert`; returns when it is durable. False: no address is configured.
     ///
     /// # Errors
     /// [`NotSent`].
-    pub fn send(&self, alert: &Alert) -> Result<(), NotSent> {
-        let (policy, Some(to)) = (self.to)() else { return Ok(()) };
+    pub fn send(&self, alert: &Alert) -> Result<bool, NotSent> {
+        let (policy, Some(to)) = (self.to)() else { return Ok(false) };
         let incoming = self.compose(&policy, &to, alert)?;
         let id = incoming.facts.queue_id;
         let (tx, answer) = oneshot::channel();
         self.desk.send(Msg::Accept(Box::new(incoming), tx));
-        answer.blocking_recv().map_err(|_| NotSent::Stopping)?;
+        let answer = answer.blocking_recv().map_err(|_| NotSent::Stopping)?;
         self.desk.send(Msg::Answered(id, Answered::Fine));
-        Ok(())
+        match answer {
+            Answer::Accepted(_) => Ok(true),
+            other => Err(NotSent::NotTaken(format!("{other:?}"))),
+        }
     }
 
     fn compose(&self, policy: &Policy, to: &str, alert: &Alert) -> Result<Incoming, NotSent> {

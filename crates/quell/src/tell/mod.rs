@@ -8,6 +8,7 @@ mod command;
 mod mail;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -15,6 +16,8 @@ use quell_storm::tell::{Alert, AlertKind};
 use tracing::{info, warn};
 
 pub use mail::Mailer;
+
+use crate::metrics::Metrics;
 
 /// Alerts in an hour: a firm with more storms than this looks at the console.
 const MAX_PER_HOUR: usize = 60;
@@ -30,6 +33,8 @@ pub struct Teller {
     pub mailer: Mailer,
     /// Milliseconds of the monotonic clock.
     pub mono_ms: Box<dyn Fn() -> u64 + Send>,
+    /// Numbers for the console.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Where alerts are put; never blocks.
@@ -76,13 +81,20 @@ impl Teller {
     }
 
     fn tell(&self, alert: &Alert) {
-        if let Some(argv) = (self.command)()
-            && let Err(why) = command::run(&argv, alert)
-        {
-            warn!(event = "tell_command_failed", storm = %alert.storm.id, reason = %why, "the command of [tell] failed");
+        if let Some(argv) = (self.command)() {
+            let told = command::run(&argv, alert);
+            self.metrics.alert(told.is_ok());
+            if let Err(why) = told {
+                warn!(event = "tell_command_failed", storm = %alert.storm.id, reason = %why, "the command of [tell] failed");
+            }
         }
-        if let Err(why) = self.mailer.send(alert) {
-            warn!(event = "tell_mail_failed", storm = %alert.storm.id, reason = %why, "the mail of [tell] could not be made");
+        match self.mailer.send(alert) {
+            Ok(false) => {}
+            Ok(true) => self.metrics.alert(true),
+            Err(why) => {
+                self.metrics.alert(false);
+                warn!(event = "tell_mail_failed", storm = %alert.storm.id, reason = %why, "the mail of [tell] could not be made");
+            }
         }
     }
 }

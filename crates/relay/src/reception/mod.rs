@@ -37,6 +37,19 @@ pub struct Policy {
     pub max_rows: usize,
 }
 
+/// What was refused, for those who count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A recipient.
+    Recipient,
+    /// A message, for lack of room.
+    Room,
+    /// A message, for what it is: too large, too much header, every recipient refused.
+    Message,
+    /// A message, for trouble of our own.
+    Trouble,
+}
+
 /// What only the world outside can say.
 pub trait World {
     /// True if a mailbox of that name is there.
@@ -52,6 +65,8 @@ pub trait World {
     /// # Errors
     /// Those of the body store.
     fn begin_large(&self) -> Result<LargeWriter, SpoolError>;
+    /// Something was refused.
+    fn refused(&self, what: Refused);
     /// Runs file work that may block: a server with few threads lets others take over meanwhile.
     fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {
         work()
@@ -144,10 +159,16 @@ impl Reception {
             }
             Step::Rcpt(question, rcpt) => {
                 let reply = self.recipient(rcpt, world);
+                if !reply.is_positive() {
+                    world.refused(Refused::Recipient);
+                }
                 self.session.answer(question, reply);
             }
             Step::Begin { question, declared_bytes, .. } => {
                 let reply = self.begin(declared_bytes, world);
+                if !reply.is_positive() {
+                    world.refused(Refused::Room);
+                }
                 self.session.answer(question, reply);
             }
             _ => self.transaction = None,
@@ -213,6 +234,11 @@ impl Reception {
                 Some(Want::Submit(Box::new(incoming)))
             }
             Err(reply) => {
+                world.refused(match reply.code() {
+                    452 => Refused::Room,
+                    451 => Refused::Trouble,
+                    _ => Refused::Message,
+                });
                 self.session.answer(question, reply);
                 None
             }
