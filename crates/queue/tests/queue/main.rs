@@ -13,3 +13,4 @@ mod door_operator;
 mod door_random;
 mod door_storms;
 mod make;
+mod stores;

@@ -28,6 +28,8 @@ pub struct State {
     pub days: BTreeMap<i64, Option<Arc<Filter>>>,
     /// Keys that outlived their day, and where they are now.
     pub moved: HashMap<QueueId, i64>,
+    /// The day that keys are just moving out of: they are there or in their new place.
+    pub leaving: Option<i64>,
     /// Grows before and after each change of where rows lie ([`Parts::changes`]).
     changes: u64,
 }
@@ -86,7 +88,7 @@ impl Parts {
         let state = self.read()?;
         let home = Some(day_of(kid)).filter(|d| state.days.contains_key(d));
         Ok(match state.moved.get(kid) {
-            Some(day) => Places { first: Some(*day), second: home },
+            Some(day) => Places { first: Some(*day), second: state.leaving },
             None => Places { first: home, second: None },
         })
     }

@@ -62,22 +62,34 @@ fn retire(db: &mut Connection, parts: &Parts, day: i64, today: i64, cut: Ms) -> 
     if kids.is_empty() {
         return drop_day(db, parts, day);
     }
+    open_day(db, parts, today)?;
     // Readers must know both places before the rows are in the new one (see `Parts::places`).
-    let before: Vec<_> =
-        parts.change(|state| kids.iter().map(|kid| (*kid, state.moved.insert(*kid, today))).collect())?;
+    let before: Vec<_> = parts.change(|state| {
+        state.leaving = Some(day);
+        kids.iter().map(|kid| (*kid, state.moved.insert(*kid, today))).collect()
+    })?;
     let moved = move_keys(db, day, today, &kids);
-    parts.change(|state| match &moved {
-        Ok(()) => {
-            state.days.entry(today).or_insert(None);
-        }
-        Err(_) => before.into_iter().for_each(|(kid, old)| {
+    parts.change(|state| {
+        state.leaving = None;
+        for (kid, old) in before.into_iter().filter(|_| moved.is_err()) {
             match old {
                 Some(place) => state.moved.insert(kid, place),
                 None => state.moved.remove(&kid),
             };
-        }),
+        }
     })?;
     moved
+}
+
+/// Makes today's tables, so that readers find them when they are sent there.
+fn open_day(db: &mut Connection, parts: &Parts, today: i64) -> Result<(), StoreError> {
+    if parts.read()?.days.contains_key(&today) {
+        return Ok(());
+    }
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
+    write::make_day(&tx, today)?;
+    tx.commit().map_err(broken)?;
+    parts.change(|state| state.days.insert(today, None)).map(drop)
 }
 
 fn must_live_on(db: &Connection, day: i64, cut: Ms) -> Result<Vec<QueueId>, StoreError> {
@@ -98,7 +110,6 @@ fn must_live_on(db: &Connection, day: i64, cut: Ms) -> Result<Vec<QueueId>, Stor
 
 fn move_keys(db: &mut Connection, day: i64, today: i64, kids: &[QueueId]) -> Result<(), StoreError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
-    write::make_day(&tx, today)?;
     for kid in kids {
         let sql = "INSERT OR REPLACE INTO moved (kid, day) VALUES (?1, ?2)";
         tx.execute(sql, (&kid.bytes()[..], today)).map_err(broken)?;
