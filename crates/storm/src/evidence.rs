@@ -277,12 +277,17 @@ impl Sample {
         let (header, []) = part(rest)? else {
             return None;
         };
+        let received = match (has_received, &received[..]) {
+            (0, "") => None,
+            (1, _) => Some(received),
+            _ => return None,
+        };
         Some(Self {
             queue_id: QueueId::from_bytes(*id),
             time_ms: Ms::from_le_bytes(*time),
             source: SourceId(source),
             recipient,
-            received: (*has_received != 0).then_some(received),
+            received,
             header: header.to_vec(),
             header_bytes: u64::from_le_bytes(*header_bytes),
         })
