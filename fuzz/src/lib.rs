@@ -1,0 +1,37 @@
+//! What the fuzz targets do with their bytes: each function feeds them to one reader of input from
+//! outside, and fails an assertion where a promise of that reader is broken. The test `fuzz_seeds`
+//! of the crate `quell` pushes the seeds through the same functions at every `make test`.
+
+mod kept;
+mod mail;
+mod typed;
+mod wire;
+
+pub use kept::{copy_times, filter, sample, storm_id};
+pub use mail::{body, date, header, message_id, reading, received};
+pub use typed::{address, config, control, maildir_name};
+pub use wire::{content, lines, session};
+
+/// A target's body.
+pub type Target = fn(&[u8]);
+
+/// All targets, by the name of their binary and of their folder in `seeds/`.
+pub const TARGETS: [(&str, Target); 17] = [
+    ("address", address),
+    ("body", body),
+    ("config", config),
+    ("content", content),
+    ("control", control),
+    ("copy_times", copy_times),
+    ("date", date),
+    ("filter", filter),
+    ("header", header),
+    ("lines", lines),
+    ("maildir_name", maildir_name),
+    ("message_id", message_id),
+    ("reading", reading),
+    ("received", received),
+    ("sample", sample),
+    ("session", session),
+    ("storm_id", storm_id),
+];
