@@ -153,7 +153,11 @@ impl Metrics {
         r.register("connections", "SMTP connections now open", self.connections.clone());
         r.register("connections_opened", "SMTP connections ever opened", self.connections_all.clone());
         r.register("turned_away", "Connections, recipients and messages refused", self.turned_away.clone());
-        r.register("bare_newlines", "Messages with bare CR or LF", self.bare_newlines.clone());
+        r.register(
+            "bare_newlines",
+            "Bare CR and LF of our own machines made CRLF",
+            self.bare_newlines.clone(),
+        );
         r.register("deliveries", "Ends of delivery attempts, one for each row", self.deliveries.clone());
         r.register("queue_rows", "Open rows of the ledger", self.queue_rows.clone());
         r.register("storms_open", "Storms that have not ended", self.storms_open.clone());
@@ -200,9 +204,9 @@ impl Metrics {
         self.turned_away.get_or_create(&[("why", why.name())]).inc();
     }
 
-    /// A message had bare CR or LF: refused from outside, normalised from inside.
-    pub fn bare_newlines(&self) {
-        self.bare_newlines.inc();
+    /// So many bare CR and LF of our own machines were made CRLF.
+    pub fn bare_newlines(&self, count: u64) {
+        self.bare_newlines.inc_by(count);
     }
 
     /// An attempt ended.

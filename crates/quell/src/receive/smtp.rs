@@ -131,9 +131,9 @@ pub async fn serve(
     if let Some(id) = connection.unconfirmed.take() {
         connection.outer.desk.send(Msg::AnswerLost(id));
     }
-    if connection.reception.bare_newlines() > 0 {
-        connection.outer.metrics.bare_newlines();
-        let found = connection.reception.bare_newlines();
+    let found = connection.reception.bare_newlines();
+    if found > 0 {
+        connection.outer.metrics.bare_newlines(found);
         info!(event = "bare_newlines", source = %address, found, "bare CR or LF from one of our own machines were made CRLF");
     }
     if matches!(ended, Ok(Closing::Errors | Closing::Commands | Closing::TooMuch)) {
