@@ -36,6 +36,14 @@ impl<R: Reader, T> Door<R, T> {
         if self.unanswered.contains_key(&row.queue_id) {
             return Ok(None);
         }
+        // A new life that is not durable yet: its turn comes with the commit. (The row may be in
+        // line still from an earlier one.)
+        if self.rows.batch(id).is_some() {
+            let durable = self.reader()?.row(id)?;
+            if durable.is_none_or(|r| !matches!(r.state, RowState::Waiting | RowState::Unknown)) {
+                return Ok(None);
+            }
+        }
         let Some(arrival) = self.arrival(&id.kid, &row.queue_id)? else { return Ok(None) };
         let Some(body) = arrival.body else { return Ok(None) };
         Ok(Some(Claim {

@@ -161,3 +161,64 @@ impl Turns {
         *self = Self::holding(self.max_rows);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(n: u32) -> RowId {
+        RowId { kid: QueueId::new(1, 1, n), rcpt: "jane@firm.example".to_owned() }
+    }
+
+    fn source(name: &str) -> SourceId {
+        SourceId(name.to_owned())
+    }
+
+    /// A store with more rows than there is room for: all get their turn, in the order of their
+    /// times, and each is fetched about once.
+    #[test]
+    fn rows_beyond_the_room_come_in_their_time_and_are_read_once() {
+        let mut store: Vec<Due> = (0..1000).map(|n| (Ms::from(n), row(n))).collect();
+        let mut turns = Turns::holding(100);
+        let (mut tried, mut read) = (Vec::new(), 0);
+        for now in 0..1100 {
+            if turns.wants_more()
+                && let Some(from) = turns.rest_from()
+            {
+                let found: Vec<Due> = store.iter().filter(|d| **d >= from).take(20).cloned().collect();
+                read += found.len();
+                turns.fetched_up_to(found.last().filter(|_| found.len() == 20).cloned());
+                found.into_iter().for_each(|(due, row)| turns.add(row, source("a"), due, now));
+            }
+            while let Some((row, _)) = turns.next(now) {
+                turns.done(&row);
+                store.retain(|(_, r)| *r != row);
+                tried.push(row);
+            }
+            assert!(turns.known.len() <= 100);
+        }
+        assert_eq!(tried.len(), 1000);
+        assert!(tried.is_sorted());
+        assert!(read < 1200, "{read} rows read for 1000");
+    }
+
+    #[test]
+    fn rows_that_wait_for_hours_leave_room_for_new_ones() {
+        let mut turns = Turns::holding(10);
+        turns.fetched_up_to(None);
+        (0..10).for_each(|n| turns.add(row(n), source("a"), 1000 + Ms::from(n), 0));
+        turns.add(row(99), source("b"), 0, 0);
+        assert_eq!(turns.next(0).map(|(row, _)| row), Some(row(99)));
+        assert_eq!(turns.rest_from(), Some((1009, row(9))), "the last is in the store only");
+    }
+
+    #[test]
+    fn one_from_each_source_in_turn() {
+        let mut turns = Turns::holding(10);
+        (0..4).for_each(|n| turns.add(row(n), source("flood"), 0, 0));
+        turns.add(row(7), source("b"), 0, 0);
+        turns.add(row(7), source("b"), 0, 0);
+        let order: Vec<_> = std::iter::from_fn(|| turns.next(0)).map(|(_, s)| s.0).collect();
+        assert_eq!(order, ["flood", "b", "flood", "flood", "flood"]);
+    }
+}
