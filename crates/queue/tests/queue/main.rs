@@ -12,5 +12,6 @@ mod door_failures;
 mod door_operator;
 mod door_random;
 mod door_storms;
+mod ledger_steps;
 mod make;
 mod stores;

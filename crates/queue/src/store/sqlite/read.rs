@@ -358,3 +358,40 @@ fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
         body: body.map(BodyRef::from_bytes),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(db: &Connection, sql: &str) -> String {
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        for n in 1..=statement.parameter_count() {
+            statement.raw_bind_parameter(n, 1).unwrap();
+        }
+        let (mut rows, mut plan) = (statement.raw_query(), String::new());
+        while let Some(row) = rows.next().unwrap() {
+            plan += &row.get::<_, String>(3).unwrap();
+            plan.push('\n');
+        }
+        plan
+    }
+
+    /// What must cost time linear in what is open, or in what is returned, walks no whole day.
+    #[test]
+    fn look_ups_use_the_partial_indexes() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&super::super::schema::part(7)).unwrap();
+        use RowState::*;
+        let lists = [&[Waiting, Dot, Unknown, Held][..], &[Held], &[Waiting]];
+        let open = lists.iter().flat_map(|states| sql_list(7, states)).chain(sql_open_counts(7));
+        for sql in open.chain([sql_bodies(7)]) {
+            let plan = plan(&db, &sql);
+            assert!(plan.contains("INDEX row_") || plan.contains("INDEX arr_body"), "{sql}: {plan}");
+        }
+        for sql in [sql_due(7), sql_due_from(7), sql_find_arrival(7)] {
+            let plan = plan(&db, &sql);
+            assert!(plan.contains("SEARCH") && plan.contains("INDEX"), "{sql}: {plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+        }
+    }
+}
