@@ -104,6 +104,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
+        // `quell … | head`: whoever read has read enough.
+        Err(Failure::Output(why)) if why.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             // Nothing can be said where standard error is closed; the status still tells.
             let _ = write!(io::stderr(), "{failure}");

@@ -97,6 +97,19 @@ pub enum Request {
     MailboxesChanged {},
 }
 
+impl Request {
+    /// True if it may change what is kept: its answer is only true once that is durable.
+    pub fn changes(&self) -> bool {
+        use Request::*;
+        match self {
+            Status {} | QueueList { .. } | QueueShow { .. } | Storms { .. } | Storm { .. } => false,
+            Explain { .. } | MailboxesChanged {} => false,
+            QueueRetry { .. } | QueueRemove { .. } | LedgerForget { .. } => true,
+            StormRelease { .. } | StormDiscard { .. } => true,
+        }
+    }
+}
+
 /// Which rows to try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

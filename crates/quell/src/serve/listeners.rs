@@ -102,7 +102,16 @@ fn ask(parts: &Parts) -> Ask {
         if matches!(request, ops::Request::MailboxesChanged {}) {
             maildirs.forget_listings();
         }
-        Box::pin(async move { desk.ask(move |door, now| ops::run(door, &request, now)).await })
+        let changes = request.changes();
+        Box::pin(async move {
+            let answer = desk.ask(move |door, now| ops::run(door, &request, now)).await?;
+            // "Removed" is said when a crash cannot undo it any more.
+            if changes && !desk.durable().await {
+                let why = "the change could not be written; see the server's log";
+                return Some(ops::Response::error(ops::ErrorKind::Away, why));
+            }
+            Some(answer)
+        })
     })
 }
 

@@ -54,6 +54,8 @@ pub enum Msg {
     Done(Done),
     /// A person or the console asks.
     Ask(Question),
+    /// To be answered when everything decided before it is durable; dropped if that failed.
+    Durable(oneshot::Sender<()>),
     /// Other thresholds.
     Limits(Box<Limits>),
     /// Give no more claims: the workers end when they have done what they have.
@@ -96,6 +98,13 @@ impl Handle {
         self.send(Msg::Ask(Box::new(move |door, now| drop(tx.send(question(door, now))))));
         rx.await.ok()
     }
+
+    /// Waits until everything decided so far is durable. False: it could not be written.
+    pub async fn durable(&self) -> bool {
+        let (tx, rx) = oneshot::channel();
+        self.send(Msg::Durable(tx));
+        rx.await.is_ok()
+    }
 }
 
 /// Makes the channel to a desk that is not started yet.
@@ -119,6 +128,8 @@ pub struct Desk<L> {
     busy: bool,
     draining: bool,
     reopening: bool,
+    commits: u64,
+    untold: Vec<(u64, oneshot::Sender<()>)>,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -139,6 +150,8 @@ impl<L: Listener + 'static> Desk<L> {
             busy: false,
             draining: false,
             reopening: false,
+            commits: 0,
+            untold: Vec::new(),
             stopping: None,
         }
     }
@@ -186,6 +199,8 @@ impl<L: Listener + 'static> Desk<L> {
             Msg::Settle(claim, outcome) => self.door.settle(claim, outcome, now),
             Msg::Done(done) => self.done(done, now),
             Msg::Ask(question) => question(&mut self.door, now),
+            // The batch under way, and the one that is gathered now.
+            Msg::Durable(told) => self.untold.push((self.commits + u64::from(self.busy) + 1, told)),
             Msg::Limits(limits) => self.door.set_limits(*limits),
             Msg::Drain => {
                 self.draining = true;
@@ -202,6 +217,7 @@ impl<L: Listener + 'static> Desk<L> {
         match done {
             Done::Committed(places) => {
                 self.busy = false;
+                self.commits += 1;
                 if let Some(mark) = self.mark_written.take() {
                     self.time.stored(mark);
                 }
@@ -213,6 +229,7 @@ impl<L: Listener + 'static> Desk<L> {
                 error!(event = "commit_failed", reason = %why, "a batch could not be written; its mail is answered 451");
                 self.busy = false;
                 (self.mark, self.mark_written) = (None, None);
+                self.untold.clear();
                 self.door.failed(&why);
             }
             Done::Reopened(reader) => match self.door.reopened(reader, now) {
@@ -289,7 +306,13 @@ impl<L: Listener + 'static> Desk<L> {
         if self.busy {
             return;
         }
-        if let Some(work) = self.door.take_batch() {
+        let work = self.door.take_batch();
+        let (commits, nothing_left) = (self.commits, work.is_none() && !self.door.is_shut());
+        let due = self.untold.extract_if(.., |(after, _)| nothing_left || *after <= commits);
+        for (_, told) in due {
+            let _gone = told.send(());
+        }
+        if let Some(work) = work {
             self.mark_written = self.mark.take();
             self.busy = true;
             self.handed_over_ms = now.mono_ms;
