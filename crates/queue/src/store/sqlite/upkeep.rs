@@ -154,3 +154,45 @@ fn forget_evidence(db: &Connection, cut: Ms) -> Result<(), StoreError> {
     db.execute("DELETE FROM storm WHERE open = 0 AND last_seen < ?1", [cut]).map_err(broken)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use quell_mail::id::QueueId;
+
+    use super::*;
+    use crate::store::{Batch, KeyRow};
+
+    fn key(day: i64, n: u32) -> KeyRow {
+        let sum = blake3::hash(&[day.to_le_bytes(), i64::from(n).to_le_bytes()].concat());
+        let mut key = [0; 16];
+        key.copy_from_slice(&sum.as_bytes()[..16]);
+        let kid = QueueId::new((day * DAY_MS) as u64, 1, n);
+        KeyRow {
+            key: LedgerKey(key),
+            kid,
+            key_version: 1,
+            secret_id: 1,
+            last_seen_ms: 0,
+            copies: 0,
+            times: vec![],
+        }
+    }
+
+    /// DESIGN: no closed day is asked for a new key in 99 % of cases.
+    #[test]
+    fn a_new_key_asks_no_closed_day() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(schema::GLOBAL).unwrap();
+        let parts = Parts::default();
+        for day in 0..14 {
+            let keys = (0..500).map(|n| key(day, n)).collect();
+            write::commit(&mut db, &parts, &Batch { keys, ..Batch::default() }).unwrap();
+        }
+        let now = 13 * DAY_MS + DAY_MS / 2;
+        while step(&mut db, &parts, now, &Retention::default()).unwrap() {}
+        let asked = |k: &KeyRow| parts.days_for(&k.key).unwrap();
+        let in_vain: usize = (0..20_000).map(|n| asked(&key(99, n)).len() - 1).sum();
+        assert!(in_vain < 200, "{in_vain} closed days asked in vain for 20,000 new keys");
+        assert!((0..13).all(|day| (0..500).all(|n| asked(&key(day, n)).contains(&day))));
+    }
+}
