@@ -2,7 +2,7 @@
 //! written, bodies synced, ledger committed. A failed sync is final: both are closed, reopened,
 //! and what they hold is written into new, synced files before the next batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -58,9 +58,9 @@ pub struct Committer {
     path: PathBuf,
     data: PathBuf,
     retention: Retention,
-    /// Bodies that were moved, old place to new: the door may still let go of the old one. One for
-    /// each body that lives in another place than the door last saw.
-    moved: HashMap<BodyRef, BodyRef>,
+    /// Bodies of batches that failed after these were written. Whether a row names one is known only
+    /// once the ledger can be read again.
+    doubtful: Vec<BodyRef>,
     /// What failed makes it uncertain what is on the disk: nothing of the old files is trusted.
     distrust: bool,
 }
@@ -84,7 +84,7 @@ impl Committer {
             path,
             data,
             retention,
-            moved: HashMap::new(),
+            doubtful: Vec::new(),
             distrust: false,
         }
     }
@@ -128,16 +128,23 @@ impl Committer {
         let places = self.write_bodies(bodies)?;
         let mut work = Work { number, batch: std::mem::take(&mut batch), bodies: Vec::new() };
         work.placed(&places);
-        match self.commit(&mut work) {
-            Err(StoreError::Full(why)) => {
-                // Outcomes and deletions must find room: that is what the reserve is for.
-                warn!(event = "disk_full", reason = why, "the disk is full: the reserve is spent");
-                self.reserve.spend().map_err(|e| StoreError::Full(e.to_string()))?;
-                self.commit(&mut work)?;
-            }
-            other => other?,
+        if let Err(why) = self.commit_with_reserve(&mut work) {
+            self.doubtful.extend(places.iter().map(|(_, body)| *body));
+            return Err(why);
         }
         Ok(places)
+    }
+
+    /// Outcomes and deletions must find room: that is what the reserve is for.
+    fn commit_with_reserve(&mut self, work: &mut Work) -> Result<(), StoreError> {
+        match self.commit(work) {
+            Err(StoreError::Full(why)) => {
+                warn!(event = "disk_full", reason = why, "the disk is full: the reserve is spent");
+                self.reserve.spend().map_err(|e| StoreError::Full(e.to_string()))?;
+                self.commit(work)
+            }
+            other => other,
+        }
     }
 
     /// A step on a row that is gone must not take the others with it.
@@ -183,13 +190,7 @@ impl Committer {
 
     fn release(&mut self, bodies: &[BodyRef]) {
         for body in bodies {
-            let mut place = *body;
-            while let Some(new) = self.moved.remove(&place) {
-                place = new;
-            }
-            if let Err(why) = self.spool.release(&place) {
-                warn!(event = "release_failed", reason = %why, "a body's file could not be deleted; the next start does it");
-            }
+            not_deleted(self.spool.release(body));
         }
     }
 
@@ -220,27 +221,51 @@ impl Committer {
     /// Moves the few bodies that keep an old segment alive, so that it can be deleted.
     fn compact(&mut self) -> Result<bool, StoreError> {
         let Some(file) = self.spool.compact_candidates().first().copied() else { return Ok(false) };
+        let Some(store) = &self.store else { return Ok(false) };
+        let kept = store.reader()?.bodies()?;
+        self.release_doubtful(kept.iter().map(|k| k.body));
+        let live: HashSet<_> = self.spool.live_in(file).into_iter().take(COMPACT_AT_ONCE).collect();
+        let moves = self.copy_synced(kept.into_iter().filter(|k| live.contains(&k.body)))?;
         let Some(store) = &mut self.store else { return Ok(false) };
-        let live: Vec<_> = self.spool.live_in(file).into_iter().take(COMPACT_AT_ONCE).collect();
-        let kept = store.reader()?.bodies()?.into_iter().filter(|k| live.contains(&k.body));
+        if let Err(why) = store.move_bodies(&moves) {
+            self.doubtful.extend(moves.iter().map(|(_, to)| *to));
+            return Err(why);
+        }
+        Ok(self.leave(&moves))
+    }
+
+    /// Writes bodies once more. One that is damaged stays where it is: who wants to read it says so.
+    fn copy_synced(
+        &mut self,
+        kept: impl Iterator<Item = KeptBody>,
+    ) -> Result<Vec<(KeptBody, BodyRef)>, StoreError> {
         let mut moves = Vec::new();
-        for kept in kept.collect::<Vec<_>>() {
-            let to = self.spool.copy(&kept.body).map_err(|why| spool_error(&why))?;
-            moves.push((kept, to));
+        for kept in kept {
+            match self.spool.copy(&kept.body) {
+                Ok(to) => moves.push((kept, to)),
+                Err(SpoolError::Damaged { .. }) => {}
+                Err(why) => {
+                    moves.iter().for_each(|(_, to)| self.release(&[*to]));
+                    return Err(spool_error(&why));
+                }
+            }
         }
         self.spool.sync().map_err(|why| spool_error(&why))?;
-        store.move_bodies(&moves)?;
-        Ok(self.leave(moves))
+        Ok(moves)
     }
 
     /// The old places of moved bodies are given up. True: there were any.
-    fn leave(&mut self, moves: Vec<(KeptBody, BodyRef)>) -> bool {
-        let any = !moves.is_empty();
-        for (kept, to) in moves {
-            self.release(&[kept.body]);
-            self.moved.insert(kept.body, to);
-        }
-        any
+    fn leave(&mut self, moves: &[(KeptBody, BodyRef)]) -> bool {
+        moves.iter().for_each(|(kept, to)| not_deleted(self.spool.moved(&kept.body, *to)));
+        !moves.is_empty()
+    }
+
+    /// Lets go of what was written for batches that were lost.
+    fn release_doubtful(&mut self, kept: impl Iterator<Item = BodyRef>) {
+        let kept: HashSet<BodyRef> = kept.collect();
+        let mut doubtful = std::mem::take(&mut self.doubtful);
+        doubtful.retain(|body| !kept.contains(body));
+        self.release(&doubtful);
     }
 
     /// Not at once: what has just failed may need a moment, and must not be tried in a tight loop.
@@ -259,10 +284,13 @@ impl Committer {
 
     /// A full disk has broken nothing: what was not committed is not there, what was is.
     fn read_again(&mut self) -> Result<SqliteReader, StoreError> {
-        match &self.store {
-            Some(store) => store.reader(),
-            None => self.reopen(),
+        let Some(store) = &self.store else { return self.reopen() };
+        let reader = store.reader()?;
+        if !self.doubtful.is_empty() {
+            let kept = reader.bodies()?;
+            self.release_doubtful(kept.iter().map(|k| k.body));
         }
+        Ok(reader)
     }
 
     fn reopen(&mut self) -> Result<SqliteReader, StoreError> {
@@ -274,16 +302,27 @@ impl Committer {
         for (body, why) in &rescued.lost {
             error!(event = "body_lost", file = body.file, offset = body.offset, reason = %why, "a body cannot be read back");
         }
-        let moves: Vec<_> = kept
-            .into_iter()
-            .filter_map(|k| rescued.moved.iter().find(|(old, _)| *old == k.body).map(|(_, new)| (k, *new)))
-            .collect();
-        store.move_bodies(&moves)?;
+        let places: HashMap<_, _> = rescued.moved.into_iter().collect();
+        let moves: Vec<_> =
+            kept.into_iter().filter_map(|k| places.get(&k.body).copied().map(|new| (k, new))).collect();
+        if let Err(why) = store.move_bodies(&moves) {
+            self.doubtful.extend(moves.iter().map(|(_, to)| *to));
+            return Err(why);
+        }
         info!(event = "store_reopened", bodies = moves.len(), "the store was reopened and rewritten");
-        self.leave(moves);
+        self.leave(&moves);
+        self.release_doubtful(
+            moves.iter().map(|(_, to)| *to).chain(rescued.lost.iter().map(|(body, _)| *body)),
+        );
         self.store = Some(store);
         self.distrust = false;
         Ok(reader)
+    }
+}
+
+fn not_deleted(released: Result<(), SpoolError>) {
+    if let Err(why) = released {
+        warn!(event = "release_failed", reason = %why, "a body's file could not be deleted; the next start does it");
     }
 }
 

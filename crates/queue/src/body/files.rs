@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::moved::Moved;
 use super::record::{self, Kind};
-use super::{SpoolError, SpoolSettings};
+use super::{BodyRef, SpoolError, SpoolSettings};
 
 /// Numbers are taken from the stored mark this many at a time.
 const NUMBERS_AT_ONCE: u64 = 1024;
@@ -25,6 +26,7 @@ pub(super) struct Files {
     numbers: Mutex<Numbers>,
     /// Bytes of large files that are being written.
     pub(super) unfinished_bytes: AtomicU64,
+    moved: Mutex<Moved>,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,13 @@ impl Files {
         let mut numbers = Numbers { file, next, mark: next };
         numbers.raise()?;
         let numbers = Mutex::new(numbers);
-        let files = Self { dir: dir.to_owned(), settings, numbers, unfinished_bytes: 0.into() };
+        let files = Self {
+            dir: dir.to_owned(),
+            settings,
+            numbers,
+            unfinished_bytes: 0.into(),
+            moved: Mutex::default(),
+        };
         files.sync_dir()?;
         Ok(files)
     }
@@ -92,6 +100,16 @@ impl Files {
     pub(super) fn sync_dir(&self) -> Result<(), SpoolError> {
         let synced = File::open(&self.dir).and_then(|dir| dir.sync_all());
         synced.map_err(|e| SpoolError::SyncFailed(format!("{}: {e}", self.dir.display())))
+    }
+
+    /// Where a body lies now.
+    pub(super) fn place(&self, body: &BodyRef) -> BodyRef {
+        self.moved().place(body)
+    }
+
+    pub(super) fn moved(&self) -> MutexGuard<'_, Moved> {
+        // Each change is two inserts or removals; a thread that dies between them harms no body.
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn count_unfinished(&self, bytes: u64) {

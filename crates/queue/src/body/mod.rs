@@ -13,6 +13,7 @@
 mod error;
 mod files;
 mod large;
+mod moved;
 mod read;
 mod record;
 mod segment;

@@ -22,13 +22,25 @@ impl SpoolReader {
         Self { files: Arc::clone(files) }
     }
 
-    /// Opens a body. It can be read to its end even if it is released meanwhile.
+    /// Opens a body, also by a place that it has left since. It can be read to its end even if it
+    /// is released or moved meanwhile.
     ///
     /// # Errors
     ///
     /// [`SpoolError::Missing`], [`SpoolError::Damaged`], [`SpoolError::NewerVersion`],
     /// [`SpoolError::Io`].
     pub fn open(&self, body: &BodyRef) -> Result<BodyReader, SpoolError> {
+        loop {
+            let place = self.files.place(body);
+            match self.open_at(&place) {
+                // It moved at this very moment.
+                Err(SpoolError::Missing { .. }) if self.files.place(body) != place => {}
+                opened => return opened,
+            }
+        }
+    }
+
+    fn open_at(&self, body: &BodyRef) -> Result<BodyReader, SpoolError> {
         let name = record::file_name(body.file);
         let file = File::open(self.files.path(body.file)).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound => SpoolError::Missing { file: name.clone() },

@@ -51,8 +51,8 @@ struct Kept {
 /// What [`Spool::rescue`] achieved.
 #[derive(Debug, Default)]
 pub struct Rescued {
-    /// Where each body lay, and where it lies now, durable. The old place is still kept: release
-    /// it once the ledger has the new one.
+    /// Where each body lay, and where it lies now, durable. The old place is still kept: call
+    /// [`Spool::moved`] once the ledger has the new one.
     pub moved: Vec<(BodyRef, BodyRef)>,
     /// What could not be read back, and why: for the operator.
     pub lost: Vec<(BodyRef, SpoolError)>,
@@ -261,12 +261,30 @@ impl Spool {
     }
 
     /// Lets go of a body, once the ledger's commit that no longer names it is durable. A file
-    /// without life is deleted; the segment in use stays. Released before: nothing happens.
+    /// without life is deleted; the segment in use stays. Released before: nothing happens. It may
+    /// be named by a place that it has left.
     ///
     /// # Errors
     ///
     /// The file could not be deleted; the next open does it.
     pub fn release(&mut self, body: &BodyRef) -> Result<(), SpoolError> {
+        let place = self.files.place(body);
+        self.files.moved().forget(&place);
+        self.give_up(&place)
+    }
+
+    /// The durable ledger names `new` instead of `old`, whose place is given up. Whoever has read
+    /// `old` in the ledger before can go on using it: to open the body, and to release it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::release`].
+    pub fn moved(&mut self, old: &BodyRef, new: BodyRef) -> Result<(), SpoolError> {
+        self.files.moved().note(*old, new);
+        self.give_up(old)
+    }
+
+    fn give_up(&mut self, body: &BodyRef) -> Result<(), SpoolError> {
         match self.kept.get_mut(&body.file).map(|kept| kept.remove(body)) {
             Some(true) => self.delete_if_dead(body.file),
             _ => Ok(()),
@@ -296,7 +314,7 @@ impl Spool {
     }
 
     /// Segments, not the one in use, of which less than a quarter lives. Their bodies can be
-    /// moved: [`Spool::live_in`], [`Spool::copy`], sync, commit, release.
+    /// moved: [`Spool::live_in`], [`Spool::copy`], sync, commit, [`Spool::moved`].
     pub fn compact_candidates(&self) -> Vec<u64> {
         let current = self.current.as_ref().map(|segment| segment.number);
         let sparse = |kept: &Kept| kept.live_bytes < kept.disk_bytes / SPARSE;

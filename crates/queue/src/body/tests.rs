@@ -381,6 +381,33 @@ fn stragglers_can_be_moved() {
 }
 
 #[test]
+fn a_moved_body_is_found_and_released_by_every_place_it_ever_had() {
+    let dir = TempDir::new();
+    let mut spool = open(dir.path(), &[]);
+    let first = spool.append(&id(1), &[b"one"]).unwrap();
+    let fill = |spool: &mut Spool| {
+        let body = spool.append(&id(2), &[&bytes(8000, 1)]).unwrap();
+        spool.release(&body).unwrap();
+    };
+    let mut places = vec![first];
+    for _ in 0..3 {
+        (0..10).for_each(|_| fill(&mut spool));
+        let old = *places.last().unwrap();
+        let new = spool.copy(&old).unwrap();
+        spool.sync().unwrap();
+        spool.moved(&old, new).unwrap();
+        places.push(new);
+        assert!(places.iter().all(|place| read(&spool, place) == b"one"));
+    }
+    assert_eq!(spool.bodies(), 1);
+    spool.release(&first).unwrap();
+    assert_eq!(spool.bodies(), 0);
+    assert!(places[..3].iter().all(|place| spool.reader().open(place).is_err()));
+    spool.release(&places[1]).unwrap();
+    assert_eq!(spool.bodies(), 0);
+}
+
+#[test]
 fn a_full_disk_refuses_and_harms_nothing() {
     let Some(disk) = Tmpfs::mount(1) else { return };
     let settings = SpoolSettings { segment_bytes: 512 << 10, max_body_bytes: 8 << 20, ..SMALL };
