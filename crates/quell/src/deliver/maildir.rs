@@ -102,11 +102,12 @@ impl MaildirStore {
     /// stays at a few chunks whatever its size. No mailbox is made: a missing one is permanent.
     pub fn deliver(&self, row: &Delivery<'_>, body: &mut impl Read) -> Result<Delivered, DeliverError> {
         let mailbox = self.path(row.domain, row.mailbox);
-        if row.search_first && self.was_delivered(&mailbox, row)? {
-            return Ok(Delivered::Before);
-        }
         let name = self.file_name(row);
         let tmp = mailbox.join("tmp").join(&name);
+        if row.search_first && self.was_delivered(&mailbox, row)? {
+            drop_tmp(&tmp);
+            return Ok(Delivered::Before);
+        }
         write_synced(&tmp, row, body).inspect_err(|_| drop_tmp(&tmp))?;
         let linked = self.link(&mailbox, &name, &tmp);
         drop_tmp(&tmp);
