@@ -11,6 +11,7 @@
 pub mod maildir;
 pub mod peers;
 pub mod process;
+pub mod promises;
 pub mod server;
 pub mod smtp;
 pub mod temp;
