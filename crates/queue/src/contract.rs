@@ -140,6 +140,7 @@ fn key(ms: Ms, n: u8) -> KeyRow {
         secret_id: 2,
         last_seen_ms: ms,
         copies: 3,
+        base_copies: 0,
         times: vec![1, 2],
     }
 }

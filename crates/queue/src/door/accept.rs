@@ -87,10 +87,9 @@ impl<R: Reader, T> Door<R, T> {
 
     fn decide(&mut self, incoming: Incoming, mut met: Met, ticket: T, now: &Now) {
         let facts = &incoming.facts;
-        if let Some(storm) = met.key.and_then(|key| self.book.by_key(&key)) {
-            let discarded = storm.state == quell_storm::storm::StormState::Discarded;
-            let open = met.views.iter_mut().flatten().filter(|v| v.state == RowState::Discarded && discarded);
-            open.for_each(|v| v.storm_closed_ms = None);
+        if met.key.is_some_and(|key| self.book.by_key(&key).is_some()) {
+            let discarded = met.views.iter_mut().flatten().filter(|v| v.state == RowState::Discarded);
+            discarded.for_each(|v| v.storm_closed_ms = None);
         }
         let verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
         self.remember(facts, &verdicts, now);
@@ -251,6 +250,7 @@ impl<R: Reader, T> Door<R, T> {
                 secret_id: self.secret.id(),
                 last_seen_ms: now.ms,
                 copies: 0,
+                base_copies: 0,
                 times: Vec::new(),
             });
             self.keys.put(key, Some(self.counters.refreshed_key(row)), self.gathering.number);

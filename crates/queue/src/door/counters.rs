@@ -58,11 +58,14 @@ pub(super) struct Counted {
 impl Counters {
     /// What the window holds before this arrival: for the key, and for one of its recipients.
     pub fn in_window(&self, key: &KeyRow, row: &Row, limits: &Limits, now: Ms) -> (u32, u32) {
+        let within = |times: &CopyTimes| times.count_within(limits.window_ms, now);
         let hot = self.keys.get(&key.key);
-        let of_key = hot.map_or_else(|| stored(&key.times, limits.storm_key_copies), |k| k.times.clone());
-        let of_rcpt = hot.and_then(|k| k.rcpts.get(&row.id.rcpt)).map(|r| r.times.clone());
-        let of_rcpt = of_rcpt.unwrap_or_else(|| stored(&row.times, limits.storm_rcpt_copies));
-        (of_key.count_within(limits.window_ms, now), of_rcpt.count_within(limits.window_ms, now))
+        let of_key = hot.map(|k| within(&k.times));
+        let of_rcpt = hot.and_then(|k| k.rcpts.get(&row.id.rcpt)).map(|r| within(&r.times));
+        (
+            of_key.unwrap_or_else(|| within(&stored(&key.times, limits.storm_key_copies))),
+            of_rcpt.unwrap_or_else(|| within(&stored(&row.times, limits.storm_rcpt_copies))),
+        )
     }
 
     /// Counts one copy. Returns its numbers, and what had to make room for it.
@@ -118,10 +121,11 @@ impl Counters {
         *self = Self::default();
     }
 
-    /// A storm of the key has ended: its numbers begin anew.
+    /// A storm of the key has ended: the numbers of the next one begin here.
     pub fn storm_over(&mut self, key: &LedgerKey, now: Ms) {
         if let Some(hot) = self.keys.get_mut(key) {
             hot.totals = KeyTotals { first_seen_ms: now, copies: 0, absorbed: 0, held: 0 };
+            hot.row.base_copies = hot.row.copies;
         }
     }
 
@@ -151,12 +155,10 @@ impl Counters {
 
 impl OfKey {
     fn new(key: &KeyRow, limits: &Limits, now: Ms) -> Self {
-        let totals = KeyTotals {
-            first_seen_ms: if key.copies == 0 { now } else { key.last_seen_ms },
-            copies: key.copies,
-            absorbed: key.copies,
-            held: 0,
-        };
+        // Which of them were held is not stored; no rule of this version holds.
+        let copies = key.copies.saturating_sub(key.base_copies);
+        let first_seen_ms = if copies == 0 { now } else { key.last_seen_ms };
+        let totals = KeyTotals { first_seen_ms, copies, absorbed: copies, held: 0 };
         let times = stored(&key.times, limits.storm_key_copies);
         Self { row: key.clone(), times, totals, rcpts: HashMap::new(), dirty_since_ms: None }
     }

@@ -18,15 +18,38 @@ const MAX_RESTORED: usize = 10_000;
 impl<R: Reader, T> Door<R, T> {
     pub(super) fn storm_events(&mut self, events: Vec<BookEvent>, now: &Now) {
         for event in events {
-            if let BookEvent::Closed(storm) = &event {
-                let mut storm = storm.clone();
-                self.count_rows(&mut storm);
-                self.counters.storm_over(&storm.key, now.ms);
-                self.put_storm(&storm, now.ms);
-                self.effects.push(Effect::Tell(Box::new(Alert::ended(&storm))));
-            } else if let Some(alert) = Alert::of(&event, &self.book) {
-                self.effects.push(Effect::Tell(Box::new(alert)));
+            match event {
+                BookEvent::Closed(storm) => self.storm_ended(storm, now),
+                BookEvent::Opened(id) => {
+                    self.refresh_rows(&id);
+                    let alert = Alert::of(&BookEvent::Opened(id), &self.book);
+                    self.effects.extend(alert.map(|a| Effect::Tell(Box::new(a))));
+                }
+                BookEvent::Reopened(_) | BookEvent::Quiet(_) => {}
             }
+        }
+    }
+
+    fn storm_ended(&mut self, mut storm: Box<Storm>, now: &Now) {
+        self.count_rows(&mut storm);
+        self.counters.storm_over(&storm.key, now.ms);
+        if let Ok(Some(key)) = self.key(&storm.key) {
+            let key = self.counters.refreshed_key(key);
+            let key = KeyRow { base_copies: key.copies, ..key };
+            self.keys.put(key.key, Some(key), self.gathering.number);
+        }
+        self.put_storm(&storm, now.ms);
+        let changed = storm.evidence.take_changed();
+        self.put_samples(&storm.id, changed, now.ms);
+        self.effects.push(Effect::Tell(Box::new(Alert::ended(&storm))));
+    }
+
+    /// Brings the book's numbers of recipients up to what the ledger says.
+    fn refresh_rows(&mut self, id: &StormId) {
+        if let Some(mut storm) = self.book.get(id).cloned() {
+            self.count_rows(&mut storm);
+            let (delivered, recipients) = (storm.delivered.unwrap_or(0), storm.recipients.unwrap_or(0));
+            self.book.set_rows(id, delivered, recipients);
         }
     }
 
@@ -40,12 +63,11 @@ impl<R: Reader, T> Door<R, T> {
     pub(super) fn persist_storms(&mut self, now: &Now, all: bool) {
         let due = if all { self.book.iter().map(|s| s.id).collect() } else { self.book.dirty(now.ms) };
         for id in due {
-            let Some(mut storm) = self.book.get(&id).cloned() else { continue };
-            self.count_rows(&mut storm);
-            let (delivered, recipients) = (storm.delivered.unwrap_or(0), storm.recipients.unwrap_or(0));
-            self.book.set_rows(&id, delivered, recipients);
+            self.refresh_rows(&id);
+            let Some(storm) = self.book.get(&id).cloned() else { continue };
             self.put_storm(&storm, now.ms);
-            self.put_evidence(&id, now.ms);
+            let changed = self.book.take_evidence(&id);
+            self.put_samples(&id, changed, now.ms);
         }
     }
 
@@ -71,8 +93,8 @@ impl<R: Reader, T> Door<R, T> {
         self.gathering.rest.storms.push(stored);
     }
 
-    fn put_evidence(&mut self, id: &StormId, now: Ms) {
-        for (slot, sample) in self.book.take_evidence(id) {
+    fn put_samples(&mut self, id: &StormId, samples: Vec<(Slot, Vec<u8>)>, now: Ms) {
+        for (slot, sample) in samples {
             let evidence = StoredEvidence { storm: id.to_string(), place: slot.0, at_ms: now, sample };
             self.gathering.rest.evidence.push(evidence);
         }
@@ -102,16 +124,17 @@ impl<R: Reader, T> Door<R, T> {
     /// Those of the store.
     pub fn storms(&mut self, limit: usize) -> Result<Vec<Storm>, StoreError> {
         let mut storms: Vec<Storm> = self.book.iter().cloned().collect();
-        for storm in &mut storms {
-            self.count_rows(storm);
-        }
         for stored in self.reader()?.storms(false, limit)? {
-            if !storms.iter().any(|s| s.id.to_string() == stored.id) {
+            if !storms.iter().any(|s| s.id.as_str() == stored.id) {
                 storms.extend(read_storm(self.reader()?, &stored)?);
             }
         }
         storms.sort_by_key(|s| std::cmp::Reverse(s.last_seen_ms));
         storms.truncate(limit);
+        // Ended ones keep the numbers of their end; of the others only those shown are counted.
+        for storm in storms.iter_mut().filter(|s| s.closed_ms.is_none()) {
+            self.count_rows(storm);
+        }
         Ok(storms)
     }
 

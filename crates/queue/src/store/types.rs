@@ -41,6 +41,8 @@ pub struct KeyRow {
     pub last_seen_ms: Ms,
     /// Copies in all, ever; a crash may lose a minute of them.
     pub copies: u64,
+    /// How many copies there were when its last storm ended: the next one's numbers begin there.
+    pub base_copies: u64,
     /// The last copies' times ([`quell_storm::window::CopyTimes`]).
     pub times: Vec<u8>,
 }

@@ -174,6 +174,7 @@ mod tests {
             secret_id: 1,
             last_seen_ms: 0,
             copies: 0,
+            base_copies: 0,
             times: vec![],
         }
     }

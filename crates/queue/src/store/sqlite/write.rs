@@ -95,11 +95,18 @@ pub(super) fn make_day(tx: &Transaction<'_>, day: i64) -> Result<(), StoreError>
 }
 
 fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreError> {
-    let sql = format!("INSERT OR REPLACE INTO key_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    let sql = format!("INSERT OR REPLACE INTO key_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
     let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
-    let (version, secret, copies) = (key.key_version, key.secret_id, key.copies as i64);
-    let values =
-        params![&key.key.0[..], &key.kid.bytes()[..], version, secret, key.last_seen_ms, copies, key.times];
+    let values = params![
+        &key.key.0[..],
+        &key.kid.bytes()[..],
+        key.key_version,
+        key.secret_id,
+        key.last_seen_ms,
+        key.copies as i64,
+        key.times,
+        key.base_copies as i64
+    ];
     statement.execute(values).map_err(broken)?;
     Ok(())
 }
