@@ -43,6 +43,16 @@ fn a_storm_opens_at_the_fifth_copy_is_told_twice_and_survives_a_restart() {
     rig.tick(HOUR);
     assert!(rig.told.is_empty(), "it has ended once");
     assert_eq!(rig.door.storms(9).unwrap().len(), 1);
+
+    // The next one counts from the end of the last, also after a restart.
+    rig.tick(25 * HOUR);
+    copies(&mut rig, 5);
+    rig.commit();
+    let next = rig.door.storms(9).unwrap().remove(0);
+    assert_ne!(next.id, storm.id);
+    assert_eq!((next.copies, next.absorbed), (5, 5));
+    // The alert knew how many recipients there are.
+    assert_eq!(rig.told.pop().unwrap().storm.recipients, Some(1));
 }
 
 #[test]
