@@ -135,8 +135,7 @@ impl Data {
     /// # Errors
     /// [`DataError::Locked`] at once if another process has it.
     pub fn open(dir: &Path) -> Result<Self, DataError> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(dir).map_err(|e| DataError::Io(dir.to_owned(), e))?;
+        make_durable(dir).map_err(|e| DataError::Io(dir.to_owned(), e))?;
         Self::open_existing(dir)
     }
 
@@ -252,6 +251,25 @@ fn unhex(digits: &str) -> Option<[u8; 32]> {
         *byte = digit(pair[0])? << 4 | digit(pair[1])?;
     }
     Some(bytes)
+}
+
+/// Makes the directory, and those above it, with names that outlive a power cut: all that is kept
+/// lies below them.
+fn make_durable(dir: &Path) -> io::Result<()> {
+    let is_there = |path: &Path| path.as_os_str().is_empty() || path.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(|path| !is_there(path)).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let sync_above = |path: &Path| match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(above) => File::open(above)?.sync_all(),
+        None => Ok(()),
+    };
+    match (missing.is_empty(), sync_above(dir)) {
+        // Made by an earlier life, which may have been killed here; or by the operator, where we
+        // may not even look.
+        (true, Err(e)) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        (_, synced) => synced.and_then(|()| missing.iter().try_for_each(|made| sync_above(made))),
+    }
 }
 
 /// Others may look into the directory (an IMAP server reads `mail/`), but not write in it.
