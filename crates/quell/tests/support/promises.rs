@@ -132,6 +132,11 @@ impl Promises {
         Err(format!("{count} broken promises:\n{}", wrong.join("\n")))
     }
 
+    /// How many whole messages lie there.
+    pub fn found(domain: &Path) -> usize {
+        found_below(domain).0.values().sum()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Pairs> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
