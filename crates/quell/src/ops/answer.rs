@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use quell_queue::store::StoreError;
 use serde::{Deserialize, Serialize};
 
 use super::{RowRef, State};
@@ -301,4 +302,17 @@ pub struct RecipientExplained {
     pub text: String,
     /// State of the row now; null: there is none, or it is not durable yet.
     pub state: Option<State>,
+}
+
+/// A store that fails while it is read: the caller may try again.
+pub(super) fn away(error: StoreError) -> Failure {
+    Failure { kind: ErrorKind::Away, message: error.to_string() }
+}
+
+pub(super) fn bad(message: impl Into<String>) -> Failure {
+    Failure { kind: ErrorKind::BadRequest, message: message.into() }
+}
+
+pub(super) fn not_found(message: impl Into<String>) -> Failure {
+    Failure { kind: ErrorKind::NotFound, message: message.into() }
 }

@@ -7,8 +7,8 @@ use quell_storm::facts::RowState;
 use quell_storm::limits::Limits;
 use quell_storm::storm::rfc3339;
 
+use super::answer::not_found;
 use super::queue::{message, shown_state};
-use super::run::not_found;
 use super::{ArrivalExplained, ErrorKind, Explained, Failure, RecipientExplained, SLICE, State};
 
 /// Arrivals explained at a time.

@@ -5,8 +5,8 @@ use quell_queue::door::Door;
 use quell_queue::store::{Reader, Row, RowId};
 use quell_storm::facts::{Ms, RowState};
 
+use super::answer::{away, bad};
 use super::queue::{row_id, row_ref, slice};
-use super::run::{away, bad};
 use super::{Failure, Forgotten, RowRef, SLICE, State};
 
 /// Whose rows are meant.

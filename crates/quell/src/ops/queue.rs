@@ -12,8 +12,8 @@ use quell_queue::store::{Arrival, Reader, Row, RowId};
 use quell_storm::facts::{Ms, RowState};
 use quell_storm::storm::rfc3339;
 
+use super::answer::{away, bad, not_found};
 use super::forget::To;
-use super::run::{away, bad, not_found};
 use super::{Failure, Filter, MessageShown, RowRef, RowShown, Rows, SLICE, Shown, State};
 
 /// The state as people see it.

@@ -2,11 +2,11 @@
 
 use quell_queue::clock::Now;
 use quell_queue::door::Door;
-use quell_queue::store::{Reader, StoreError};
+use quell_queue::store::Reader;
 use quell_storm::facts::RowState;
 use quell_storm::storm::rfc3339;
 
-use super::{ErrorKind, Failure, Request, Response, Status, explain, forget, queue, storms};
+use super::{Request, Response, Status, explain, forget, queue, storms};
 
 /// Carries out `request` at the door. What it changes is gathered, and durable with the next
 /// batch; the answer does not wait for that, so a caller who must be sure hands it out after the
@@ -56,17 +56,4 @@ fn status<R: Reader, T>(door: &Door<R, T>, now: &Now) -> Status {
         storms_open: door.storms_open() as u64,
         storms_not_opened: door.storms_not_opened(),
     }
-}
-
-/// A store that fails while it is read: the caller may try again.
-pub(super) fn away(error: StoreError) -> Failure {
-    Failure { kind: ErrorKind::Away, message: error.to_string() }
-}
-
-pub(super) fn bad(message: impl Into<String>) -> Failure {
-    Failure { kind: ErrorKind::BadRequest, message: message.into() }
-}
-
-pub(super) fn not_found(message: impl Into<String>) -> Failure {
-    Failure { kind: ErrorKind::NotFound, message: message.into() }
 }

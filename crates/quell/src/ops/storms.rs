@@ -6,7 +6,7 @@ use quell_storm::evidence::Sample;
 use quell_storm::storm::{Storm, rfc3339};
 use quell_storm::storm_id::StormId;
 
-use super::run::{away, bad, not_found};
+use super::answer::{away, bad, not_found};
 use super::{ErrorKind, Failure, Response, SLICE, SampleShown, SourceShown, StormShown, Storms};
 
 pub(super) fn list<R: Reader, T>(door: &mut Door<R, T>, limit: usize) -> Result<Storms, Failure> {

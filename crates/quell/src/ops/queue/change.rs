@@ -5,7 +5,7 @@ use quell_queue::door::{Door, Refusal};
 use quell_queue::store::{Reader, Row, RowId};
 
 use super::{message, row_id, row_ref, shown_state, slice};
-use crate::ops::run::{away, bad, not_found};
+use crate::ops::answer::{away, bad, not_found};
 use crate::ops::{Changed, ErrorKind, Failure, RowRef, SLICE, State, Target, To, shown};
 
 /// Refusals told one by one.
