@@ -196,3 +196,22 @@ pub fn received(bytes: &[u8]) {
         assert!(!verify(&secret, &reading.tokens[0], &ExactKey([!key.0[0]; 32])));
     }
 }
+
+// The oracle itself, against what was worked out by hand.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relaxed_by_hand() {
+        for (body, wanted) in [
+            (&b""[..], &b""[..]),
+            (b"\r\n \t\r\n", b""),
+            (b" a \t b \r\n\r\nc", b" a b\r\n\r\nc\r\n"),
+            (b"a\nb\r\n \r\n\n", b"a\r\nb\r\n"),
+            (b"a\rb\r\r\nc\r", b"a\rb\r\r\nc\r\r\n"),
+        ] {
+            assert_eq!(relaxed_plainly(body), wanted, "{}", body.escape_ascii());
+        }
+    }
+}

@@ -75,3 +75,35 @@ fn stuffed_comes_back(bytes: &[u8]) {
     let cut = usize::from(bytes.first().copied().unwrap_or_default() % 16) + 1;
     assert_eq!(decoded(&wire, cut, true), (text, Some(end), 0));
 }
+
+// The oracles themselves, against what was worked out by hand.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_ends_where_the_rfc_says() {
+        for (stream, end) in [
+            (&b".\r\nQUIT"[..], Some(3)),
+            (b"a\r\n.\r\n.\r\n", Some(6)),
+            (b"a\n.\r\n", None),
+            (b"a\r\n.\n", None),
+            (b"a\r.\r\n", None),
+            (b"a\r\n..\r\n", None),
+            (b"a\r\n.\r\r\n.\r\n", Some(10)),
+        ] {
+            assert_eq!(end_of_data(stream), end, "{}", stream.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn plain_reading() {
+        for (stream, dots, out, bare) in [
+            (&b"..a\r\n.b\r\n..\r\n"[..], true, &b".a\r\nb\r\n.\r\n"[..], 0),
+            (b"..a\r\n.b", false, b"..a\r\n.b", 0),
+            (b"a\n.b\r.c\r\r\n.d", true, b"a\r\n.b\r\n.c\r\n\r\nd", 3),
+        ] {
+            assert_eq!(plainly(stream, dots), (out.to_vec(), bare), "{}", stream.escape_ascii());
+        }
+    }
+}
