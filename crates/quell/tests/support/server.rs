@@ -147,9 +147,33 @@ impl Server {
 
     /// Resident memory in bytes (`VmRSS`).
     pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Most resident memory in bytes (`VmHWM`) since the last [`Server::reset_peak`].
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// Lowers `VmHWM` to what is resident now (proc(5), clear_refs).
+    pub fn reset_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("our own process");
+    }
+
+    /// Processor time that it has used, in clock ticks of the system (proc(5), stat).
+    pub fn processor_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        let stat = stat.expect("a running server");
+        // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
+        let behind = stat.rsplit(')').next().expect("fields");
+        let fields: Vec<&str> = behind.split_whitespace().collect();
+        fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+    }
+
+    fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("a running server");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("the line");
         let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
         kib.expect("a number") * 1024
     }

@@ -34,7 +34,11 @@ pub struct Client {
 impl Client {
     /// Connects to 127.0.0.1 and reads the greeting.
     pub fn connect(port: u16) -> std::io::Result<(Self, Reply)> {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Self::connect_to(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// Connects and reads the greeting.
+    pub fn connect_to(address: SocketAddr) -> std::io::Result<(Self, Reply)> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_read_timeout(Some(REPLY_LIMIT))?;
         stream.set_write_timeout(Some(REPLY_LIMIT))?;
@@ -42,6 +46,23 @@ impl Client {
         let mut client = Client { reader: BufReader::new(stream.try_clone()?), stream };
         let greeting = client.reply()?;
         Ok((client, greeting))
+    }
+
+    /// Connected from this address of ours (127.0.0.2, say) and past EHLO; panics otherwise.
+    pub fn hello_from(source: [u8; 4], port: u16) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind(SocketAddr::from((source, 0))).expect("an address of ours");
+            let stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await;
+            stream.expect("a connection").into_std().expect("a stream")
+        });
+        stream.set_nonblocking(false).expect("a blocking stream");
+        stream.set_read_timeout(Some(REPLY_LIMIT)).expect("a time limit");
+        let mut client = Client { reader: BufReader::new(stream.try_clone().expect("a stream")), stream };
+        assert_eq!(client.reply().expect("a greeting").code, 220);
+        assert_eq!(client.command("EHLO client.example").expect("a reply").code, 250);
+        client
     }
 
     /// Connected and past EHLO; panics otherwise.
