@@ -232,10 +232,15 @@ impl<L: Listener + 'static> Desk<L> {
                 self.untold.clear();
                 self.door.failed(&why);
             }
-            Done::Reopened(reader) => match self.door.reopened(reader, now) {
-                Ok(()) => self.listener.store_state(None),
-                Err(why) => self.door.failed(&why),
-            },
+            Done::Reopened(reader) => {
+                // What failed before is over with this; what fails from now on is new.
+                self.carry_out();
+                self.reopening = false;
+                match self.door.reopened(reader, now) {
+                    Ok(()) => self.listener.store_state(None),
+                    Err(why) => self.door.failed(&why),
+                }
+            }
             Done::Kept(more) => {
                 self.next_upkeep_ms = now.mono_ms + if more { 0 } else { UPKEEP_EVERY_MS };
             }
