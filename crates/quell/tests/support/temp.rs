@@ -56,9 +56,19 @@ fn make_passable(path: &Path) {
     std::fs::set_permissions(path, mode).expect("permissions");
 }
 
-/// A port of 127.0.0.1 that was free a moment ago. Another program may take it before
-/// ours does; a server that then fails to start says so.
+/// A port of 127.0.0.1 that was free a moment ago. Below those that the system gives to
+/// clients, which would take it between two lives of a server. Another program may take it
+/// before ours does; a server that then fails to start says so.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    (0..PORTS)
+        .map(|_| {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 97;
+            FIRST_PORT + (number % PORTS) as u16
+        })
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
+
+const FIRST_PORT: u16 = 10_240;
+const PORTS: u32 = 22_000;
