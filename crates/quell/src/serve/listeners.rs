@@ -72,6 +72,15 @@ pub(super) fn start(
 ) -> Result<Listening, ServeError> {
     let mut tasks = JoinSet::new();
     let io = |what| move |e| ServeError::Io(what, e);
+    let ask = ask(parts);
+    let control = crate::control::bind(&parts.data).map_err(io("the control socket"))?;
+    let control = UnixListener::from_std(control).map_err(io("the control socket"))?;
+    tasks.spawn(crate::control::serve(control, Arc::clone(&ask), stop.clone()));
+    let console = TcpListener::from_std(sockets.console).map_err(io("the console's socket"))?;
+    let hosts = KnownHosts::new(parts.config().console_listen, &parts.config().hostname);
+    let (metrics, token) = (Arc::clone(&parts.metrics), parts.token.clone());
+    tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts }, stop.clone()));
+    // Last, so that whoever is greeted can also ask by the control socket.
     for socket in sockets.smtp {
         let listener = TcpListener::from_std(socket).map_err(io("an SMTP socket"))?;
         let acceptor = Acceptor {
@@ -82,14 +91,6 @@ pub(super) fn start(
         };
         tasks.spawn(acceptor.accept(listener));
     }
-    let ask = ask(parts);
-    let control = crate::control::bind(&parts.data).map_err(io("the control socket"))?;
-    let control = UnixListener::from_std(control).map_err(io("the control socket"))?;
-    tasks.spawn(crate::control::serve(control, Arc::clone(&ask), stop.clone()));
-    let console = TcpListener::from_std(sockets.console).map_err(io("the console's socket"))?;
-    let hosts = KnownHosts::new(parts.config().console_listen, &parts.config().hostname);
-    let (metrics, token) = (Arc::clone(&parts.metrics), parts.token.clone());
-    tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts }, stop.clone()));
     Ok(Listening(tasks))
 }
 
