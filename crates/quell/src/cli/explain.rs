@@ -47,6 +47,10 @@ fn print(arrival: &ArrivalExplained, out: &mut dyn Write) -> Result<(), Failure>
         let state = one.state.map_or_else(String::new, |state| format!(", now {state}"));
         writeln!(out, "\n{}: {verdict}{state}\n  {}", plain(&one.recipient), plain(&one.text))?;
     }
+    if arrival.recipients.is_empty() {
+        let why = "its rows are forgotten, or have the body of a later copy (`quell queue show` names it)";
+        writeln!(out, "\nNo row has its body any more: {why}")?;
+    }
     let left_out = arrival.recipients_total.saturating_sub(arrival.recipients.len() as u64);
     if left_out > 0 {
         writeln!(out, "\nand {left_out} more recipients")?;

@@ -33,7 +33,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Try now: of a message what is waiting, unknown or failed; of a domain, or of all, what waits
+    /// Try now: of a message what is waiting, unknown, or failed (while another recipient's row keeps
+    /// the body); of a domain, or of all, what waits
     Retry(RetryArgs),
     /// Give up: the rows become discarded, without a report to the sender; the next copy is new
     Remove {
@@ -113,11 +114,15 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
         Command::Retry(args) => {
             let states = args.states.clone();
             let request = |after| Request::QueueRetry { target: target(args), states: states.clone(), after };
-            done("to be tried now", change(&mut link, request)?, args.json, out)
+            let changed = change(&mut link, request)?;
+            done("to be tried now", &changed, args.json, out)?;
+            args.id.as_deref().map_or(Ok(()), |id| meant(id, &changed, "waits, is unknown or failed"))
         }
         Command::Remove { id, to, json } => {
             let request = |after| Request::QueueRemove { id: id.clone(), recipient: to.clone(), after };
-            done("removed", change(&mut link, request)?, *json, out)
+            let changed = change(&mut link, request)?;
+            done("removed", &changed, *json, out)?;
+            meant(id, &changed, "can be removed")
         }
     }
 }
@@ -187,8 +192,16 @@ fn change(link: &mut Link, request: impl Fn(Option<RowRef>) -> Request) -> Resul
     }
 }
 
-fn done(what: &str, changed: Changed, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    print::changed(what, &changed, json, out)?;
+/// Who names a message wants something done with it.
+fn meant(id: &str, changed: &Changed, which: &str) -> Result<(), Failure> {
+    if changed.done > 0 {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("no row of {id} {which}: `quell queue show {id}` shows them")))
+}
+
+fn done(what: &str, changed: &Changed, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    print::changed(what, changed, json, out)?;
     if changed.refused.is_empty() {
         return Ok(());
     }
