@@ -1,13 +1,19 @@
 //! `quell mailbox add|list|remove`: works on the Maildirs themselves, with the server running or
-//! not, since RCPT looks at the folder.
+//! not, since RCPT looks at the folder. A running server is told, to forget what it has listed.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
 
 use quell_relay::directory::{normal_domain, normal_local};
 
 use super::Failure;
+use super::ask::refused;
 use crate::config::Config;
+use crate::control::{Client, ClientError};
+use crate::data::Paths;
 use crate::deliver::maildir::{Added, MaildirStore, Removed};
+use crate::ops::{Request, Response};
 
 /// Add, list and remove mailboxes.
 #[derive(Debug, Clone, clap::Args)]
@@ -45,9 +51,26 @@ pub enum Command {
 pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     let store = MaildirStore::new(config.mail_root(), &config.hostname);
     match &args.command {
-        Command::Add { address } => add(&store, config, address, out),
+        Command::Add { address } => {
+            add(&store, config, address, out)?;
+            tell_server(config)
+        }
         Command::List { json } => list(&store, *json, out),
-        Command::Remove { address, force } => remove(&store, address, *force, out),
+        Command::Remove { address, force } => {
+            remove(&store, address, *force, out)?;
+            tell_server(config)
+        }
+    }
+}
+
+/// What was asked for is done by now, whether the server hears of it or not.
+fn tell_server(config: &Config) -> Result<(), Failure> {
+    let told = Client::connect(&Paths::new(&config.data).control())
+        .and_then(|mut server| server.ask(&Request::MailboxesChanged {}));
+    match told {
+        Ok(Response::Done) | Err(ClientError::NobodyThere) => Ok(()),
+        Ok(other) => Err(refused(other)),
+        Err(why) => Err(Failure::Failed(format!("it is done, but the running server was not told: {why}"))),
     }
 }
 
@@ -66,10 +89,32 @@ fn add(store: &MaildirStore, config: &Config, address: &str, out: &mut dyn Write
         return Err(Failure::Failed(format!("{domain} is not ours: add [domains.\"{domain}\"] to {file}")));
     }
     let path = store.path(&domain, &local);
-    let added =
-        store.ensure(&domain, &local).map_err(|e| Failure::Failed(format!("{}: {e}", path.display())))?;
+    let failed = |e: io::Error| Failure::Failed(format!("{}: {e}", path.display()));
+    let added = store.ensure(&domain, &local).map_err(failed)?;
+    if nix::unistd::geteuid().is_root() {
+        give_to_server(config, &path).map_err(failed)?;
+    }
     let word = if added == Added::Made { "made" } else { "was there" };
     Ok(writeln!(out, "{word}: {}", path.display())?)
+}
+
+/// What root makes, the server must be able to write to: it goes to `[server] user`, else to whom
+/// the data folder belongs.
+fn give_to_server(config: &Config, mailbox: &Path) -> io::Result<()> {
+    let named = config.settings.server.user.as_deref().map(nix::unistd::User::from_name);
+    let owner = match named.transpose()?.flatten() {
+        Some(user) => (user.uid.as_raw(), user.gid.as_raw()),
+        None => std::fs::metadata(&config.data).map(|data| (data.uid(), data.gid()))?,
+    };
+    let parts = ["tmp", "new", "cur"].map(|name| mailbox.join(name));
+    let above = mailbox.ancestors().take_while(|folder| folder.starts_with(&config.data));
+    for folder in parts.iter().map(|part| &**part).chain(above) {
+        // Folders only, and no links: a mailbox of a user may hold whatever he has put there.
+        if std::fs::symlink_metadata(folder)?.is_dir() {
+            chown(folder, Some(owner.0), Some(owner.1))?;
+        }
+    }
+    Ok(())
 }
 
 fn list(store: &MaildirStore, json: bool, out: &mut dyn Write) -> Result<(), Failure> {

@@ -88,8 +88,15 @@ impl MaildirStore {
 }
 
 /// Only `rmdir`, so a delivery that comes in between is never deleted: false if something is there.
+/// Looked at first: a mailbox that stays must not be away for a moment, in which mail would fail.
 fn remove_empty(path: &Path) -> io::Result<bool> {
     let parts = ["new", "cur", "tmp"].map(|name| path.join(name));
+    for entry in fs::read_dir(path)? {
+        let entry = entry?.path();
+        if !parts.contains(&entry) || fs::read_dir(&entry)?.next().is_some() {
+            return Ok(false);
+        }
+    }
     for part in parts.iter().map(PathBuf::as_path).chain([path]) {
         match fs::remove_dir(part) {
             Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(false),
