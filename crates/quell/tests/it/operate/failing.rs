@@ -1,0 +1,125 @@
+//! Mailboxes that are gone: rows that fail, and what happens to copies of them.
+
+use super::*;
+use crate::support::TempDir;
+use crate::support::server::config;
+
+fn send_from(server: &Server, source: u8, message: &[u8]) -> Reply {
+    let mut client = Client::hello_from([127, 0, 0, source], server.smtp_port);
+    let reply = client.send("sender@client.example", &["jane@firm.example"], message).expect("a reply");
+    client.quit().expect("a reply");
+    reply
+}
+
+#[test]
+fn a_permanent_failure_is_refused_for_its_source_and_a_new_life_for_others() {
+    let directory = TempDir::new("operate-failed");
+    let mut server = Server::start(&directory, &config(JSON_LOG));
+    let jane = server.maildir("firm.example", "jane");
+    let one = mail("one");
+    make_no_mailbox(&jane);
+    let first = accepted(&server, &["jane@firm.example"], &one);
+    let failed = wait_for_row(&server, &first, |row| row["state"] == "failed");
+    assert!(failed["status"].as_str().is_some_and(|status| status.starts_with("5.2.1")), "{failed}");
+    assert_eq!(failed["report_due"], true);
+    wait_for_log(&server, &["\"event\":\"failed\"", &first, "5.2.1"]);
+    let refused = send_from(&server, 1, &one);
+    assert_eq!(refused.code, 554, "{refused:?}");
+    assert!(refused.text().starts_with("5."), "{refused:?}");
+    let explained = done(&server, &["explain", "<one@client.example>"]);
+    assert!(explained.contains("jane@firm.example: refuse") && explained.contains("554"), "{explained}");
+    // A refusal never changes the row, and the mark survives a restart.
+    server.restart();
+    assert_eq!(row(&server, &first)["report_due"], true);
+    assert_eq!(send_from(&server, 1, &one).code, 554);
+    assert_eq!(row(&server, &first)["state"], "failed");
+    repair(&jane);
+    let second = queue_id(&send_from(&server, 2, &one));
+    wait_for_mails(&server, "jane", 1);
+    wait_for_row(&server, &second, |row| row["state"] == "delivered");
+    // It lies there now: absorbed, whoever brings it.
+    queue_id(&send_from(&server, 1, &one));
+    wait_for_empty_queue(&server);
+    wait_for_mails(&server, "jane", 1);
+    assert_log_is_json(&server);
+}
+
+/// `quell queue retry` gives a failed row a new life, if another row has kept the body.
+#[test]
+fn an_operator_retries_what_failed() {
+    let directory = TempDir::new("operate-revive");
+    let server = Server::start(&directory, &config("").replace("[\"jane\", \"*\"]", "[\"jane\", \"bob\"]"));
+    let (jane, bob) = (server.maildir("firm.example", "jane"), server.maildir("firm.example", "bob"));
+    make_no_mailbox(&jane);
+    make_undeliverable(&bob);
+    let id = accepted(&server, &["jane@firm.example", "bob@firm.example"], &mail("one"));
+    let state = |of: &str| {
+        let shown = json(&server, &["queue", "show", &id]);
+        let rows = shown["rows"].as_array().expect("rows").clone();
+        let row = rows.iter().find(|row| row["recipient"] == of).expect("a row").clone();
+        (row["state"].as_str().expect("a state").to_owned(), row["attempts"].as_u64().expect("a number"))
+    };
+    assert!(wait_until(LIMIT, || state("jane@firm.example").0 == "failed"));
+    assert!(wait_until(LIMIT, || state("bob@firm.example") == ("waiting".to_owned(), 1)));
+    repair(&jane);
+    repair(&bob);
+    assert_eq!(json(&server, &["queue", "retry", &id, "--state", "failed"])["done"], 1);
+    wait_for_mails(&server, "jane", 1);
+    assert_eq!(state("bob@firm.example").0, "waiting", "not meant");
+    assert_eq!(json(&server, &["queue", "retry", &id])["done"], 1);
+    wait_for_mails(&server, "bob", 1);
+    wait_for_empty_queue(&server);
+    // Nobody needs the body any more.
+    make_no_mailbox(&jane);
+    let alone = accepted(&server, &["jane@firm.example"], &mail("two"));
+    wait_for_row(&server, &alone, |row| row["state"] == "failed");
+    repair(&jane);
+    let said = quell(&server, &["queue", "retry", &alone]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.err.contains("the body of") && said.err.contains("no longer kept"), "{said:?}");
+}
+
+/// At most eight new lives a day, each from a source that has not met the failure yet.
+#[test]
+fn lives_are_counted() {
+    let directory = TempDir::new("operate-lives");
+    let server = Server::start(&directory, &config(""));
+    make_no_mailbox(&server.maildir("firm.example", "jane"));
+    let one = mail("one");
+    let mut lives = Vec::new();
+    for source in 1..=12 {
+        let reply = send_from(&server, source, &one);
+        if reply.code != 250 {
+            assert_eq!(reply.code, 554, "{reply:?}");
+            break;
+        }
+        let id = queue_id(&reply);
+        wait_for_row(&server, &id, |row| row["state"] == "failed");
+        lives.push(id);
+    }
+    assert_eq!(lives.len(), 9, "the first and eight new ones");
+    let explained = done(&server, &["explain", "<one@client.example>"]);
+    assert!(explained.contains("refuse"), "{explained}");
+}
+
+/// The mailbox goes between RCPT and delivery.
+#[test]
+fn a_mailbox_removed_after_rcpt_fails_with_5_1_1() {
+    let text = config(JSON_LOG).replace("recipients = [\"jane\", \"*\"]\n", "");
+    let directory = TempDir::new("operate-gone");
+    let server = Server::start(&directory, &text);
+    assert!(done(&server, &["mailbox", "add", "bob@firm.example"]).starts_with("made: "));
+    let mut client = Client::hello(server.smtp_port);
+    for line in ["MAIL FROM:<sender@client.example>", "RCPT TO:<bob@firm.example>"] {
+        assert_eq!(client.command(line).expect("a reply").code, 250);
+    }
+    assert_eq!(done(&server, &["mailbox", "remove", "bob@firm.example"]), "removed: bob@firm.example\n");
+    assert_eq!(client.command("DATA").expect("a reply").code, 354);
+    client.data(&mail("one")).expect("sent");
+    let id = queue_id(&client.reply().expect("a reply"));
+    let failed = wait_for_row(&server, &id, |row| row["state"] == "failed");
+    assert!(failed["status"].as_str().is_some_and(|status| status.starts_with("5.1.1")), "{failed}");
+    assert_eq!(failed["report_due"], true);
+    assert_eq!(send(&server, &["bob@firm.example"], &mail("two")).code, 550);
+    assert!(!server.maildir("firm.example", "bob").exists(), "no mail makes a mailbox");
+}

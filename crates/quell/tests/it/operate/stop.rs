@@ -1,0 +1,88 @@
+//! SIGTERM, and the lock on the data directory.
+
+use super::*;
+use crate::support::process::signal;
+use crate::support::server::config;
+use crate::support::{TempDir, free_port};
+
+#[test]
+fn sigterm_lets_a_transfer_finish_and_sends_the_idle_away() {
+    let directory = TempDir::new("operate-term");
+    let mut server = Server::start(&directory, &config(JSON_LOG));
+    let mut idle = Client::hello(server.smtp_port);
+    let mut busy = Client::hello(server.smtp_port);
+    for line in ["MAIL FROM:<sender@client.example>", "RCPT TO:<jane@firm.example>", "DATA"] {
+        assert!(busy.command(line).expect("a reply").is_ok());
+    }
+    let message = mail("one");
+    let (half, rest) = message.split_at(message.len() / 2);
+    busy.raw(half).expect("sent");
+    // Content that has arrived in part, not only the command.
+    std::thread::sleep(Duration::from_millis(300));
+    signal(server.pid(), "TERM");
+    let away = idle.reply().expect("a reply");
+    assert_eq!(away.code, 421, "{away:?}");
+    assert_eq!(idle.rest(), "");
+    wait_for_log(&server, &["\"event\":\"stopping\""]);
+    let late = std::net::TcpStream::connect(("127.0.0.1", server.smtp_port));
+    let refused = late.is_err() || Client::connect(server.smtp_port).is_err();
+    assert!(refused, "no new sessions");
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(server.is_running(), "{}", server.output());
+    busy.raw(rest).expect("sent");
+    busy.raw(b".\r\n").expect("sent");
+    let answer = busy.reply().expect("a reply");
+    assert_eq!(answer.code, 250, "{answer:?}");
+    assert_eq!(server.term().code(), Some(0), "{}", server.output());
+    let log = server.output();
+    assert!(log.contains("\"event\":\"stopped\"") && !log.contains("sessions_cut"), "{log}");
+    // The lock is free, and nothing was lost.
+    let id = queue_id(&answer);
+    assert!(["waiting", "delivered"].contains(&row(&server, &id)["state"].as_str().expect("a state")));
+    server.restart();
+    wait_for_mails(&server, "jane", 1);
+    assert_log_is_json(&server);
+}
+
+/// Who does not finish is cut off after 10 s; it was answered nothing, so nothing is lost.
+#[test]
+fn a_transfer_that_does_not_finish_is_cut() {
+    let directory = TempDir::new("operate-cut");
+    let mut server = Server::start(&directory, &config(JSON_LOG));
+    let mut stuck = Client::hello(server.smtp_port);
+    for line in ["MAIL FROM:<sender@client.example>", "RCPT TO:<jane@firm.example>", "DATA"] {
+        assert!(stuck.command(line).expect("a reply").is_ok());
+    }
+    stuck.raw(b"Subject: never finished\r\n").expect("sent");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(server.term().code(), Some(0), "{}", server.output());
+    wait_for_log(&server, &["\"event\":\"sessions_cut\""]);
+    assert_eq!(done(&server, &["queue", "list"]), "no rows\n");
+}
+
+#[test]
+fn a_second_server_on_the_same_data_is_refused() {
+    let directory = TempDir::new("operate-lock");
+    let server = Server::start(&directory, &config(""));
+    let text = std::fs::read_to_string(server.config_path()).expect("a configuration");
+    let text = text.replace(&server.smtp_port.to_string(), &free_port().to_string());
+    let text = text.replace(&server.console_port.to_string(), &free_port().to_string());
+    let second = directory.join("second.toml");
+    std::fs::write(&second, text).expect("a configuration");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quell"));
+    command.args(["serve", "--config"]).arg(&second);
+    let said = Said::of(command);
+    assert_eq!(said.status, 1, "{said:?}");
+    let pid = server.pid().to_string();
+    for part in ["in use by", &pid, server.data.to_str().expect("a path")] {
+        assert!(said.err.contains(part), "{part}: {said:?}");
+    }
+    // And the ports: the same configuration once more.
+    let said = quell(&server, &["serve"]);
+    assert_eq!(said.status, 1, "{said:?}");
+    let place = format!("cannot listen on 127.0.0.1:{}", server.smtp_port);
+    assert!(said.err.contains(&place), "{said:?}");
+    // The first one is unharmed.
+    accepted(&server, &["jane@firm.example"], &mail("one"));
+    wait_for_mails(&server, "jane", 1);
+}

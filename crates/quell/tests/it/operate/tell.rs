@@ -1,0 +1,106 @@
+//! `[tell]`: a command and a mail when a storm opens.
+
+use super::*;
+use crate::support::TempDir;
+use crate::support::server::config;
+
+/// That the end is told once, too, the tests of the door prove with a clock of their own.
+#[test]
+fn a_storm_is_told_once() {
+    let directory = TempDir::new("operate-tell");
+    let told = directory.join("told");
+    let script = directory.join("tell");
+    let text = format!(
+        "#!/bin/sh\n{{ echo \"event=$QUELL_EVENT storm=$QUELL_STORM subject=$QUELL_SUBJECT\"; cat; }} >> {}\n",
+        told.display()
+    );
+    std::fs::write(&script, text).expect("a script");
+    run_ok(Command::new("chmod").arg("755").arg(&script));
+    let more = format!(
+        "{JSON_LOG}[tell]\ncommand = [{script:?}]\nmail = \"ops@firm.example\"\n[aliases]\n\"ops@firm.example\" = [\"jane@firm.example\"]\n"
+    );
+    let text = config(&more).replace("[\"jane\", \"*\"]", "[\"jane\", \"bob\"]");
+    let mut server = Server::start(&directory, &text);
+    let one = mail("one");
+    accepted(&server, &["bob@firm.example"], &one);
+    for _ in 0..4 {
+        accepted(&server, &["bob@firm.example"], &one);
+    }
+    wait_for_empty_queue(&server);
+    assert!(!told.exists(), "four copies are no storm");
+    assert_eq!(storms(&server), Vec::<Value>::new());
+    for _ in 0..8 {
+        accepted(&server, &["bob@firm.example"], &one);
+    }
+    let alert = wait_for_mails(&server, "jane", 1).remove(0);
+    assert!(wait_until(LIMIT, || std::fs::read_to_string(&told)
+        .is_ok_and(|text| text.contains("quell storms show"))));
+    let storm = storms(&server).remove(0);
+    let id = storm["id"].as_str().expect("an id").to_owned();
+    assert_eq!(
+        (&storm["copies"], &storm["absorbed"], &storm["delivered"]),
+        (&12.into(), &12.into(), &1.into())
+    );
+    about_the_alert(&alert, &id);
+    // A restart tells nothing twice, nor does a copy after it.
+    assert_eq!(server.term().code(), Some(0));
+    server.restart();
+    accepted(&server, &["bob@firm.example"], &one);
+    wait_for_empty_queue(&server);
+    assert_eq!(storms(&server)[0]["copies"], 13);
+    let said = std::fs::read_to_string(&told).expect("what was told");
+    assert_eq!(said.matches("event=").count(), 1, "{said}");
+    assert!(
+        said.starts_with(&format!("event=opened storm={id} subject=quell: storm {id} has begun")),
+        "{said}"
+    );
+    wait_for_mails(&server, "jane", 1);
+    wait_for_mails(&server, "bob", 1);
+    let log = server.output();
+    assert_eq!(log.matches("\"event\":\"storm_opened\"").count(), 1, "{log}");
+    // What the alert names works.
+    assert!(done(&server, &["storms", "show", &id]).contains(&id));
+    assert_log_is_json(&server);
+}
+
+fn run_ok(command: &mut Command) {
+    assert!(command.status().expect("a command").success());
+}
+
+fn storms(server: &Server) -> Vec<Value> {
+    let by_command = json(server, &["storms", "list"])["storms"].as_array().expect("storms").clone();
+    let (status, text) = server.get("/api/v1/storms");
+    assert_eq!(status, 200);
+    let by_console: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(by_console["storms"], Value::from(by_command.clone()));
+    by_command
+}
+
+/// Nobody can answer it, no machine will, and it names nobody's subject.
+fn about_the_alert(alert: &maildir::Mail, storm: &str) {
+    let field = |name: &str| maildir::field(&alert.content, name).unwrap_or_default();
+    assert_eq!(field("Return-Path"), "<>");
+    assert_eq!(field("Auto-Submitted"), "auto-generated");
+    assert_eq!(field("Delivered-To"), "jane@firm.example");
+    assert!(field("Subject").contains(storm));
+    let text = String::from_utf8_lossy(&alert.content);
+    assert!(text.contains("quell storms show") && !text.contains("Test one"), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 998), "{text}");
+}
+
+/// A command that fails, or is not there, hurts no mail and is named in the log.
+#[test]
+fn a_command_that_fails_is_named() {
+    let more = format!("{JSON_LOG}[tell]\ncommand = [\"/no/such/program\"]\n");
+    let directory = TempDir::new("operate-tellbad");
+    let server = Server::start(&directory, &config(&more));
+    let one = mail("one");
+    for _ in 0..7 {
+        accepted(&server, &["jane@firm.example"], &one);
+    }
+    wait_for_log(&server, &["\"event\":\"tell_command_failed\""]);
+    wait_for_mails(&server, "jane", 1);
+    let (_, metrics) = server.get("/metrics");
+    assert!(metrics.contains("quell_alerts_total{result=\"failed\"} 1\n"), "{metrics}");
+    assert_log_is_json(&server);
+}
