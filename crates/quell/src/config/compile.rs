@@ -223,7 +223,7 @@ impl Check<'_> {
     /// Domains in the order of the file: the first one is the postmaster's.
     fn domains(&mut self, settings: &Settings) -> Vec<DomainPlan> {
         let mut names: Vec<&String> = settings.domains.keys().collect();
-        names.sort_by_key(|name| self.places.span(&["domains", name]).map(|span| span.start));
+        names.sort_by_cached_key(|name| self.places.span(&["domains", name]).map(|span| span.start));
         let mut seen = HashSet::new();
         let mut plans = Vec::new();
         for written in names {

@@ -93,7 +93,7 @@ impl<'a> Places<'a> {
         let mut table = self.0.as_ref()?;
         let mut span = None;
         for (depth, step) in path.iter().enumerate() {
-            let Some((key, value)) = table.iter().find(|(k, _)| k.get_ref() == step) else {
+            let Some((key, value)) = table.get_key_value(*step) else {
                 break;
             };
             span = Some(key.span());

@@ -208,6 +208,10 @@ impl Connection {
     /// told so and sent away: the session then ends by itself.
     async fn read(&mut self, buffer: &mut [u8], rate: &mut Rate) -> io::Result<usize> {
         let receiving = self.reception.is_receiving();
+        if !receiving {
+            // Counted from the start of a transfer: what a client did before is not slowness.
+            *rate = Rate { since: Instant::now(), bytes: 0 };
+        }
         let mut stop = self.stop.clone();
         let read = tokio::select! {
             read = timeout(self.shared.idle, self.stream.read(buffer)) => read,
