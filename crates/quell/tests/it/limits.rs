@@ -409,7 +409,7 @@ fn a_header_with_a_million_recipients() {
     let server = Server::start(&directory, &config(""));
     let mut client = Client::hello(server.smtp_port);
     let (mut ticks, mut sizes) = (Vec::new(), Vec::new());
-    for (sent, addresses) in [1_000, 250_000, 1_000_000].into_iter().enumerate() {
+    for (sent, addresses) in [1_000, 250_000, 1_000_000, 1_000_001].into_iter().enumerate() {
         let message = to_many(addresses);
         server.reset_peak();
         let (resident, used) = (server.resident_bytes(), server.processor_ticks());
