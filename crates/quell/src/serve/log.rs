@@ -2,30 +2,77 @@
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Config;
 
+/// How the log is written at the moment; a reload changes it.
+pub struct Log {
+    json: Arc<AtomicBool>,
+    level: Box<dyn Fn(LevelFilter) + Send + Sync>,
+}
+
+impl Log {
+    /// Takes format and level of `config`.
+    pub fn set(&self, config: &Config) {
+        self.json.store(config.settings.log.format == "json", Ordering::Relaxed);
+        (self.level)(level(config));
+    }
+}
+
+fn level(config: &Config) -> LevelFilter {
+    config.settings.log.level.parse().unwrap_or(LevelFilter::INFO)
+}
+
 /// Starts it. A second start in one process (tests) changes nothing.
-pub(super) fn start(config: &Config) {
-    let level = config.settings.log.level.parse().unwrap_or(LevelFilter::INFO);
-    let base =
-        tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(std::io::stderr);
-    let started = if config.settings.log.format == "json" {
-        base.event_format(Json).try_init()
-    } else {
-        base.with_ansi(std::io::stderr().is_terminal()).try_init()
-    };
-    if started.is_err() {
+pub(super) fn start(config: &Config) -> Log {
+    let json = Arc::new(AtomicBool::new(config.settings.log.format == "json"));
+    let format = Either { json: Arc::clone(&json), text: Format::default().with_target(false) };
+    let base = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::default().add_directive(level(config).into()))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .event_format(format)
+        .with_filter_reloading();
+    let handle = base.reload_handle();
+    if base.try_init().is_err() {
         tracing::debug!("the log was started before");
+    }
+    let level = move |level: LevelFilter| {
+        // Fails only where the subscriber is gone, and then nobody can be told.
+        let _ = handle.reload(EnvFilter::default().add_directive(level.into()));
+    };
+    Log { json, level: Box::new(level) }
+}
+
+/// One of the two formats.
+struct Either {
+    json: Arc<AtomicBool>,
+    text: Format,
+}
+
+impl<S, N> FormatEvent<S, N> for Either
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if self.json.load(Ordering::Relaxed) {
+            Json.format_event(ctx, out, event)
+        } else {
+            self.text.format_event(ctx, out, event)
+        }
     }
 }
 
@@ -83,7 +130,7 @@ impl Visit for Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);

@@ -7,7 +7,7 @@ mod reload;
 mod watcher;
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -52,7 +52,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`].
 pub fn run(config: Config) -> Result<(), ServeError> {
-    log::start(&config);
+    let log = log::start(&config);
     for warning in &config.warnings {
         warn!(event = "configuration", "{warning}");
     }
@@ -65,7 +65,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(|e| ServeError::Io("the network threads cannot be started", e))?;
-    let parts = Parts::start(config)?;
+    let parts = Parts::start(config, log)?;
     runtime.block_on(serve(parts, sockets))
 }
 
@@ -85,6 +85,8 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
         }
     }
     info!(event = "stopping", "no new connections; sessions have {} s to finish", STOP_WITHIN.as_secs());
+    // Set once: there is one stop.
+    parts.stop_by.get_or_init(|| Instant::now() + STOP_WITHIN);
     stop.send_replace(true);
     if tokio::time::timeout(STOP_WITHIN, listening.finished()).await.is_err() {
         warn!(

@@ -15,6 +15,7 @@ use quell_wire::server::{BareNewlines, Settings as Session};
 use tracing::{error, info, warn};
 
 use super::ServeError;
+use super::log::Log;
 use super::watcher::Watcher;
 use crate::config::Config;
 use crate::data::{Data, Token, random_bytes};
@@ -26,7 +27,7 @@ use crate::receive::smtp::{Outer, Shared};
 use crate::server::committer::Committer;
 use crate::server::desk::{Desk, Handle, Msg, channel_to_desk};
 use crate::server::time::Timekeeper;
-use crate::tell::{Mailer, Teller};
+use crate::tell::{Mailer, StopBy, Teller};
 
 /// Threads that deliver. Each waits for the disk most of the time.
 const WORKERS: usize = 4;
@@ -58,6 +59,10 @@ pub struct Parts {
     pub token: Token,
     /// The data directory, locked as long as this lives.
     pub data: Data,
+    /// Set when the server stops: what runs for the operator must have ended by then.
+    pub stop_by: StopBy,
+    /// How the log is written.
+    pub log: Log,
     /// Delivery threads.
     pub workers: Vec<JoinHandle<()>>,
     /// Desk, committer, teller.
@@ -74,7 +79,7 @@ impl Parts {
     ///
     /// # Errors
     /// [`ServeError`].
-    pub fn start(config: Config) -> Result<Self, ServeError> {
+    pub fn start(config: Config, log: Log) -> Result<Self, ServeError> {
         let thread = |e| ServeError::Io("a thread cannot be started", e);
         let data = Data::open(&config.data)?;
         let (secret, token) = (
@@ -111,12 +116,15 @@ impl Parts {
         let in_force = Arc::new(RwLock::new(in_force(config, secret)));
         let metrics = Arc::clone(&outer.metrics);
         let bodies = spool.reader();
-        let retention = Retention { evidence_days: evidence_days(&in_force), ..Retention::default() };
-        let committer = Committer::new(store, spool, reserve, outer.room, outer.data.clone(), retention);
+        let kept = Arc::clone(&in_force);
+        let retention = move || Retention { evidence_days: evidence_days(&kept), ..Retention::default() };
+        let (room, folder) = (outer.room, outer.data.clone());
+        let committer = Committer::new(store, spool, reserve, room, folder, Box::new(retention));
         let answers = desk.clone();
         let (jobs, committing) =
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
-        let (outbox, telling) = teller(&in_force, &outer).start().map_err(thread)?;
+        let stop_by = StopBy::default();
+        let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox);
         let deciding = Desk::new(door, time, jobs, watcher).start(inbox).map_err(thread)?;
         let worker = Worker {
@@ -137,6 +145,8 @@ impl Parts {
             token,
             data,
             workers,
+            stop_by,
+            log,
             threads: vec![deciding, committing, telling],
         })
     }
@@ -218,7 +228,7 @@ fn random() -> Box<dyn FnMut() -> u64 + Send> {
     })
 }
 
-fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer) -> Teller {
+fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer, stop_by: &StopBy) -> Teller {
     let (for_command, for_mail, time) = (Arc::clone(in_force), Arc::clone(in_force), outer.time.clone());
     let to = move || {
         let now = current(&for_mail);
@@ -233,6 +243,7 @@ fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer) -> Teller {
             to: Box::new(to),
         },
         mono_ms: Box::new(move || time.now().mono_ms),
+        stop_by: Arc::clone(stop_by),
         metrics: Arc::clone(&outer.metrics),
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn reload(parts: &mut Parts) {
             info!(event = "reload", key = change.key, "changed");
         }
     }
+    parts.log.set(&config);
     make_mailboxes(&config, &parts.outer.maildirs);
     parts.desk.send(Msg::Limits(Box::new(config.limits.clone())));
     let mut new = in_force(config, old.shared.policy.secret.clone());

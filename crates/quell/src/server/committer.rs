@@ -49,6 +49,9 @@ pub enum Done {
     SpoolBytes(u64),
 }
 
+/// How long things are kept, at the moment: a reload changes it.
+pub type RetentionNow = Box<dyn Fn() -> Retention + Send>;
+
 /// What the committer owns.
 pub struct Committer {
     store: Option<SqliteStore>,
@@ -57,7 +60,7 @@ pub struct Committer {
     room: Room,
     path: PathBuf,
     data: PathBuf,
-    retention: Retention,
+    retention: RetentionNow,
     /// Bodies of batches that failed after these were written. Whether a row names one is known only
     /// once the ledger can be read again.
     doubtful: Vec<BodyRef>,
@@ -73,7 +76,7 @@ impl Committer {
         reserve: Reserve,
         room: Room,
         data: PathBuf,
-        retention: Retention,
+        retention: RetentionNow,
     ) -> Self {
         let path = store.path().to_owned();
         Self {
@@ -205,7 +208,7 @@ impl Committer {
             }
         }
         let Some(store) = &mut self.store else { return false };
-        match store.upkeep(now, &self.retention) {
+        match store.upkeep(now, &(self.retention)()) {
             Ok(true) => true,
             Ok(false) => self.compact().unwrap_or_else(|why| {
                 warn!(event = "compaction_failed", reason = %why, "segments could not be compacted");

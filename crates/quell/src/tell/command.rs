@@ -1,17 +1,20 @@
 //! `[tell] command`: a program of the operator's, with the alert on its standard input.
 
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use quell_storm::tell::{Alert, AlertKind};
+
+use super::StopBy;
 
 /// A command that takes longer is ended.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`),
-/// `QUELL_STORM` (its id) and `QUELL_SUBJECT` in the environment.
-pub(super) fn run(argv: &[String], alert: &Alert) -> io::Result<()> {
+/// `QUELL_STORM` (its id) and `QUELL_SUBJECT` in the environment. It has 30 s, and less when the
+/// server stops.
+pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Result<()> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let event = if alert.kind == AlertKind::Opened { "opened" } else { "ended" };
     let mut child = Command::new(program)
@@ -36,11 +39,18 @@ pub(super) fn run(argv: &[String], alert: &Alert) -> io::Result<()> {
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(io::Error::other(format!("it ended with {status}"))),
             None if began.elapsed() > TIME_LIMIT => {
-                child.kill()?;
-                child.wait()?;
-                return Err(io::Error::other("it took longer than 30 s and was ended"));
+                return end(child, "it took longer than 30 s and was ended");
+            }
+            None if stop_by.get().is_some_and(|by| Instant::now() > *by) => {
+                return end(child, "the server is stopping, and it was ended");
             }
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+fn end(mut child: Child, why: &str) -> io::Result<()> {
+    child.kill()?;
+    child.wait()?;
+    Err(io::Error::other(why))
 }

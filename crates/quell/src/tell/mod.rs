@@ -8,9 +8,10 @@ mod command;
 mod mail;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use quell_storm::tell::{Alert, AlertKind};
 use tracing::{info, warn};
@@ -25,6 +26,9 @@ const MAX_PER_HOUR: usize = 60;
 const MAX_WAITING: usize = 128;
 const HOUR_MS: u64 = 3_600_000;
 
+/// When a server that stops must have ended; empty while it runs.
+pub type StopBy = Arc<OnceLock<Instant>>;
+
 /// How the operator is told.
 pub struct Teller {
     /// `[tell] command`, at the moment.
@@ -33,6 +37,8 @@ pub struct Teller {
     pub mailer: Mailer,
     /// Milliseconds of the monotonic clock.
     pub mono_ms: Box<dyn Fn() -> u64 + Send>,
+    /// A command still running then is ended.
+    pub stop_by: StopBy,
     /// Numbers for the console.
     pub metrics: Arc<Metrics>,
 }
@@ -80,20 +86,21 @@ impl Teller {
         }
     }
 
+    /// The mail first: a command may take its time, and the server may be about to stop.
     fn tell(&self, alert: &Alert) {
-        if let Some(argv) = (self.command)() {
-            let told = command::run(&argv, alert);
-            self.metrics.alert(told.is_ok());
-            if let Err(why) = told {
-                warn!(event = "tell_command_failed", storm = %alert.storm.id, reason = %why, "the command of [tell] failed");
-            }
-        }
         match self.mailer.send(alert) {
             Ok(false) => {}
             Ok(true) => self.metrics.alert(true),
             Err(why) => {
                 self.metrics.alert(false);
                 warn!(event = "tell_mail_failed", storm = %alert.storm.id, reason = %why, "the mail of [tell] could not be made");
+            }
+        }
+        if let Some(argv) = (self.command)() {
+            let told = command::run(&argv, alert, &self.stop_by);
+            self.metrics.alert(told.is_ok());
+            if let Err(why) = told {
+                warn!(event = "tell_command_failed", storm = %alert.storm.id, reason = %why, "the command of [tell] failed");
             }
         }
     }
