@@ -68,3 +68,42 @@ fn what_is_kept_is_closed_to_others() {
         assert_eq!(mode(&server.data.join(folder)), 0o700, "{folder}");
     }
 }
+
+/// `[server] user`: started by root, it runs as that user, and what root makes later is that user's.
+#[test]
+fn the_server_gives_up_root_and_mailboxes_are_its_own() {
+    if !nix::unistd::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "CI must run this as root");
+        return eprintln!("SKIPPED: only root can start a server that becomes another user");
+    }
+    let directory = TempDir::new("operate-user");
+    let text = config("").replace("recipients = [\"jane\", \"*\"]\n", "");
+    let text = text.replace("[smtp]", "user = \"nobody\"\n[smtp]");
+    let mut server = Server::prepare(&directory, &text, Vec::new());
+    let nobody = nix::unistd::User::from_name("nobody").expect("a user").expect("a user");
+    // Before the first start, too.
+    std::fs::create_dir(&server.data).expect("a folder");
+    std::fs::set_permissions(&server.data, std::fs::Permissions::from_mode(0o700)).expect("permissions");
+    done(&server, &["mailbox", "add", "early@firm.example"]);
+    server.restart();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("a server");
+    let uid = format!("Uid:\t{0}\t{0}\t{0}\t{0}", nobody.uid);
+    assert!(status.contains(&uid), "{status}");
+    done(&server, &["mailbox", "add", "late@firm.example"]);
+    accepted(&server, &["early@firm.example", "late@firm.example"], &mail("one"));
+    for local in ["early", "late"] {
+        let mails = wait_for_mails(&server, local, 1);
+        assert_eq!(owner(&mails[0].path), nobody.uid.as_raw());
+        assert_eq!(owner(&server.maildir("firm.example", local)), nobody.uid.as_raw());
+    }
+    // Commands of root on the stopped store leave it usable for the server.
+    assert_eq!(server.term().code(), Some(0));
+    assert_eq!(json(&server, &["ledger", "forget", "--to", "firm.example", "--since", "1d"])["forgotten"], 2);
+    server.restart();
+    accepted(&server, &["late@firm.example"], &mail("two"));
+    wait_for_mails(&server, "late", 2);
+}
+
+fn owner(path: &Path) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).expect("a file"))
+}

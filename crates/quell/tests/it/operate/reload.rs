@@ -83,3 +83,27 @@ fn a_list_in_a_file_is_read_again() {
     reload(&server, str::to_owned, &["\"event\":\"reload_refused\"", "people"]);
     assert_eq!(rcpt(&server, "bob@firm.example"), 250);
 }
+
+/// Format and level of the log are no exception.
+#[test]
+fn the_log_changes_with_the_configuration() {
+    let directory = TempDir::new("operate-relog");
+    let server = Server::start(&directory, &config("[log]\nformat = \"text\"\n"));
+    wait_for_log(&server, &["quell is ready", "event=\"started\""]);
+    let json = |text: &str| text.replace("format = \"text\"", "format = \"json\"\nlevel = \"debug\"");
+    reload(&server, json, &["\"event\":\"reloaded\"", "\"level\":\"info\""]);
+    drop(Client::hello(server.smtp_port));
+    wait_for_log(&server, &["\"level\":\"debug\"", "\"event\":\"session_broken\""]);
+    let quiet = |text: &str| text.replace("\"debug\"", "\"error\"");
+    let text = std::fs::read_to_string(server.config_path()).expect("a configuration");
+    std::fs::write(server.config_path(), quiet(&text)).expect("a configuration");
+    signal(server.pid(), "HUP");
+    // Whether it is quiet by now shows only by what is not said.
+    let silent = || {
+        let before = server.output().len();
+        accepted(&server, &["jane@firm.example"], &mail("quiet"));
+        wait_for_empty_queue(&server);
+        server.output().len() == before
+    };
+    assert!(wait_until(LIMIT, silent), "{}", server.output());
+}

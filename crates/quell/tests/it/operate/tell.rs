@@ -104,3 +104,23 @@ fn a_command_that_fails_is_named() {
     assert!(metrics.contains("quell_alerts_total{result=\"failed\"} 1\n"), "{metrics}");
     assert_log_is_json(&server);
 }
+
+/// A command that hangs holds neither the mail to the operator nor the end of the server up.
+#[test]
+fn a_command_that_hangs_does_not_hold_the_server_up() {
+    let directory = TempDir::new("operate-tellslow");
+    let more = format!("{JSON_LOG}[tell]\ncommand = [\"sleep\", \"300\"]\nmail = \"jane@firm.example\"\n");
+    let mut server = Server::start(&directory, &config(&more).replace("\"*\"", "\"bob\""));
+    let one = mail("one");
+    for _ in 0..7 {
+        accepted(&server, &["bob@firm.example"], &one);
+    }
+    wait_for_mails(&server, "jane", 1);
+    // At most 10 s, where the command alone would have 30.
+    assert_eq!(server.term().code(), Some(0));
+    wait_for_log(&server, &["\"event\":\"tell_command_failed\"", "stopping"]);
+    wait_for_log(&server, &["\"event\":\"stopped\""]);
+    server.restart();
+    wait_for_mails(&server, "jane", 1);
+    assert_log_is_json(&server);
+}
