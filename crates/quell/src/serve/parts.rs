@@ -24,7 +24,7 @@ use crate::deliver::worker::Worker;
 use crate::metrics::Metrics;
 use crate::receive::limits::Connections;
 use crate::receive::smtp::{Outer, Shared};
-use crate::server::committer::Committer;
+use crate::server::committer::{Committer, RetentionNow};
 use crate::server::desk::{Desk, Handle, Msg, channel_to_desk};
 use crate::server::time::Timekeeper;
 use crate::tell::{Mailer, StopBy, Teller};
@@ -116,10 +116,8 @@ impl Parts {
         let in_force = Arc::new(RwLock::new(in_force(config, secret)));
         let metrics = Arc::clone(&outer.metrics);
         let bodies = spool.reader();
-        let kept = Arc::clone(&in_force);
-        let retention = move || Retention { evidence_days: evidence_days(&kept), ..Retention::default() };
-        let (room, folder) = (outer.room, outer.data.clone());
-        let committer = Committer::new(store, spool, reserve, room, folder, Box::new(retention));
+        let retention = retention_now(&in_force);
+        let committer = Committer::new(store, spool, reserve, outer.room, outer.data.clone(), retention);
         let answers = desk.clone();
         let (jobs, committing) =
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
@@ -168,8 +166,12 @@ pub fn current(in_force: &RwLock<InForce>) -> InForce {
     in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-fn evidence_days(in_force: &RwLock<InForce>) -> u32 {
-    u32::try_from(current(in_force).config.settings.privacy.evidence_days).unwrap_or(30)
+fn retention_now(in_force: &Arc<RwLock<InForce>>) -> RetentionNow {
+    let in_force = Arc::clone(in_force);
+    Box::new(move || {
+        let days = current(&in_force).config.settings.privacy.evidence_days;
+        Retention { evidence_days: u32::try_from(days).unwrap_or(30), ..Retention::default() }
+    })
 }
 
 fn policy_now(in_force: &Arc<RwLock<InForce>>) -> crate::deliver::worker::Directory {
