@@ -107,16 +107,19 @@ fn failed(why: &DeliverError) -> Outcome {
 }
 
 fn log(claim: &Claim, outcome: &Outcome, delay_ms: i64) {
-    let (id, rcpt) = (claim.queue_id(), claim.identity());
+    let (id, rcpt, from) = (claim.queue_id(), claim.identity(), claim.reverse_path());
+    let next_hop = "maildir";
     match outcome {
         Outcome::Delivered => {
-            info!(event = "delivered", id = %id, rcpt, next_hop = "maildir", dsn = "2.0.0", delay_ms)
+            info!(event = "delivered", id = %id, rcpt, from, next_hop, reply = "delivered", dsn = "2.0.0", delay_ms);
         }
         Outcome::Failed { status, .. } => {
-            warn!(event = "failed", id = %id, rcpt, next_hop = "maildir", dsn = status, delay_ms)
+            let (dsn, reply) = status.split_once(' ').unwrap_or((status, ""));
+            warn!(event = "failed", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
         }
         Outcome::Temporary { status } => {
-            warn!(event = "deferred", id = %id, rcpt, next_hop = "maildir", dsn = status, delay_ms)
+            let (dsn, reply) = status.split_once(' ').unwrap_or((status, ""));
+            warn!(event = "deferred", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
         }
         Outcome::Relayed | Outcome::Unknown { .. } => {}
     }

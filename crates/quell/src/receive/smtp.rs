@@ -11,7 +11,7 @@ use quell_queue::body::{LargeWriter, LargeWriters, SpoolError};
 use quell_queue::clock::Now;
 use quell_queue::door::{Answer, Incoming};
 use quell_queue::reserve::Room;
-use quell_relay::reception::{Policy, Reception, Refused, Want, World};
+use quell_relay::reception::{Policy, Reception, Refused, Submission, Want, World};
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Settings};
@@ -183,7 +183,7 @@ impl Connection {
             let (taken, want) = self.reception.advance(&buffer[start..end], &Around(&outer, &shared));
             start += taken;
             match want {
-                Want::Submit(incoming) => self.submit(incoming).await?,
+                Want::Submit(submission) => self.submit(submission).await?,
                 Want::Flush => self.flush().await?,
                 Want::Close(why) => {
                     self.flush().await?;
@@ -250,14 +250,23 @@ impl Connection {
         enough
     }
 
-    async fn submit(&mut self, incoming: Box<Incoming>) -> io::Result<()> {
-        let id = incoming.facts.queue_id;
-        self.outer.metrics.arrived(incoming.facts.size_bytes);
-        let (tx, mut answer) = oneshot::channel();
+    async fn submit(&mut self, submission: Box<Submission>) -> io::Result<()> {
+        let id = submission.queue_id();
+        self.outer.metrics.arrived(submission.size_bytes());
         let began = Instant::now();
-        self.outer.desk.send(Msg::Accept(incoming, tx));
-        let waited = timeout(self.shared.answer_within, &mut answer).await;
-        let answer = match waited {
+        let incoming = match self.complete(submission).await {
+            Ok(incoming) => incoming,
+            Err(reply) => {
+                warn!(event = "not_accepted", id = %id, reply = reply.text(), "an arrival's body could not be written");
+                Around(&self.outer, &self.shared).refused(Refused::by(&reply));
+                self.reception.replied(reply);
+                return self.flush().await;
+            }
+        };
+        let (tx, mut answer) = oneshot::channel();
+        self.outer.desk.send(Msg::Accept(Box::new(incoming), tx));
+        let left = self.shared.answer_within.saturating_sub(began.elapsed());
+        let answer = match timeout(left, &mut answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Answer::Trouble("the desk has stopped".to_owned()),
             Err(_) => {
@@ -273,6 +282,10 @@ impl Connection {
         match &answer {
             Answer::Accepted(_) => {}
             Answer::Refused(_) => self.outer.metrics.turned_away(TurnedAway::Message),
+            Answer::NoRoom(why) => {
+                warn!(event = "not_accepted", id = %id, reason = why, "an arrival was answered 452: no room");
+                self.outer.metrics.turned_away(TurnedAway::Room);
+            }
             Answer::Trouble(why) => {
                 warn!(event = "not_accepted", id = %id, reason = why, "an arrival was answered 451: trouble of our own");
                 self.outer.metrics.turned_away(TurnedAway::Trouble);
@@ -291,6 +304,19 @@ impl Connection {
             self.unconfirmed = Some(id);
         }
         written
+    }
+
+    /// Brings a large body to its end, within the time of the answer: a disk that hangs must not
+    /// keep the client waiting for ever. What comes too late is thrown away.
+    async fn complete(&self, submission: Box<Submission>) -> Result<Incoming, Reply> {
+        if !submission.must_sync() {
+            return submission.complete();
+        }
+        let work = tokio::task::spawn_blocking(move || submission.complete());
+        match timeout(self.shared.answer_within, work).await {
+            Ok(Ok(completed)) => completed,
+            Ok(Err(_)) | Err(_) => Err(Reply::new(451, (3, 0), "Trouble of our own; try again later")),
+        }
     }
 }
 

@@ -138,10 +138,12 @@ impl Committer {
         Ok(places)
     }
 
-    /// Outcomes and deletions must find room: that is what the reserve is for.
+    /// Outcomes and deletions must find room: that is what the reserve is for. New mail must not
+    /// use it up: a batch that brings some fails, and the outcomes in it come again by themselves.
     fn commit_with_reserve(&mut self, work: &mut Work) -> Result<(), StoreError> {
+        let brings_mail = work.batch.rows.iter().any(|row| matches!(row, RowWrite::ByPermit(..)));
         match self.commit(work) {
-            Err(StoreError::Full(why)) => {
+            Err(StoreError::Full(why)) if !brings_mail => {
                 warn!(event = "disk_full", reason = why, "the disk is full: the reserve is spent");
                 self.reserve.spend().map_err(|e| StoreError::Full(e.to_string()))?;
                 self.commit(work)

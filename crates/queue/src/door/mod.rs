@@ -322,8 +322,12 @@ impl<R: Reader, T> Door<R, T> {
         for mut lost in self.writing.take().into_iter().chain([gathered]) {
             outcomes.extend(lost.outcomes);
             self.gathering.ended.append(&mut lost.ended);
-            let trouble = |(ticket, _)| Effect::Answer(ticket, Answer::Trouble(why.to_string()));
-            self.effects.extend(lost.tickets.into_iter().map(trouble));
+            let answer = || match why {
+                StoreError::Full(why) => Answer::NoRoom(why.clone()),
+                why => Answer::Trouble(why.to_string()),
+            };
+            let answers = lost.tickets.into_iter().map(|(ticket, _)| Effect::Answer(ticket, answer()));
+            self.effects.extend(answers);
         }
         self.gathering.outcomes = outcomes;
         self.forget_undone();

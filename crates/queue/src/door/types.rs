@@ -83,6 +83,8 @@ pub enum Answer {
     Accepted(QueueId),
     /// 5xx: every recipient is refused.
     Refused(Reason),
+    /// 452: the disk is full.
+    NoRoom(String),
     /// 451: trouble of our own.
     Trouble(String),
 }

@@ -12,11 +12,12 @@ use quell_mail::id::QueueId;
 use quell_mail::key::Secret;
 use quell_queue::body::{LargeWriter, SpoolError};
 use quell_queue::clock::Now;
-use quell_queue::door::{Answer, Incoming};
+use quell_queue::door::Answer;
 use quell_storm::facts::Source;
 use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Question, Session, Settings, Step};
 
+pub use self::transaction::Submission;
 use self::transaction::Transaction;
 use crate::directory::{BadAddress, Directory, Lookup, Query};
 
@@ -50,6 +51,17 @@ pub enum Refused {
     Trouble,
 }
 
+impl Refused {
+    /// What a reply to a message means.
+    pub fn by(reply: &Reply) -> Self {
+        match reply.code() {
+            452 => Self::Room,
+            451 => Self::Trouble,
+            _ => Self::Message,
+        }
+    }
+}
+
 /// What only the world outside can say.
 pub trait World {
     /// True if a mailbox of that name is there.
@@ -80,8 +92,9 @@ pub enum Want {
     Input,
     /// Write the output, then go on.
     Flush,
-    /// Give it to the door, and its answer to [`Reception::answered`].
-    Submit(Box<Incoming>),
+    /// Complete it, give it to the door, and the answer to [`Reception::answered`] or
+    /// [`Reception::replied`].
+    Submit(Box<Submission>),
     /// Write the output, then close.
     Close(Closing),
 }
@@ -229,16 +242,12 @@ impl Reception {
             return None;
         };
         match transaction.finish(&self.policy, &self.source, self.esmtp, world) {
-            Ok(incoming) => {
+            Ok(submission) => {
                 self.waiting = Some(question);
-                Some(Want::Submit(Box::new(incoming)))
+                Some(Want::Submit(Box::new(submission)))
             }
             Err(reply) => {
-                world.refused(match reply.code() {
-                    452 => Refused::Room,
-                    451 => Refused::Trouble,
-                    _ => Refused::Message,
-                });
+                world.refused(Refused::by(&reply));
                 self.session.answer(question, reply);
                 None
             }
@@ -247,8 +256,13 @@ impl Reception {
 
     /// The door's answer to what was submitted.
     pub fn answered(&mut self, answer: &Answer) {
+        self.replied(reply_to(answer));
+    }
+
+    /// What was submitted could not be completed.
+    pub fn replied(&mut self, reply: Reply) {
         if let Some(question) = self.waiting.take() {
-            self.session.answer(question, reply_to(answer));
+            self.session.answer(question, reply);
         }
     }
 }
@@ -261,6 +275,7 @@ fn reply_to(answer: &Answer) -> Reply {
             Some((code, status, text)) => Reply::new(code, status_numbers(status), text),
             None => Reply::new(554, (0, 0), "Refused"),
         },
+        Answer::NoRoom(_) => Reply::new(452, (3, 1), "No room at the moment; try again later"),
         Answer::Trouble(_) => Reply::new(451, (3, 0), "Trouble of our own; try again later"),
     }
 }

@@ -1,5 +1,6 @@
 //! One transaction: envelope, content, facts.
 
+use quell_mail::id::QueueId;
 use quell_mail::reading::{Reader, Reading};
 use quell_mail::trace::{ReceivedStamp, token, verify};
 use quell_queue::body::{LargeWriter, SpoolError};
@@ -98,7 +99,7 @@ impl Transaction {
         source: &Source,
         esmtp: bool,
         world: &impl World,
-    ) -> Result<Incoming, Reply> {
+    ) -> Result<Submission, Reply> {
         if let Some(reply) = self.refused.take() {
             return Err(reply);
         }
@@ -123,18 +124,9 @@ impl Transaction {
         };
         let front = stamp.field().into_bytes();
         let header = reading.header[..reading.header.len().min(EVIDENCE_BYTES)].to_vec();
-        let bytes = match self.large.take() {
-            None => Bytes::Small(std::mem::take(&mut self.bytes)),
-            Some(large) => {
-                let rest = std::mem::take(&mut self.bytes);
-                let finished = world.blocking(|| finish_large(large, &rest, &queue_id, &front));
-                Bytes::Large(finished.map_err(|why| no_room(&why))?)
-            }
-        };
+        let (large, bytes) = (self.large.take(), std::mem::take(&mut self.bytes));
         let facts = self.facts(policy, source, reading, queue_id, now.ms);
-        // A large body carries its front already.
-        let front = if matches!(bytes, Bytes::Large(_)) { Vec::new() } else { front };
-        Ok(Incoming { facts, front, bytes, header })
+        Ok(Submission { facts, front, header, large, bytes })
     }
 
     fn facts(
@@ -142,7 +134,7 @@ impl Transaction {
         policy: &Policy,
         source: &Source,
         reading: Reading,
-        queue_id: quell_mail::id::QueueId,
+        queue_id: QueueId,
         received_ms: i64,
     ) -> Facts {
         let exact_key = reading.exact_key.ok();
@@ -170,16 +162,49 @@ impl Transaction {
     }
 }
 
-fn finish_large(
-    mut large: LargeWriter,
-    rest: &[u8],
-    queue_id: &quell_mail::id::QueueId,
-    front: &[u8],
-) -> Result<quell_queue::body::FinishedLarge, SpoolError> {
-    if !rest.is_empty() {
-        large.write(rest)?;
+/// An arrival, read whole, whose large body may still have to be brought to an end.
+#[derive(Debug)]
+pub struct Submission {
+    facts: Facts,
+    front: Vec<u8>,
+    header: Vec<u8>,
+    large: Option<LargeWriter>,
+    /// The message, or what of a large one is not yet written.
+    bytes: Vec<u8>,
+}
+
+impl Submission {
+    /// Its id.
+    pub fn queue_id(&self) -> QueueId {
+        self.facts.queue_id
     }
-    large.finish(queue_id, &[front])
+
+    /// Bytes of the message as received.
+    pub fn size_bytes(&self) -> u64 {
+        self.facts.size_bytes
+    }
+
+    /// True if [`Submission::complete`] waits for the disk.
+    pub fn must_sync(&self) -> bool {
+        self.large.is_some()
+    }
+
+    /// Writes and syncs the rest of a large body, which may take as long as the disk takes: the
+    /// caller minds the time in which the final dot is answered.
+    ///
+    /// # Errors
+    /// The reply for the client.
+    pub fn complete(self) -> Result<Incoming, Reply> {
+        let Self { facts, front, header, large, bytes } = self;
+        let Some(mut large) = large else {
+            return Ok(Incoming { facts, front, bytes: Bytes::Small(bytes), header });
+        };
+        let written = if bytes.is_empty() { Ok(()) } else { large.write(&bytes) };
+        let finished = written.and_then(|()| large.finish(&facts.queue_id, &[&front]));
+        let bytes = Bytes::Large(finished.map_err(|why| no_room(&why))?);
+        // A large body carries its front already.
+        Ok(Incoming { facts, front: Vec::new(), bytes, header })
+    }
 }
 
 /// RFC 3848, RFC 6531 §4.3.
