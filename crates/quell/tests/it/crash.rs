@@ -1,6 +1,7 @@
 //! SIGKILL at any moment, again and again, under load: what was answered 250 lies in its
 //! mailbox once, nothing lies anywhere twice or in part, and nothing is left over.
 
+use super::support::process::try_run;
 use super::support::promises::{Promises, Random, message};
 use super::support::server::{Server, config};
 use super::support::smtp::{Client, date_now, dot_stuffed};
@@ -37,6 +38,13 @@ pub(super) fn wait_until_empty(server: &Server, limit: Duration) {
         let end = &log[log.len().saturating_sub(4000)..];
         panic!("the queue does not become empty:\n{metrics}\n{list}\n{end}");
     }
+}
+
+/// What was deferred is tried now instead of after a minute's wait.
+pub(super) fn retry_all(server: &Server) {
+    // The control socket opens a moment after the SMTP port.
+    let retry = || try_run(&mut server.command(&["queue", "retry", "--all"])).0;
+    assert!(wait_until(Duration::from_secs(20), retry), "queue retry --all fails");
 }
 
 /// One session's life: sends until `stop`, connecting again whenever the server dies.

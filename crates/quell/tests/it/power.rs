@@ -1,7 +1,7 @@
 //! The power is cut at any moment: started on whatever the disk may then hold, quell has all
 //! that it answered 250, delivers it once, and never a second time what lay in a mailbox.
 
-use super::crash::{five_mailboxes, wait_until_empty};
+use super::crash::{five_mailboxes, retry_all, wait_until_empty};
 use super::support::promises::{Promises, Random, message};
 use super::support::server::Server;
 use super::support::smtp::{Client, date_now};
@@ -106,7 +106,7 @@ fn read_some(domain: &Path) {
 }
 
 /// Starts a server on the state; what is wrong with it after it has delivered.
-fn try_state(state: &State, number: usize, totals: &mut Totals) -> Result<(), String> {
+pub(super) fn try_state(state: &State, number: usize, totals: &mut Totals) -> Result<(), String> {
     let after = TempDir::in_memory("power-after");
     let mut server = Server::prepare(&after, &five_mailboxes(), Vec::new());
     state.write_to(&after.join("data")).expect("a state");
@@ -119,6 +119,8 @@ fn try_state(state: &State, number: usize, totals: &mut Totals) -> Result<(), St
     if !start(&mut server) {
         return Err(format!("does not start:\n{}", server.output()));
     }
+    // What had been deferred when the power went waits for no minute.
+    retry_all(&server);
     wait_until_empty(&server, DRAIN_LIMIT);
     totals.states += 1;
     totals.promised += promises.count();
@@ -133,7 +135,7 @@ fn start(server: &mut Server) -> bool {
 }
 
 #[derive(Default, Debug)]
-struct Totals {
+pub(super) struct Totals {
     states: usize,
     promised: usize,
     delivered_after: usize,
