@@ -37,7 +37,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Delete a mailbox, if it is empty
+    /// Delete a mailbox that is empty and that the configuration does not name
     Remove {
         /// Its address
         address: String,
@@ -57,7 +57,7 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
         }
         Command::List { json } => list(&store, *json, out),
         Command::Remove { address, force } => {
-            remove(&store, address, *force, out)?;
+            remove(&store, config, address, *force, out)?;
             tell_server(config)
         }
     }
@@ -139,8 +139,21 @@ fn list(store: &MaildirStore, json: bool, out: &mut dyn Write) -> Result<(), Fai
     Ok(())
 }
 
-fn remove(store: &MaildirStore, address: &str, force: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn remove(
+    store: &MaildirStore,
+    config: &Config,
+    address: &str,
+    force: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let (local, domain) = parts(address)?;
+    // Mail for it would still be accepted, and then fail.
+    if config.directory.named_mailboxes().iter().any(|m| m.domain == domain && m.mailbox == local) {
+        let file = config.file.display();
+        return Err(Failure::Failed(format!(
+            "{address}: {file} names it, so mail for it is accepted: take it out there first, and reload"
+        )));
+    }
     match store.remove(&domain, &local, force)? {
         Removed::Gone => Ok(writeln!(out, "removed: {address}")?),
         Removed::WasNotThere => Err(Failure::Failed(format!("{address}: there is no such mailbox"))),
