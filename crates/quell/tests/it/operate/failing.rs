@@ -28,6 +28,12 @@ fn a_permanent_failure_is_refused_for_its_source_and_a_new_life_for_others() {
     assert!(refused.text().starts_with("5."), "{refused:?}");
     let explained = done(&server, &["explain", "<one@client.example>"]);
     assert!(explained.contains("jane@firm.example: refuse") && explained.contains("554"), "{explained}");
+    // The sender was told no queue id; the log has it.
+    let log = server.output();
+    let line = log.lines().find(|line| line.contains("\"verdict\":\"refuse\"")).expect("a line");
+    let judged: Value = serde_json::from_str(line).expect("JSON");
+    let by_id = done(&server, &["explain", judged["id"].as_str().expect("an id")]);
+    assert!(explained.starts_with(&by_id), "{explained}\n{by_id}");
     // A refusal never changes the row, and the mark survives a restart.
     server.restart();
     assert_eq!(row(&server, &first)["report_due"], true);

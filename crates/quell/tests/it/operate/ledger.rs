@@ -95,3 +95,35 @@ fn after_a_restart(server: &mut Server, first: &str, copy: &str, key: &str) {
     assert_eq!(explained(server, &last)[0]["recipients"][0]["state"], "delivered");
     assert_eq!(json(server, &["ledger", "forget", "--to", "firm.example", "--since", "1d"])["forgotten"], 2);
 }
+
+/// "Back up `secret` above all: without it the ledger knows no message again"; `secret_file`.
+#[test]
+fn copies_are_known_as_long_as_the_secret_is() {
+    let directory = TempDir::new("operate-secret");
+    let secret = directory.join("secret-of-gateways");
+    std::fs::write(&secret, [7; 32]).expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&secret, mode).expect("permissions");
+    let text = config("").replace("[smtp]", "secret_file = \"secret-of-gateways\"\n[smtp]");
+    let mut server = Server::start(&directory, &text);
+    let one = mail("one");
+    accepted(&server, &["jane@firm.example"], &one);
+    wait_for_mails(&server, "jane", 1);
+    wait_for_empty_queue(&server);
+    server.restart();
+    accepted(&server, &["jane@firm.example"], &one);
+    wait_for_empty_queue(&server);
+    wait_for_mails(&server, "jane", 1);
+    assert_eq!(server.term().code(), Some(0));
+    std::fs::write(&secret, [8; 32]).expect("a file");
+    server.restart();
+    accepted(&server, &["jane@firm.example"], &one);
+    wait_for_mails(&server, "jane", 2);
+    // One that others may read is refused, with what to do.
+    assert_eq!(server.term().code(), Some(0));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&secret, mode).expect("permissions");
+    let said = quell(&server, &["serve"]);
+    assert_eq!(said.status, 1, "{said:?}");
+    assert!(said.err.contains("chmod 600") && said.err.contains("secret-of-gateways"), "{said:?}");
+}

@@ -40,6 +40,8 @@ fn refusals(server: &Server) {
     let cases = [
         (vec!["mailbox", "remove", "bob@firm.example"], 1, "--force"),
         (vec!["mailbox", "remove", "nobody@firm.example"], 1, "no such mailbox"),
+        // It is the postmaster's: mail for it is accepted whether it is there or not.
+        (vec!["mailbox", "remove", "jane@firm.example", "--force"], 1, "names it"),
         (vec!["mailbox", "add", "bob@other.example"], 1, "is not ours"),
         (vec!["mailbox", "add", "bob"], 2, "write an address"),
         (vec!["mailbox", "add", "../x@firm.example/.."], 2, "write an address"),
