@@ -134,7 +134,8 @@ section! {
         /// Most connections at a time from one IPv4 address or one IPv6 /64 network; further ones
         /// get 421 4.7.0.
         max_connections_per_address: u64 = 100, "", hint "100", 1..=100000;
-        /// Most commands of a connection; then 421 4.7.0.
+        /// Most commands of a connection without a message accepted between them; then 421 4.7.0.
+        /// More than `max_recipients`.
         max_commands: u64 = 50_000, "", hint "50000", 100..=100000000;
         /// Most errors of a connection; then 421 4.7.0.
         max_errors: u64 = 20, "", hint "20", 1..=100000;
@@ -188,7 +189,7 @@ section! {
     /// When copies of a message are called a storm, and how rows that failed or were discarded
     /// meet further copies.
     Judge, JUDGE, "judge" {
-        /// More `Received` fields than this: refused with 5.4.6 as a loop.
+        /// As many `Received` fields as this, or more: refused with 5.4.6 as a loop.
         max_hops: u64 = 100, "", hint "100", 10..=1000;
         /// A storm opens at this many copies for one recipient within 24 hours.
         storm_rcpt_copies: u64 = 5, "", hint "5", 1..=1024;

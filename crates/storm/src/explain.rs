@@ -124,7 +124,7 @@ impl Reason {
             _ => format!(
                 "Refused by rule copies: the same source brought the same message, and it failed \
                  for good at this recipient (5.1.x or 5.2.x) less than {} ago ([judge] \
-                 failed_window_ms).",
+                 failed_window_secs).",
                 span(limits.failed_window_ms)
             ),
         }
@@ -164,7 +164,7 @@ impl Reason {
                 .to_owned(),
             Self::NewAfterDiscard => format!(
                 "Passed: the same message was discarded for this recipient, but with `quell \
-                 queue remove`, or its storm closed {} ago or more ([judge] discarded_window_ms).",
+                 queue remove`, or its storm closed {} ago or more ([judge] discarded_window_secs).",
                 span(limits.discarded_window_ms)
             ),
             _ => "Passed: the first arrival of this message for this recipient.".to_owned(),
@@ -175,7 +175,7 @@ impl Reason {
 fn of_discarded(copies: &Copies, limits: &Limits) -> String {
     format!(
         "{}: a person, or the end of its time in hold, discarded it, and its storm is open or \
-         closed less than {} ago ([judge] discarded_window_ms). {}",
+         closed less than {} ago ([judge] discarded_window_secs). {}",
         rule(copies.class),
         span(limits.discarded_window_ms),
         numbers(copies, limits)

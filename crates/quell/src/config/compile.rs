@@ -120,6 +120,14 @@ impl Check<'_> {
             let help = "write more than quiet_after_secs";
             self.fault(&["judge", "closed_after_secs"], "a storm would close before it is quiet", help);
         }
+        if settings.smtp.max_commands <= settings.smtp.max_recipients {
+            let help = "write more than max_recipients";
+            self.fault(
+                &["smtp", "max_commands"],
+                "a transaction with all its recipients would not fit",
+                help,
+            );
+        }
         if settings.relay.via.is_some() {
             let message = format!("sending on to a smart host {NEXT_RELEASE}");
             let help = "remove the line; until then mail for other domains is refused";

@@ -265,7 +265,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret) -> InFor
         max_message_bytes: smtp.max_message_bytes,
         max_line_bytes: clamp(smtp.max_line_bytes),
         max_recipients: narrow(smtp.max_recipients),
-        max_commands: narrow(smtp.max_commands).max(narrow(smtp.max_recipients).saturating_mul(2)),
+        max_commands: narrow(smtp.max_commands),
         max_errors: narrow(smtp.max_errors),
         bare_newlines,
         ..Session::new(config.hostname.clone())

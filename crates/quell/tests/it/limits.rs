@@ -372,19 +372,32 @@ fn silent_and_slow_clients_are_sent_away() {
         client.raw(b".\r\n").expect("written");
         status(&client.reply().expect("a reply"))
     };
+    // Open for longer than idle_secs, never silent for so long, and then a small mail.
+    let patient = move || {
+        let mut client = Client::hello(port);
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(1_200));
+            client.command("NOOP").expect("a reply");
+        }
+        let message = smtp::message("patient", &smtp::date_now(), "small\r\n");
+        status(&client.send(FROM, &[JANE], &message).expect("a reply"))
+    };
     let threads = [
         std::thread::spawn(idle),
         std::thread::spawn(idle_in_data),
         std::thread::spawn(slow),
         std::thread::spawn(steady),
+        std::thread::spawn(patient),
     ];
     let said = threads.map(|thread| thread.join().expect("no panic"));
     assert!(said[0].starts_with("421 4.4.2 ") && said[1].starts_with("421 4.4.2 "), "{said:?}");
     // The reply may be lost when the client sends on into a closed connection.
     assert!(said[2].is_empty() || said[2].starts_with("421 4.4.2 "), "{said:?}");
     assert_eq!(said[3], "250 2.0.0", "three times idle_secs, and never too slow");
-    wait_for(&jane(&server), 1);
-    assert!(maildir::counts(&jane(&server)).contains_key("steady"), "nothing half is delivered");
+    assert_eq!(said[4], "250 2.0.0", "what it did before its transfer is not slowness");
+    wait_for(&jane(&server), 2);
+    let there = maildir::counts(&jane(&server));
+    assert_eq!(there.into_keys().collect::<Vec<_>>(), ["patient", "steady"], "nothing half is delivered");
 }
 
 /// A To field with so many addresses, 28 bytes each with what separates them.

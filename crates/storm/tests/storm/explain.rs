@@ -19,12 +19,12 @@ fn must_say(reason: &Reason) -> (&'static [&'static str], bool) {
         Reason::OtherSourceThanHeld => (&["Passed", "another source"], false),
         Reason::CopyOfUnknown(_) => (&["Absorbed by rule copies", "not known", NUMBERS], false),
         Reason::CopyOfDiscarded(_) => {
-            (&["Absorbed by rule copies", "24 h", "discarded_window_ms", NUMBERS], false)
+            (&["Absorbed by rule copies", "24 h", "discarded_window_secs", NUMBERS], false)
         }
-        Reason::FailedJustNow => (&["Refused by rule copies", "30 min", "failed_window_ms"], true),
+        Reason::FailedJustNow => (&["Refused by rule copies", "30 min", "failed_window_secs"], true),
         Reason::NewLife { .. } => (&["Passed", "number 2 of at most 8", "max_lives_per_day"], false),
         Reason::NoMoreLives { .. } => (&["Refused by rule copies", "8 times", "max_lives_per_day"], true),
-        Reason::NewAfterDiscard => (&["Passed", "24 h", "discarded_window_ms"], false),
+        Reason::NewAfterDiscard => (&["Passed", "24 h", "discarded_window_secs"], false),
         Reason::LoopDelivered => (&["Absorbed by rule loop", "token", "has it"], false),
         Reason::LoopSent => (&["Refused by rule loop", "token", "sent on"], true),
         Reason::TooManyHops { .. } => (&["Refused by rule loop", "117", "100", "max_hops"], true),

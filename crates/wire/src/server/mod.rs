@@ -36,7 +36,7 @@ pub struct Settings {
     pub max_recipients: u32,
     /// Refused recipients of one transaction. After that, every further RCPT is answered 452 4.5.3.
     pub max_refused_recipients: u32,
-    /// Commands. One more is answered 421 4.7.0.
+    /// Commands without a message accepted between them. One more is answered 421 4.7.0.
     pub max_commands: u32,
     /// Commands with a fault of the client's (unknown, bad syntax, out of order). The last is
     /// answered 421 4.7.0. What the caller refuses does not count, nor does what only follows from

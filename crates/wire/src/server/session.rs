@@ -135,6 +135,10 @@ impl Session {
             Asked::Chunk { bytes, last } => self.chunk_answered(bytes, last, &reply),
             Asked::End => {
                 self.end_transaction();
+                if reply.is_positive() {
+                    // Whoever brings mail may bring as much as there is.
+                    self.commands = 0;
+                }
                 self.say(&reply);
             }
         }
