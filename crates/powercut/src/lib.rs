@@ -36,6 +36,8 @@
 //! **Faults.** [`Recording::fail`] makes calls fail from then on: a full disk, a read-only
 //! one, a failed sync. What was written before a failed sync is lost in every state.
 //!
+//! **Clocks.** [`Recording::set_clock`] lets the wall clock of the program jump.
+//!
 //! **Limits.** One recording is one life of the program; to go on after a kill, begin
 //! another, which takes the files as they are then as durable. A log is at most
 //! [`LOG_MAX_BYTES`]. Modes and owners are not kept (0600, 0700), sockets neither, and

@@ -71,6 +71,7 @@ impl Recording {
             ("POWERCUT_ROOT", self.root.clone().into()),
             ("POWERCUT_LOG", self.log.clone().into()),
             ("POWERCUT_FAULT", self.fault().into()),
+            ("POWERCUT_CLOCK", self.clock().into()),
         ])
     }
 
@@ -97,6 +98,22 @@ impl Recording {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Io(self.fault(), error)),
             _ => Ok(()),
         }
+    }
+
+    /// Lets the program's wall clock be so many seconds ahead from now on; behind, if negative.
+    /// Its monotonic clock and the times of files stay as they are.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file that tells the library cannot be written.
+    pub fn set_clock(&self, ahead_secs: i64) -> Result<(), Error> {
+        let new = self.log.with_extension("clock-new");
+        fs::write(&new, ahead_secs.to_string())
+            .and_then(|()| fs::rename(&new, self.clock()))
+            .map_err(|error| Error::Io(new, error))
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.log.with_extension("clock")
     }
 
     fn fault(&self) -> PathBuf {

@@ -34,7 +34,11 @@ pub fn strikes(needs: Needs) -> bool {
     let Some(Some(file)) = FILE.get() else { return false };
     let errno = unsafe { *libc::__errno_location() };
     let mut text = [0_u8; 64];
-    let found = read(file, &mut text).and_then(|text| parse(text, needs));
+    let found = read(file, &mut text);
+    if found.is_none() {
+        CALLS.store(0, Ordering::Relaxed);
+    }
+    let found = found.and_then(|text| parse(text, needs));
     let set = match found {
         Some(fault) => {
             let call = CALLS.fetch_add(1, Ordering::Relaxed);
@@ -53,11 +57,11 @@ struct Fault {
     once: bool,
 }
 
-fn read<'a>(file: &CString, text: &'a mut [u8; 64]) -> Option<&'a [u8]> {
+/// What stands in a small file; `None` if there is none.
+pub fn read<'a>(file: &CString, text: &'a mut [u8; 64]) -> Option<&'a [u8]> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, file.as_ptr(), flags, 0) };
     if fd < 0 {
-        CALLS.store(0, Ordering::Relaxed);
         return None;
     }
     let len = unsafe { libc::syscall(libc::SYS_read, fd, text.as_mut_ptr(), text.len()) };

@@ -18,6 +18,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::missing_safety_doc)] // Each function has the contract of its man page.
 
+mod clock;
 mod data;
 mod fault;
 mod log;

@@ -27,6 +27,7 @@ extern "C" fn start() {
         return;
     };
     super::fault::prepare();
+    super::clock::prepare();
     let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_CLOEXEC;
     // Raw calls: our own functions of these names must not see the log.
     let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, log.as_ptr(), flags, 0o600) };
