@@ -3,12 +3,14 @@
 
 use super::crash::{five_mailboxes, retry_all, wait_until_empty};
 use super::power::try_state;
+use super::support::process::run;
 use super::support::promises::{Promises, Random, message};
 use super::support::server::Server;
-use super::support::smtp::{Client, date_now};
+use super::support::smtp::{Client, date_now, dot_stuffed};
 use super::support::{TempDir, wait_until};
 use quell_powercut::{Fault, Model, Recording};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -23,6 +25,8 @@ struct Patient {
     random: Random,
     date: String,
     sent: u64,
+    /// Queue ids, as the answers named them.
+    ids: Vec<String>,
 }
 
 impl Patient {
@@ -33,7 +37,7 @@ impl Patient {
         server.set_environment(recording.environment().expect("the library"));
         server.restart();
         let (promises, random, date) = (Promises::default(), Random::new(seed), date_now());
-        Patient { work, server, recording, promises, random, date, sent: 0 }
+        Patient { work, server, recording, promises, random, date, sent: 0, ids: Vec::new() }
     }
 
     /// Sends one message; its reply, if there was one. Only a promise or "come again" will do.
@@ -49,9 +53,11 @@ impl Patient {
             client.command("EHLO client.example")?;
             client.send("sender@client.example", &addresses, &bytes)
         });
-        let code = reply.ok()?.code;
+        let reply = reply.ok()?;
+        let code = reply.code;
         assert!([250, 421, 451, 452].contains(&code), "{code} to {id}");
         if code == 250 {
+            self.ids.extend(reply.text().split_whitespace().last().map(str::to_owned));
             self.recording.mark(&format!("answered {id} {}", to.join(" "))).expect("a mark");
             self.promises.answered(&id, to);
         }
@@ -159,7 +165,7 @@ fn fails_to_start(
     environment: Vec<(&'static str, std::ffi::OsString)>,
 ) -> (Option<i32>, String) {
     let serve = server.command(&["serve"]);
-    let mut command = std::process::Command::new("timeout");
+    let mut command = Command::new("timeout");
     command.arg("20").arg(serve.get_program()).args(serve.get_args()).envs(environment);
     let output = command.output().expect("serve");
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -314,4 +320,115 @@ fn a_ledger_that_is_none_is_named_and_ends_the_start() {
     assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("ledger"), "{said}");
     patient.server.kill9();
+}
+
+const DAY_SECS: i64 = 86_400;
+
+/// How often a delivery to jane has been put off.
+fn put_off(server: &Server) -> usize {
+    server.output().lines().filter(|line| line.contains("deferred") && line.contains("jane")).count()
+}
+
+#[test]
+fn a_clock_that_jumps_six_days_ahead_expires_nothing() {
+    let mut patient = Patient::new("faults-ahead", 3);
+    undeliverable(&patient.server);
+    assert_eq!(patient.offer(&["jane", "ann"], 500), Some(250));
+    assert!(wait_until(DRAIN_LIMIT, || put_off(&patient.server) == 1));
+    patient.recording.set_clock(6 * DAY_SECS).expect("a jump");
+    // Due at once, not only after a minute, and older than five days; yet the clock is not
+    // to be trusted.
+    let soon = Duration::from_secs(30);
+    assert!(wait_until(soon, || put_off(&patient.server) == 2), "{}", patient.server.output());
+    retry_all(&patient.server);
+    assert!(wait_until(DRAIN_LIMIT, || put_off(&patient.server) == 3), "{}", patient.server.output());
+    assert_eq!(patient.offer(&["ann"], 500), Some(250));
+    deliverable(&patient.server);
+    patient.all_is_kept();
+    assert!(!patient.server.output().contains("event=\"failed\""));
+
+    // Six days pass while it is stopped: nothing expires without an attempt.
+    undeliverable(&patient.server);
+    assert_eq!(patient.offer(&["jane"], 500), Some(250));
+    assert!(wait_until(DRAIN_LIMIT, || put_off(&patient.server) == 4));
+    assert!(patient.server.term().success());
+    patient.recording.set_clock(12 * DAY_SECS).expect("a jump");
+    deliverable(&patient.server);
+    patient.server.restart();
+    wait_until_empty(&patient.server, DRAIN_LIMIT);
+    patient.check();
+}
+
+#[test]
+fn a_clock_set_back_a_day_gives_no_queue_id_twice_and_mail_passes() {
+    let mut patient = Patient::new("faults-back", 4);
+    for ahead in [0, -DAY_SECS, -DAY_SECS, 0, -3 * DAY_SECS] {
+        patient.recording.set_clock(ahead).expect("a jump");
+        for _ in 0..3 {
+            assert_eq!(patient.offer(&["jane", "bob"], 300), Some(250));
+        }
+        if patient.sent.is_multiple_of(2) {
+            patient.server.kill9();
+            patient.server.restart();
+        }
+    }
+    wait_until_empty(&patient.server, DRAIN_LIMIT);
+    patient.check();
+    let yesterday = run(Command::new("date").args(["-u", "-d", "1 day ago", "+%F"]));
+    assert!(patient.server.output().contains(yesterday.trim()), "the clock was not set back");
+    assert!(patient.ids.len() == 15 && patient.ids.is_sorted_by(|one, two| one < two), "{:?}", patient.ids);
+}
+
+/// A file system in memory of a few megabytes, unmounted at the end.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(path: PathBuf, mib: u64) -> Self {
+        std::fs::create_dir_all(&path).expect("a directory");
+        let size = format!("size={mib}m,mode=0700");
+        // Only root may: a run that cannot prove it must not look as if it had.
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "quell-test"]).arg(&path));
+        Mount(path)
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // A server that was killed a moment ago may still hold it: lazily.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn below_the_reserve_new_mail_is_put_off_and_a_begun_transfer_can_finish() {
+    let work = TempDir::in_memory("faults-reserve");
+    let mount = Mount::new(work.join("data"), 300);
+    let mut server = Server::start(&work, &five_mailboxes());
+    let promises = Promises::default();
+    let bytes = message("begun", &date_now(), 100_000, &mut Random::new(5));
+    let mut begun = Client::hello(server.smtp_port);
+    let envelope = ["MAIL FROM:<a@client.example>", "RCPT TO:<jane@firm.example>", "DATA"].map(String::from);
+    let replies = begun.pipelined(&envelope).expect("replies");
+    assert_eq!(replies.last().expect("a reply").code, 354, "{replies:?}");
+    let content = dot_stuffed(&bytes);
+    begun.raw(&content[..40_000]).expect("sent");
+
+    let filler = mount.0.join("filler");
+    std::fs::write(&filler, vec![1; 40 << 20]).expect("a file");
+    let mut late = Client::hello(server.smtp_port);
+    let replies = late.pipelined(&envelope).expect("replies");
+    let codes: Vec<u16> = replies.iter().map(|reply| reply.code).collect();
+    assert_eq!(codes, [250, 250, 452], "{replies:?}");
+    begun.raw(&content[40_000..]).expect("sent");
+    assert_eq!(begun.reply().expect("a reply").code, 250);
+    promises.answered("begun", &["jane"]);
+
+    std::fs::remove_file(&filler).expect("removed");
+    assert_eq!(late.command("DATA").expect("a reply").code, 354, "there is room again");
+    late.data(&message("late", &date_now(), 500, &mut Random::new(6))).expect("sent");
+    assert_eq!(late.reply().expect("a reply").code, 250);
+    promises.answered("late", &["jane"]);
+    wait_until_empty(&server, DRAIN_LIMIT);
+    promises.check(&server.data.join("mail/firm.example")).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert!(server.term().success());
 }
