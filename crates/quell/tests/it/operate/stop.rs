@@ -44,6 +44,43 @@ fn sigterm_lets_a_transfer_finish_and_sends_the_idle_away() {
     assert_log_is_json(&server);
 }
 
+/// A transfer in chunks is one transfer, also between two of them (RFC 3030).
+#[test]
+fn sigterm_lets_a_transfer_in_chunks_finish() {
+    let directory = TempDir::new("operate-bdat");
+    let mut server = Server::start(&directory, &config(JSON_LOG));
+    let message = mail("one");
+    let (half, rest) = message.split_at(message.len() / 2);
+    let begin = |chunk: &[u8]| {
+        let mut client = Client::hello(server.smtp_port);
+        for line in ["MAIL FROM:<sender@client.example>", "RCPT TO:<jane@firm.example>"] {
+            assert!(client.command(line).expect("a reply").is_ok());
+        }
+        client.raw(format!("BDAT {}\r\n", half.len()).as_bytes()).expect("sent");
+        client.raw(chunk).expect("sent");
+        client
+    };
+    let mut between = begin(half);
+    assert_eq!(between.reply().expect("a reply").code, 250);
+    let mut inside = begin(&half[..10]);
+    std::thread::sleep(Duration::from_millis(300));
+    signal(server.pid(), "TERM");
+    wait_for_log(&server, &["\"event\":\"stopping\""]);
+    std::thread::sleep(Duration::from_millis(500));
+    inside.raw(&half[10..]).expect("sent");
+    assert_eq!(inside.reply().expect("a reply").code, 250);
+    let last = [format!("BDAT {} LAST\r\n", rest.len()).as_bytes(), rest].concat();
+    for client in [&mut inside, &mut between] {
+        client.raw(&last).expect("sent");
+        assert_eq!(client.reply().expect("a reply").code, 250);
+    }
+    assert_eq!(server.term().code(), Some(0), "{}", server.output());
+    server.restart();
+    wait_for_mails(&server, "jane", 1);
+    wait_for_empty_queue(&server);
+    wait_for_mails(&server, "jane", 1);
+}
+
 /// Who does not finish is cut off after 10 s; it was answered nothing, so nothing is lost.
 #[test]
 fn a_transfer_that_does_not_finish_is_cut() {
