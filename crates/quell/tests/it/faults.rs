@@ -189,13 +189,13 @@ fn a_read_only_data_directory_is_named_and_ends_the_start() {
 }
 
 /// Mail for jane stays in the queue until [`deliverable`]: her `tmp` is a link to itself.
-fn undeliverable(server: &Server) {
+pub(super) fn undeliverable(server: &Server) {
     let tmp = jane(server).join("tmp");
     std::fs::remove_dir(&tmp).expect("removed");
     std::os::unix::fs::symlink("tmp", &tmp).expect("a link");
 }
 
-fn deliverable(server: &Server) {
+pub(super) fn deliverable(server: &Server) {
     let tmp = jane(server).join("tmp");
     std::fs::remove_file(&tmp).expect("removed");
     std::fs::create_dir(&tmp).expect("a directory");
@@ -234,7 +234,7 @@ fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// The one segment that holds bodies.
-fn segment(server: &Server) -> PathBuf {
+pub(super) fn segment(server: &Server) -> PathBuf {
     let entries = std::fs::read_dir(server.data.join("spool")).expect("a spool");
     let mut paths = entries.map(|entry| entry.expect("an entry").path());
     paths.find(|path| path.extension().is_some_and(|kind| kind == "qs")).expect("a segment")
@@ -325,7 +325,7 @@ fn a_ledger_that_is_none_is_named_and_ends_the_start() {
 const DAY_SECS: i64 = 86_400;
 
 /// How often a delivery to jane has been put off.
-fn put_off(server: &Server) -> usize {
+pub(super) fn put_off(server: &Server) -> usize {
     server.output().lines().filter(|line| line.contains("deferred") && line.contains("jane")).count()
 }
 

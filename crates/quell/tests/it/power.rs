@@ -2,6 +2,7 @@
 //! that it answered 250, delivers it once, and never a second time what lay in a mailbox.
 
 use super::crash::{five_mailboxes, retry_all, wait_until_empty};
+use super::faults::{deliverable, put_off, segment, undeliverable};
 use super::support::promises::{Promises, Random, message};
 use super::support::server::Server;
 use super::support::smtp::{Client, date_now};
@@ -46,7 +47,7 @@ impl Recorded<'_> {
 }
 
 /// Two lives of a server, from its very first start: small and large mail, copies, several
-/// recipients, deliveries.
+/// recipients, deliveries, mail that waits, a segment that is emptied.
 fn record(work: &TempDir, seed: u64) -> Log {
     let mut server = Server::prepare(work, &five_mailboxes(), Vec::new());
     let recording = Recording::begin(&work.join("data"), &work.join("log")).expect("a recording");
@@ -63,10 +64,20 @@ fn record(work: &TempDir, seed: u64) -> Log {
     }
     wait_until_empty(&server, DRAIN_LIMIT);
     out.new_mail(&mut client, "a3", &["ann", "bob", "cid", "dee"], 4_000);
+    wait_until_empty(&server, DRAIN_LIMIT);
+    undeliverable(&server);
+    for n in 0..3 {
+        out.new_mail(&mut client, &format!("w-{n}"), &["jane", "ann"], 1_500);
+    }
+    assert!(wait_until(DRAIN_LIMIT, || put_off(&server) == 3), "{}", server.output());
     client.quit().expect("a reply");
     assert!(server.term().success());
 
+    let old = segment(&server);
     server.restart();
+    // The few bodies that still wait are moved to a new segment, and the old one goes.
+    assert!(wait_until(DRAIN_LIMIT, || !old.exists()), "{}", server.output());
+    deliverable(&server);
     let mut client = Client::hello(server.smtp_port);
     out.send(&mut client, "a1", &["jane", "cid"], &first);
     for n in 0..6 {
@@ -74,6 +85,7 @@ fn record(work: &TempDir, seed: u64) -> Log {
     }
     let large = out.new_mail(&mut client, "b1", &["jane", "ann"], 280_000);
     out.send(&mut client, "b1", &["ann", "bob"], &large);
+    retry_all(&server);
     wait_until_empty(&server, DRAIN_LIMIT);
     assert!(server.term().success());
     recording.finish().expect("a log")
