@@ -41,7 +41,7 @@ impl Worker {
     /// # Errors
     /// No thread could be had.
     pub fn start(self, number: usize) -> std::io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name(format!("deliver-{number}")).spawn(move || self.run())
+        crate::server::vital_thread(format!("deliver-{number}"), move || self.run())
     }
 
     fn run(&self) {

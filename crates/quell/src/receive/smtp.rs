@@ -17,7 +17,7 @@ use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -31,6 +31,10 @@ use crate::server::time::Timekeeper;
 const READ_BYTES: usize = 64 << 10;
 /// How long a client may take to read our replies.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Large bodies that may be synced at a time; others wait for their turn.
+pub const SYNCING: usize = 32;
+static SYNCS: Semaphore = Semaphore::const_new(SYNCING);
 
 /// What all connections share; replaced as a whole on reload.
 pub struct Shared {
@@ -312,10 +316,19 @@ impl Connection {
         if !submission.must_sync() {
             return submission.complete();
         }
-        let work = tokio::task::spawn_blocking(move || submission.complete());
+        let work = async move {
+            // Held by the work itself: one that the client no longer waits for still has a thread.
+            let permit = SYNCS.acquire().await.ok()?;
+            let work = move || {
+                let completed = submission.complete();
+                drop(permit);
+                completed
+            };
+            tokio::task::spawn_blocking(work).await.ok()
+        };
         match timeout(self.shared.answer_within, work).await {
-            Ok(Ok(completed)) => completed,
-            Ok(Err(_)) | Err(_) => Err(Reply::new(451, (3, 0), "Trouble of our own; try again later")),
+            Ok(Some(completed)) => completed,
+            Ok(None) | Err(_) => Err(Reply::new(451, (3, 0), "Trouble of our own; try again later")),
         }
     }
 }

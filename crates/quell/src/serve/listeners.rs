@@ -38,6 +38,38 @@ pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
     Ok(Sockets { smtp, console: bind(config.console_listen)? })
 }
 
+/// Descriptors that are not connections: store, bodies, deliveries, console.
+const OTHER_DESCRIPTORS: u64 = 192;
+
+/// Takes as many descriptors as this process may have. Each connection needs one, and one more
+/// while it brings a large message; without them the store could not make its next file.
+pub(super) fn raise_descriptors(config: &Config) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        let needed = config.settings.smtp.max_connections.saturating_mul(2) + OTHER_DESCRIPTORS;
+        let wanted = needed.max(soft).min(hard);
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
+        Ok((wanted, needed))
+    });
+    match raised {
+        Ok((has, needed)) if has < needed => warn!(
+            event = "few_descriptors",
+            has,
+            needed,
+            "fewer open files are allowed than [smtp] max_connections may need: fewer connections are taken"
+        ),
+        Ok(_) => {}
+        Err(why) => warn!(event = "few_descriptors", reason = %why, "the limit of open files cannot be read"),
+    }
+}
+
+/// Connections there are descriptors for.
+pub(super) fn connections_possible() -> usize {
+    use nix::sys::resource::{Resource, getrlimit};
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    usize::try_from(soft.saturating_sub(OTHER_DESCRIPTORS) / 2).unwrap_or(usize::MAX).max(1)
+}
+
 /// Becomes `[server] user`, if one is set: ports below 1024 need root, nothing else does.
 pub(super) fn become_user(config: &Config) -> Result<(), ServeError> {
     let Some(name) = &config.settings.server.user else { return Ok(()) };

@@ -24,6 +24,10 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// Threads that move bytes between sockets: two, since the desk and the committer have their own.
 const NETWORK_THREADS: usize = 2;
 
+/// Threads that may wait for the disk in the place of those: more than there are permits to
+/// ([`crate::receive::smtp::SYNCING`]), so that sockets and signals are always served.
+const BLOCKING_THREADS: usize = 512;
+
 /// Why the server could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -56,12 +60,13 @@ pub fn run(config: Config) -> Result<(), ServeError> {
     for warning in &config.warnings {
         warn!(event = "configuration", "{warning}");
     }
+    listeners::raise_descriptors(&config);
     // Ports first, then the rights they need are given up, then everything else.
     let sockets = listeners::bind(&config)?;
     listeners::become_user(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
-        .max_blocking_threads(64)
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
         .map_err(|e| ServeError::Io("the network threads cannot be started", e))?;

@@ -15,6 +15,7 @@ use quell_wire::server::{BareNewlines, Settings as Session};
 use tracing::{error, info, warn};
 
 use super::ServeError;
+use super::listeners::connections_possible;
 use super::log::Log;
 use super::watcher::Watcher;
 use crate::config::Config;
@@ -89,7 +90,7 @@ impl Parts {
         let gateway = u8::try_from(config.settings.server.gateway).unwrap_or(0);
         let mut store = SqliteStore::open(&data.ledger()?)?;
         let reader = store.reader()?;
-        let spool = open_spool(&config, &data, &reader)?;
+        let spool = open_spool(&data, &reader)?;
         let reserve = Reserve::open(&config.data, RESERVE_BYTES)
             .map_err(|e| ServeError::Io("the reserve cannot be set aside", e))?;
         let time = Timekeeper::new(gateway, reader.high_water()?);
@@ -179,9 +180,10 @@ fn policy_now(in_force: &Arc<RwLock<InForce>>) -> crate::deliver::worker::Direct
     Arc::new(move || Arc::clone(&current(&in_force).shared.policy))
 }
 
-fn open_spool(config: &Config, data: &Data, reader: &impl Reader) -> Result<Spool, ServeError> {
+fn open_spool(data: &Data, reader: &impl Reader) -> Result<Spool, ServeError> {
     let settings = SpoolSettings {
-        max_body_bytes: config.settings.smtp.max_message_bytes + MAX_FRONT_BYTES as u64,
+        // The session minds `max_message_bytes`, which a reload may change; this is its greatest value.
+        max_body_bytes: (4 << 30) + MAX_FRONT_BYTES as u64,
         ..SpoolSettings::default()
     };
     let live = reader.bodies()?;
@@ -282,7 +284,10 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret) -> InFor
         least_rate: smtp.least_rate_bytes_per_sec,
         max_message_bytes: smtp.max_message_bytes,
     };
-    let connections = Connections::new(clamp(smtp.max_connections), clamp(smtp.max_connections_per_address));
+    let connections = Connections::new(
+        clamp(smtp.max_connections).min(connections_possible()),
+        clamp(smtp.max_connections_per_address),
+    );
     InForce { shared: Arc::new(shared), connections, config: Arc::new(config) }
 }
 

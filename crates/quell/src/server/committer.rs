@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use quell_mail::id::QueueId;
@@ -102,26 +102,23 @@ impl Committer {
     ) -> std::io::Result<(SyncSender<Job>, std::thread::JoinHandle<()>)> {
         let (tx, jobs) = sync_channel(QUEUED);
         let run = move || self.run(&jobs, &done);
-        let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(run)?;
+        let thread = super::vital_thread("committer".to_owned(), run)?;
         Ok((tx, thread))
     }
 
     fn run(&mut self, jobs: &Receiver<Job>, done: &impl Fn(Done)) {
         while let Ok(job) = jobs.recv() {
             match job {
-                Job::Write(work) => done(match self.write(*work) {
-                    Ok(places) => Done::Committed(places),
-                    Err(why) => {
-                        self.distrust |= !matches!(why, StoreError::Full(_));
-                        Done::Failed(why)
-                    }
-                }),
+                Job::Write(work) => done(self.write(*work).map_or_else(Done::Failed, Done::Committed)),
                 Job::Release(bodies) => self.release(&bodies),
                 Job::Upkeep(now) => {
-                    done(Done::Kept(self.upkeep(now)));
+                    done(self.upkeep(now).map_or_else(Done::Failed, Done::Kept));
                     done(Done::SpoolBytes(self.spool.disk_bytes()));
                 }
-                Job::Reopen => done(Done::Reopened(self.reopen_until_it_works())),
+                Job::Reopen => match self.reopen_until_it_works(jobs) {
+                    Some(reader) => done(Done::Reopened(reader)),
+                    None => return,
+                },
             }
         }
     }
@@ -133,9 +130,22 @@ impl Committer {
         work.placed(&places);
         if let Err(why) = self.commit_with_reserve(&mut work) {
             self.doubtful.extend(places.iter().map(|(_, body)| *body));
-            return Err(why);
+            return Err(self.judged(why));
         }
         Ok(places)
+    }
+
+    /// Lack of room breaks nothing. After anything else that the ledger could not write, nobody
+    /// knows what is on the disk.
+    fn judged(&mut self, why: StoreError) -> StoreError {
+        self.distrust |= !matches!(why, StoreError::Full(_));
+        why
+    }
+
+    /// A body that could not be written concerns nobody else; a sync that failed concerns all.
+    fn spool_judged(&mut self, why: &SpoolError) -> StoreError {
+        self.distrust |= matches!(why, SpoolError::SyncFailed(_));
+        spool_error(why)
     }
 
     /// Outcomes and deletions must find room: that is what the reserve is for. New mail must not
@@ -183,12 +193,15 @@ impl Committer {
                 Ok(body) => places.push((queue_id, body)),
                 Err(why) => {
                     places.iter().for_each(|(_, body)| self.release(&[*body]));
-                    return Err(spool_error(&why));
+                    return Err(self.spool_judged(&why));
                 }
             }
         }
-        if !places.is_empty() {
-            self.spool.sync().map_err(|why| spool_error(&why))?;
+        if !places.is_empty()
+            && let Err(why) = self.spool.sync()
+        {
+            self.doubtful.extend(places.iter().map(|(_, body)| *body));
+            return Err(self.spool_judged(&why));
         }
         Ok(places)
     }
@@ -199,7 +212,9 @@ impl Committer {
         }
     }
 
-    fn upkeep(&mut self, now: Ms) -> bool {
+    /// A bounded step. Full disks are left for later; any other failure to write is final here as
+    /// it is for mail.
+    fn upkeep(&mut self, now: Ms) -> Result<bool, StoreError> {
         if !self.reserve.is_held() && self.room.enough(&self.data, 0).unwrap_or(false) {
             match self.reserve.restore() {
                 Ok(true) => {
@@ -209,34 +224,44 @@ impl Committer {
                 Err(why) => warn!(event = "reserve_failed", reason = %why, "the reserve cannot be set aside"),
             }
         }
-        let Some(store) = &mut self.store else { return false };
-        match store.upkeep(now, &(self.retention)()) {
-            Ok(true) => true,
-            Ok(false) => self.compact().unwrap_or_else(|why| {
-                warn!(event = "compaction_failed", reason = %why, "segments could not be compacted");
-                false
-            }),
-            Err(why) => {
-                warn!(event = "upkeep_failed", reason = %why, "upkeep of the ledger failed; it is tried again");
-                false
+        let Some(store) = &mut self.store else { return Ok(false) };
+        let done = match store.upkeep(now, &(self.retention)()) {
+            Ok(true) => Ok(true),
+            Ok(false) => self.compact(),
+            Err(why) => Err(self.judged(why)),
+        };
+        match done {
+            Err(why) if !self.distrust => {
+                warn!(event = "upkeep_failed", reason = %why, "upkeep failed; it is tried again");
+                Ok(false)
             }
+            done => done,
         }
     }
 
-    /// Moves the few bodies that keep an old segment alive, so that it can be deleted.
+    /// Moves the few bodies that keep an old segment alive, so that it can be deleted. A segment
+    /// that cannot be emptied (a damaged body) does not stand before the others.
     fn compact(&mut self) -> Result<bool, StoreError> {
-        let Some(file) = self.spool.compact_candidates().first().copied() else { return Ok(false) };
-        let Some(store) = &self.store else { return Ok(false) };
+        let candidates = self.spool.compact_candidates();
+        let Some(store) = self.store.as_ref().filter(|_| !candidates.is_empty()) else { return Ok(false) };
         let kept = store.reader()?.bodies()?;
-        self.release_doubtful(kept.iter().map(|k| k.body));
-        let live: HashSet<_> = self.spool.live_in(file).into_iter().take(COMPACT_AT_ONCE).collect();
-        let moves = self.copy_synced(kept.into_iter().filter(|k| live.contains(&k.body)))?;
-        let Some(store) = &mut self.store else { return Ok(false) };
-        if let Err(why) = store.move_bodies(&moves) {
-            self.doubtful.extend(moves.iter().map(|(_, to)| *to));
-            return Err(why);
+        let places: HashSet<BodyRef> = kept.iter().map(|k| k.body).collect();
+        self.release_doubtful(places.iter().copied());
+        for file in candidates {
+            let live = self.spool.live_in(file);
+            let some = live.into_iter().filter(|body| places.contains(body)).take(COMPACT_AT_ONCE);
+            let some: HashSet<BodyRef> = some.collect();
+            let moves = self.copy_synced(kept.iter().filter(|k| some.contains(&k.body)).cloned())?;
+            let Some(store) = &mut self.store else { return Ok(false) };
+            if let Err(why) = store.move_bodies(&moves) {
+                self.doubtful.extend(moves.iter().map(|(_, to)| *to));
+                return Err(self.judged(why));
+            }
+            if self.leave(&moves) {
+                return Ok(true);
+            }
         }
-        Ok(self.leave(&moves))
+        Ok(false)
     }
 
     /// Writes bodies once more. One that is damaged stays where it is: who wants to read it says so.
@@ -248,14 +273,17 @@ impl Committer {
         for kept in kept {
             match self.spool.copy(&kept.body) {
                 Ok(to) => moves.push((kept, to)),
-                Err(SpoolError::Damaged { .. }) => {}
+                Err(SpoolError::Damaged { .. } | SpoolError::Missing { .. }) => {}
                 Err(why) => {
                     moves.iter().for_each(|(_, to)| self.release(&[*to]));
-                    return Err(spool_error(&why));
+                    return Err(self.spool_judged(&why));
                 }
             }
         }
-        self.spool.sync().map_err(|why| spool_error(&why))?;
+        if let Err(why) = self.spool.sync() {
+            self.doubtful.extend(moves.iter().map(|(_, to)| *to));
+            return Err(self.spool_judged(&why));
+        }
         Ok(moves)
     }
 
@@ -274,12 +302,24 @@ impl Committer {
     }
 
     /// Not at once: what has just failed may need a moment, and must not be tried in a tight loop.
-    fn reopen_until_it_works(&mut self) -> SqliteReader {
+    /// None: the server stops meanwhile. What was not written then was not answered 250.
+    fn reopen_until_it_works(&mut self, jobs: &Receiver<Job>) -> Option<SqliteReader> {
         loop {
             std::thread::sleep(REOPEN_AFTER);
+            // While the door is shut the desk hands over nothing but bodies to release: what of
+            // them is lost here is deleted at the next start.
+            while let Some(job) = match jobs.try_recv() {
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => None,
+                Ok(job) => Some(job),
+            } {
+                if let Job::Release(bodies) = job {
+                    self.release(&bodies);
+                }
+            }
             let reopened = if self.distrust { self.reopen() } else { self.read_again() };
             match reopened {
-                Ok(reader) => return reader,
+                Ok(reader) => return Some(reader),
                 Err(why) => {
                     error!(event = "reopen_failed", reason = %why, "the store cannot be reopened; it is tried again");
                 }

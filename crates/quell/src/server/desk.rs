@@ -161,7 +161,7 @@ impl<L: Listener + 'static> Desk<L> {
     /// # Errors
     /// No thread could be had.
     pub fn start(mut self, inbox: Receiver<Msg>) -> std::io::Result<std::thread::JoinHandle<()>> {
-        std::thread::Builder::new().name("desk".to_owned()).spawn(move || self.run(&inbox))
+        super::vital_thread("desk".to_owned(), move || self.run(&inbox))
     }
 
     fn run(&mut self, inbox: &Receiver<Msg>) {
@@ -240,6 +240,8 @@ impl<L: Listener + 'static> Desk<L> {
                     Ok(()) => self.listener.store_state(None),
                     Err(why) => self.door.failed(&why),
                 }
+                // Outcomes first, alone: new mail may not find room, and must not keep them back.
+                self.hand_over(now);
             }
             Done::Kept(more) => {
                 self.next_upkeep_ms = now.mono_ms + if more { 0 } else { UPKEEP_EVERY_MS };
@@ -280,6 +282,9 @@ impl<L: Listener + 'static> Desk<L> {
                 // under the reader that the first has brought.
                 Effect::StoreFailed(why) => {
                     self.listener.store_state(Some(&why));
+                    // Nothing that was gathered came to be, the time mark neither.
+                    self.untold.clear();
+                    (self.mark, self.mark_written) = (None, None);
                     if !std::mem::replace(&mut self.reopening, true) {
                         self.job(Job::Reopen);
                     }

@@ -1,6 +1,7 @@
 //! `[tell] mail`: an alert as a mail to one of our own mailboxes, through the door.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use quell_mail::date;
 use quell_mail::reading::Reader;
@@ -11,10 +12,14 @@ use quell_relay::reception::Policy;
 use quell_storm::facts::{Answered, Facts, Recipient, Source};
 use quell_storm::tell::Alert;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::deliver::maildir::MaildirStore;
 use crate::server::desk::{Handle, Msg};
 use crate::server::time::Timekeeper;
+
+/// A disk that hangs must not keep the other alerts waiting.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why no mail was made.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +59,21 @@ impl Mailer {
         let (policy, Some(to)) = (self.to)() else { return Ok(false) };
         let incoming = self.compose(&policy, &to, alert)?;
         let id = incoming.facts.queue_id;
-        let (tx, answer) = oneshot::channel();
+        let (tx, mut answer) = oneshot::channel();
         self.desk.send(Msg::Accept(Box::new(incoming), tx));
-        let answer = answer.blocking_recv().map_err(|_| NotSent::Stopping)?;
+        let began = Instant::now();
+        let answer = loop {
+            match answer.try_recv() {
+                Ok(answer) => break answer,
+                Err(TryRecvError::Closed) => return Err(NotSent::Stopping),
+                // As with any client: what is not durable in time is withdrawn.
+                Err(TryRecvError::Empty) if began.elapsed() > ANSWER_WITHIN => {
+                    self.desk.send(Msg::Withdraw(id));
+                    return Err(NotSent::NotTaken("it could not be written in time".to_owned()));
+                }
+                Err(TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
         self.desk.send(Msg::Answered(id, Answered::Fine));
         match answer {
             Answer::Accepted(_) => Ok(true),

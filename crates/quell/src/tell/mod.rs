@@ -19,6 +19,7 @@ use tracing::{info, warn};
 pub use mail::Mailer;
 
 use crate::metrics::Metrics;
+use crate::server::vital_thread;
 
 /// Alerts in an hour: a firm with more storms than this looks at the console.
 const MAX_PER_HOUR: usize = 60;
@@ -62,7 +63,7 @@ impl Teller {
     /// No thread could be had.
     pub fn start(self) -> std::io::Result<(Outbox, JoinHandle<()>)> {
         let (tx, rx) = sync_channel(MAX_WAITING);
-        let thread = std::thread::Builder::new().name("tell".to_owned()).spawn(move || self.run(&rx))?;
+        let thread = vital_thread("tell".to_owned(), move || self.run(&rx))?;
         Ok((Outbox(tx), thread))
     }
 

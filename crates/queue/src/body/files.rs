@@ -22,6 +22,8 @@ const NUMBERS_SLOT_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Files {
     dir: PathBuf,
+    /// Open as long as this lives: a sync must not fail for want of a descriptor.
+    dir_itself: File,
     pub(super) settings: SpoolSettings,
     numbers: Mutex<Numbers>,
     /// Bytes of large files that are being written.
@@ -60,8 +62,10 @@ impl Files {
         let mut numbers = Numbers { file, next, mark: next };
         numbers.raise()?;
         let numbers = Mutex::new(numbers);
+        let dir_itself = File::open(dir).map_err(|e| SpoolError::io("open", ".", e))?;
         let files = Self {
             dir: dir.to_owned(),
+            dir_itself,
             settings,
             numbers,
             unfinished_bytes: 0.into(),
@@ -98,8 +102,7 @@ impl Files {
 
     /// Makes names of new files durable.
     pub(super) fn sync_dir(&self) -> Result<(), SpoolError> {
-        let synced = File::open(&self.dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|e| SpoolError::SyncFailed(format!("{}: {e}", self.dir.display())))
+        self.dir_itself.sync_all().map_err(|e| SpoolError::SyncFailed(format!("{}: {e}", self.dir.display())))
     }
 
     /// Where a body lies now.

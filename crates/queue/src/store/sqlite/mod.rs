@@ -68,6 +68,9 @@ impl SqliteStore {
     /// # Errors
     /// Those of [`SqliteStore::open`]; the old file then still stands.
     pub fn rewrite(path: &Path) -> Result<Self, StoreError> {
+        // One that was broken off after its log was removed must be ended first: the old file
+        // without its log is older than the new one.
+        finish_rewrite(path)?;
         let fresh = path.with_extension("rewriting");
         remove_if_there(&fresh)?;
         let old = Connection::open(path).map_err(broken)?;
