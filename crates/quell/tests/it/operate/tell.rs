@@ -3,19 +3,13 @@
 use super::*;
 use crate::support::TempDir;
 use crate::support::server::config;
+use quell_powercut::Recording;
+use std::path::PathBuf;
 
-/// That the end is told once, too, the tests of the door prove with a clock of their own.
 #[test]
 fn a_storm_is_told_once() {
     let directory = TempDir::new("operate-tell");
-    let told = directory.join("told");
-    let script = directory.join("tell");
-    let text = format!(
-        "#!/bin/sh\n{{ echo \"event=$QUELL_EVENT storm=$QUELL_STORM subject=$QUELL_SUBJECT\"; cat; }} >> {}\n",
-        told.display()
-    );
-    std::fs::write(&script, text).expect("a script");
-    run_ok(Command::new("chmod").arg("755").arg(&script));
+    let (told, script) = telling_script(&directory);
     let more = format!(
         "{JSON_LOG}[tell]\ncommand = [{script:?}]\nmail = \"ops@firm.example\"\n[aliases]\n\"ops@firm.example\" = [\"jane@firm.example\"]\n"
     );
@@ -61,6 +55,56 @@ fn a_storm_is_told_once() {
     // What the alert names works.
     assert!(done(&server, &["storms", "show", &id]).contains(&id));
     assert_log_is_json(&server);
+}
+
+/// Where it writes what it is told, and the script.
+fn telling_script(directory: &TempDir) -> (PathBuf, PathBuf) {
+    let (told, script) = (directory.join("told"), directory.join("tell"));
+    let text = format!(
+        "#!/bin/sh\n{{ echo \"event=$QUELL_EVENT storm=$QUELL_STORM subject=$QUELL_SUBJECT\"; cat; }} >> {}\n",
+        told.display()
+    );
+    std::fs::write(&script, text).expect("a script");
+    run_ok(Command::new("chmod").arg("755").arg(&script));
+    (told, script)
+}
+
+/// Six hours without a copy, and the storm is closed: while the server was stopped, even.
+#[test]
+fn the_end_of_a_storm_is_told_once() {
+    let directory = TempDir::new("operate-tellend");
+    let (told, script) = telling_script(&directory);
+    let more = format!("{JSON_LOG}[tell]\ncommand = [{script:?}]\nmail = \"jane@firm.example\"\n");
+    let text = config(&more).replace("\"*\"", "\"bob\"");
+    let mut server = Server::prepare(&directory, &text, Vec::new());
+    let recording = Recording::begin(&directory.join("data"), &directory.join("log")).expect("a recording");
+    server.set_environment(recording.environment().expect("the library"));
+    server.restart();
+    let one = mail("one");
+    for _ in 0..8 {
+        accepted(&server, &["bob@firm.example"], &one);
+    }
+    wait_for_mails(&server, "jane", 1);
+    assert_eq!(server.term().code(), Some(0));
+    recording.set_clock(7 * 3600).expect("a jump");
+    server.restart();
+    wait_for_mails(&server, "jane", 2);
+    let events = || {
+        let said = std::fs::read_to_string(&told).unwrap_or_default();
+        let events = said.lines().filter_map(|line| line.strip_prefix("event="));
+        events.filter_map(|line| line.split(' ').next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert!(wait_until(LIMIT, || events().len() == 2), "{:?}", events());
+    let storm = storms(&server).remove(0);
+    assert_eq!((&storm["state"], &storm["copies"]), (&"closed".into(), &7.into()));
+    server.restart();
+    wait_for_empty_queue(&server);
+    // Two beats of the desk's clock.
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(events(), ["opened", "ended"]);
+    wait_for_mails(&server, "jane", 2);
+    let (status, metrics) = server.get("/metrics");
+    assert!(status == 200 && metrics.contains("quell_storms_open 0\n"), "{metrics}");
 }
 
 fn run_ok(command: &mut Command) {
