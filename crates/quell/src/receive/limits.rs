@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts connections. The map has at most as many entries as there are connections.
 #[derive(Debug)]
 pub struct Connections {
-    most: usize,
-    most_per_address: usize,
+    most: AtomicUsize,
+    most_per_address: AtomicUsize,
     open: Mutex<Open>,
 }
 
@@ -37,7 +38,14 @@ pub enum TooMany {
 impl Connections {
     /// At most `most` in all, and `most_per_address` from one IPv4 address or IPv6 /64.
     pub fn new(most: usize, most_per_address: usize) -> Arc<Self> {
+        let (most, most_per_address) = (most.into(), most_per_address.into());
         Arc::new(Self { most, most_per_address, open: Mutex::default() })
+    }
+
+    /// Other limits from now on; connections that are open stay and go on being counted.
+    pub fn set_limits(&self, most: usize, most_per_address: usize) {
+        self.most.store(most, Ordering::Relaxed);
+        self.most_per_address.store(most_per_address, Ordering::Relaxed);
     }
 
     /// Counts one more, or says why not.
@@ -47,11 +55,11 @@ impl Connections {
     pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Counted, TooMany> {
         let address = network(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.all >= self.most {
+        if open.all >= self.most.load(Ordering::Relaxed) {
             return Err(TooMany::InAll);
         }
         let here = open.by_address.entry(address).or_insert(0);
-        if *here >= self.most_per_address {
+        if *here >= self.most_per_address.load(Ordering::Relaxed) {
             return Err(TooMany::FromAddress);
         }
         *here += 1;
@@ -102,5 +110,7 @@ mod tests {
         drop(first);
         assert!(enter("::ffff:192.0.2.1").is_ok());
         assert_eq!(connections.open(), 2);
+        connections.set_limits(2, 2);
+        assert_eq!(enter("198.51.100.1").unwrap_err(), TooMany::InAll, "open ones are counted on");
     }
 }

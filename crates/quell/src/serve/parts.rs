@@ -114,7 +114,7 @@ impl Parts {
             random(),
             &time.now(),
         )?;
-        let in_force = Arc::new(RwLock::new(in_force(config, secret)));
+        let in_force = Arc::new(RwLock::new(in_force(config, secret, None)));
         let metrics = Arc::clone(&outer.metrics);
         let bodies = spool.reader();
         let retention = retention_now(&in_force);
@@ -252,8 +252,12 @@ fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer, stop_by: &StopBy) -> T
     }
 }
 
-/// Makes of a configuration what the threads go by.
-pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret) -> InForce {
+/// Makes of a configuration what the threads go by. Connections that are `open` go on being counted.
+pub(super) fn in_force(
+    config: Config,
+    secret: quell_mail::key::Secret,
+    open: Option<Arc<Connections>>,
+) -> InForce {
     let smtp = &config.settings.smtp;
     let policy = Policy {
         hostname: config.hostname.clone(),
@@ -284,10 +288,10 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret) -> InFor
         least_rate: smtp.least_rate_bytes_per_sec,
         max_message_bytes: smtp.max_message_bytes,
     };
-    let connections = Connections::new(
-        clamp(smtp.max_connections).min(connections_possible()),
-        clamp(smtp.max_connections_per_address),
-    );
+    let most = clamp(smtp.max_connections).min(connections_possible());
+    let from_one = clamp(smtp.max_connections_per_address);
+    let connections = open.unwrap_or_else(|| Connections::new(most, from_one));
+    connections.set_limits(most, from_one);
     InForce { shared: Arc::new(shared), connections, config: Arc::new(config) }
 }
 

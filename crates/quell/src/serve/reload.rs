@@ -32,12 +32,7 @@ pub(super) fn reload(parts: &mut Parts) {
     parts.log.set(&config);
     make_mailboxes(&config, &parts.outer.maildirs);
     parts.desk.send(Msg::Limits(Box::new(config.limits.clone())));
-    let mut new = in_force(config, old.shared.policy.secret.clone());
-    let smtp = |of: &Config| (of.settings.smtp.max_connections, of.settings.smtp.max_connections_per_address);
-    if smtp(&old.config) == smtp(&new.config) {
-        // Connections that are open go on being counted.
-        new.connections = old.connections;
-    }
+    let new = in_force(config, old.shared.policy.secret.clone(), Some(old.connections));
     *parts.in_force.write().unwrap_or_else(PoisonError::into_inner) = new;
     info!(event = "reloaded", "the configuration was read again");
 }
