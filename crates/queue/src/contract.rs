@@ -1,6 +1,8 @@
 //! The contract of [`crate::store`] as a suite that runs on any store: every new store passes it
 //! before it is believed. Each case is looked at twice, as written and after reopening.
 
+mod keeping;
+
 use quell_mail::id::QueueId;
 use quell_mail::key::LedgerKey;
 use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, RowState, Source, SourceId};
@@ -8,6 +10,7 @@ use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
 use quell_storm::verdict::{Permit, Verdict};
 
+use self::keeping::{bodies_due, key_goes_on, retention_forgets, retention_keeps};
 use crate::body::BodyRef;
 use crate::store::{
     Arrival, Batch, Extra, KeptBody, KeyRow, Reader, Retention, Row, RowId, RowWrite, Store, StoreError,
@@ -43,13 +46,14 @@ struct Bench<'a, S> {
 /// The first [`Breach`].
 pub fn check<S: Store>(fresh: &mut dyn FnMut() -> S, reopen: &mut dyn FnMut(S) -> S) -> Result<(), Breach> {
     type Case<S> = fn(&mut Bench<'_, S>) -> Found;
-    let cases: [(&'static str, Case<S>); 12] = [
+    let cases: [(&'static str, Case<S>); 13] = [
         ("what is written is read", written_is_read),
         ("a batch is all or nothing", all_or_nothing),
         ("rows are stepped, replaced, touched, forgotten", rows_change),
         ("order of what falls due", due_order),
         ("pages of a list", list_pages),
         ("open rows and bodies", open_and_bodies),
+        ("bodies whose time is over", bodies_due),
         ("rows of one key", rows_of_key),
         ("storms and evidence", storms_and_evidence),
         ("high water", high_water),
@@ -158,6 +162,8 @@ fn arrival(kid: QueueId, queue_id: QueueId, body: Option<BodyRef>) -> Arrival {
         by_redirect: true,
         answered: Answered::Late,
         open: u32::from(body.is_some()),
+        asking: 3,
+        release_ms: Some(NOON + 1),
         body,
     }
 }
@@ -425,76 +431,4 @@ fn high_water<S: Store>(bench: &mut Bench<'_, S>) -> Found {
     bench.commit(Batch { high_water: Some(NOON), ..Batch::default() })?;
     bench.commit(message(NOON, 1, RowState::Waiting)?)?;
     bench.look(|r| Ok(same("later", r.high_water()?, NOON)))
-}
-
-/// Days, and what must be left of a Delivered row made at `NOON`.
-fn retention_forgets<S: Store>(bench: &mut Bench<'_, S>) -> Found {
-    bench.commit(message(NOON, 1, RowState::Delivered)?)?;
-    let (k, id) = (LedgerKey([1; 16]), RowId { kid: id(NOON, 1), rcpt: "jane@firm.example".to_owned() });
-    bench.upkeep(NOON + 14 * DAY - 1)?;
-    bench.look(|r| Ok(same("after 14 days", (r.key(&k)?.is_some(), r.row(&id)?.is_some()), (true, true))))?;
-    bench.upkeep(NOON + 16 * DAY)?;
-    bench.look(|r| {
-        let left = (r.key(&k)?, r.row(&id)?, r.find_arrival(&id.kid)?);
-        Ok(same("after 16 days", left, (None, None, None)))
-    })
-}
-
-fn retention_keeps<S: Store>(bench: &mut Bench<'_, S>) -> Found {
-    use RowState::*;
-    for (n, state) in [Waiting, Held, Unknown, Delivered, Failed, Delivered].iter().enumerate() {
-        bench.commit(message(NOON, n as u8 + 1, *state)?)?;
-    }
-    let jane = |n: u32| RowId { kid: id(NOON, n), rcpt: "jane@firm.example".to_owned() };
-    // The 4th has a late copy; the 5th became final late; the body of the 6th is kept.
-    let mut late = row(id(NOON, 5), "jane@firm.example", Failed);
-    late.since_ms = NOON + 10 * DAY;
-    bench.commit(Batch {
-        touches: vec![Touch { id: jane(4), copies: 9, last_copy_ms: NOON + 10 * DAY, times: vec![] }],
-        rows: vec![RowWrite::Step(late)],
-        arrivals: vec![arrival(id(NOON, 6), id(NOON, 6), body(6))],
-        ..Batch::default()
-    })?;
-    let all = |r: &S::Reader, wanted: [bool; 6]| -> Result<Found, StoreError> {
-        let mut found = Ok(());
-        for (n, wanted) in (1u8..).zip(wanted) {
-            let kept = (r.key(&LedgerKey([n; 16]))?.is_some(), r.row(&jane(n.into()))?.is_some());
-            found = found.and(same(&format!("message {n}"), kept, (wanted, wanted)));
-        }
-        Ok(found)
-    };
-    bench.upkeep(NOON + 20 * DAY)?;
-    bench.look(|r| all(r, [true; 6]))?;
-    bench.look(|r| Ok(same("due", r.due(Ms::MAX, 9)?.len(), 2).and(same("bodies", r.bodies()?.len(), 4))))?;
-    // Moved a second time; what ended meanwhile goes.
-    bench.upkeep(NOON + 50 * DAY)?;
-    bench.look(|r| all(r, [true, true, true, false, false, true]))
-}
-
-/// Rows made and changed after their key's own day is long gone.
-fn key_goes_on<S: Store>(bench: &mut Bench<'_, S>) -> Found {
-    bench.commit(message(NOON, 1, RowState::Waiting)?)?;
-    bench.upkeep(NOON + 20 * DAY)?;
-    let kid = id(NOON, 1);
-    let (ended, second) = (row(kid, "jane@firm.example", RowState::Delivered), id(NOON + 20 * DAY, 7));
-    let joe = Row { queue_id: second, ..row(kid, "joe@firm.example", RowState::Waiting) };
-    bench.commit(Batch {
-        keys: vec![KeyRow { copies: 50, ..key(NOON, 1) }],
-        arrivals: vec![arrival(kid, kid, None), arrival(kid, second, body(9))],
-        rows: vec![RowWrite::Step(ended.clone()), new(joe.clone())?],
-        touches: vec![Touch { id: joe.id.clone(), copies: 4, last_copy_ms: 0, times: vec![9] }],
-        ..Batch::default()
-    })?;
-    bench.look(|r| {
-        let rows = r.rows_of_key(&kid, None, 9)?;
-        let copies = r.key(&LedgerKey([1; 16]))?.map(|k| k.copies);
-        let bodies = (
-            r.bodies()?.len(),
-            r.find_arrival(&second)?.and_then(|a| a.body),
-            r.arrival(&kid, &kid)?.map(|a| a.body),
-        );
-        Ok(same("rows", rows, vec![ended.clone(), joe.clone()])
-            .and(same("copies", copies, Some(50)))
-            .and(same("bodies", bodies, (1, body(9), Some(None)))))
-    })
 }

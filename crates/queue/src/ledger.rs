@@ -18,6 +18,11 @@ pub const MAX_SENDINGS: u32 = 5;
 /// Waits after a temporary failure; the last is repeated (RFC 5321 §4.5.4.1: at least 30 minutes,
 /// once the first quick tries have not helped).
 pub const RETRY_WAITS_MS: [Ms; 6] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR];
+/// For so long after it failed a row keeps its body: `queue retry` may give it a new life, and the
+/// report to its sender may want it.
+pub const KEEP_FAILED_MS: Ms = 5 * DAY;
+/// For so long after a held row was discarded it keeps its body, for a release.
+pub const KEEP_DISCARDED_MS: Ms = 30 * DAY;
 /// A row that was not delivered by this age fails at its next attempt (RFC 5321 §4.5.4.1).
 pub const LIFETIME_MS: Ms = 5 * DAY;
 
@@ -85,10 +90,22 @@ pub fn is_final(state: RowState) -> bool {
     matches!(state, Delivered | Relayed | Failed | Discarded)
 }
 
-/// True if the row's body may still be needed: Discarded bodies stay for `storms release`.
+/// True if the row may be delivered from here: its body must be there. Some rows for which nothing
+/// more happens by itself ask for it all the same, for a time ([`keeps_body_until`]).
 pub fn needs_body(state: RowState) -> bool {
     use RowState::*;
     matches!(state, Waiting | Dot | Unknown | Held)
+}
+
+/// Until when a row in a final state asks for its body, for a new life or a release. None: it has no
+/// more use for it.
+pub fn keeps_body_until(row: &Row) -> Option<Ms> {
+    match row.state {
+        RowState::Failed => Some(row.since_ms + KEEP_FAILED_MS),
+        // What was not removed had been held: see `step`.
+        RowState::Discarded if !row.extra.removed => Some(row.since_ms + KEEP_DISCARDED_MS),
+        _ => None,
+    }
 }
 
 /// Takes one step; `may_expire` comes from the clock. The row is unchanged on error.

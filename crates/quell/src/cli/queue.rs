@@ -33,8 +33,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Try now: of a message what is waiting, unknown, or failed (while another recipient's row keeps
-    /// the body); of a domain, or of all, what waits
+    /// Try now: of a message what is waiting, unknown, or failed (its body is kept for five days); of a
+    /// domain, or of all, what waits
     Retry(RetryArgs),
     /// Give up: the rows become discarded, without a report to the sender; the next copy is new
     Remove {

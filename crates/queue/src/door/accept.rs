@@ -178,7 +178,7 @@ impl<R: Reader, T> Door<R, T> {
         let mut row = match old {
             Some(mut row) => {
                 if ledger::needs_body(row.state) {
-                    self.let_body_go(&row.id.kid, &row.queue_id);
+                    self.let_body_go(&row.id.kid, &row.queue_id, None, now.ms);
                 }
                 ledger::new_life(&mut row, now.ms);
                 row.extra.held_for = None;
@@ -268,6 +268,8 @@ impl<R: Reader, T> Door<R, T> {
             by_redirect: !facts.tokens.is_empty(),
             answered: Default::default(),
             open: stored.len() as u32,
+            asking: 0,
+            release_ms: None,
             body: None,
         });
         self.unanswered.insert(facts.queue_id, Unanswered::new(met.kid, facts.source.id(), stored));

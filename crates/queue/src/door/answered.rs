@@ -123,19 +123,19 @@ impl<R: Reader, T> Door<R, T> {
         for rcpt in go {
             if !self.is_shut() {
                 let former = former.remove(&rcpt);
-                self.withdraw_row(RowId { kid, rcpt }, former, queue_id);
+                self.withdraw_row(RowId { kid, rcpt }, former, queue_id, now);
             }
         }
         self.hand_over(queue_id, now);
     }
 
-    fn withdraw_row(&mut self, id: RowId, former: Option<Row>, queue_id: &QueueId) {
+    fn withdraw_row(&mut self, id: RowId, former: Option<Row>, queue_id: &QueueId, now: &Now) {
         let found = self.row(&id);
         let Some(Some(row)) = self.check(found) else { return };
         if row.state != RowState::Waiting || row.queue_id != *queue_id {
             return;
         }
-        self.let_body_go(&id.kid, queue_id);
+        self.let_body_go(&id.kid, queue_id, None, now.ms);
         if let Some(former) = former {
             return self.put_row(Some(row.state), former);
         }

@@ -93,6 +93,8 @@ pub struct Door<R, T> {
     claimed: HashSet<RowId>,
     unanswered: HashMap<QueueId, Unanswered>,
     release_when_known: HashSet<QueueId>,
+    /// When bodies are next looked for that nobody asks for any more.
+    next_release_ms: Ms,
     effects: Vec<Effect<T>>,
     remembered: VecDeque<Verdicts>,
     remembered_rows: usize,
@@ -129,6 +131,7 @@ impl<R: Reader, T> Door<R, T> {
             claimed: HashSet::new(),
             unanswered: HashMap::new(),
             release_when_known: HashSet::new(),
+            next_release_ms: now.ms,
             effects: Vec::new(),
             remembered: VecDeque::new(),
             remembered_rows: 0,
@@ -196,7 +199,7 @@ impl<R: Reader, T> Door<R, T> {
         }
         if ledger::step(&mut row, &Event::Restarted, now.ms, now.may_expire).is_ok() {
             if !ledger::needs_body(row.state) {
-                self.let_body_go(&row.id.kid, &row.queue_id);
+                self.let_body_go(&row.id.kid, &row.queue_id, ledger::keeps_body_until(&row), now.ms);
             }
             self.put_row(Some(RowState::Dot), row.clone());
         }
@@ -219,6 +222,7 @@ impl<R: Reader, T> Door<R, T> {
             return;
         }
         self.tick_storms(now);
+        self.release_bodies_due(now);
         for (key, touches) in self.counters.due(now.ms, false) {
             self.write_counts(key, touches);
         }
@@ -306,7 +310,7 @@ impl<R: Reader, T> Door<R, T> {
             self.gathering.releases.push(body);
         }
         self.arrivals.patch(&(*kid, *queue_id), |a| {
-            if a.open > 0 && a.body.is_none() {
+            if a.is_wanted() && a.body.is_none() {
                 a.body = Some(body);
             }
         });

@@ -57,29 +57,45 @@ impl<R: Reader, T> Door<R, T> {
         self.claimed.contains(id)
     }
 
-    /// Tries a row now: Waiting, Unknown, or Failed (a new life, if its body is still there).
+    /// Tries a row now: Waiting, Unknown, or Failed (a new life, as long as its body is kept:
+    /// [`ledger::KEEP_FAILED_MS`]).
     ///
     /// # Errors
     /// [`Refusal`].
     pub fn retry(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
+        self.wake(id, &Event::Retry, now)
+    }
+
+    /// Lets a row go on: Held, or Discarded as long as its body is kept
+    /// ([`ledger::KEEP_DISCARDED_MS`]). It is exempt from `rule` from then on.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn release(&mut self, id: &RowId, rule: &str, now: &Now) -> Result<(), Refusal> {
+        self.wake(id, &Event::Release { rule: rule.to_owned() }, now)
+    }
+
+    fn wake(&mut self, id: &RowId, event: &Event, now: &Now) -> Result<(), Refusal> {
         let mut row = self.unclaimed(id)?;
         let (before, next_ms) = (row.state, row.next_ms);
-        ledger::step(&mut row, &Event::Retry, now.ms, now.may_expire)?;
-        // A body that no row needs is gone, or about to go.
-        let arrival = self.arrival(&id.kid, &row.queue_id)?.filter(|a| a.open > 0);
+        let asked = ledger::keeps_body_until(&row).is_some();
+        ledger::step(&mut row, event, now.ms, now.may_expire)?;
+        // A body that no row wants is gone, or about to go.
+        let arrival = self.arrival(&id.kid, &row.queue_id)?.filter(Arrival::is_wanted);
         let Some(mut arrival) = arrival else { return Err(Refusal::NoBody(id.clone())) };
+        let source = arrival.source.clone();
         if !ledger::needs_body(before) {
-            arrival.open += 1;
-            self.put_arrival(arrival.clone());
+            arrival.take_back(asked);
+            self.put_arrival(arrival);
         }
         self.turns.forget_later(id, next_ms);
         let answered = !self.unanswered.contains_key(&row.queue_id);
         self.put_row(Some(before), row);
-        if before == RowState::Failed {
+        if !matches!(before, RowState::Waiting | RowState::Unknown) {
             // A delivery must not begin before its new life is durable.
             self.gathering.woken.push(id.clone());
         } else if answered {
-            self.turns.add(id.clone(), arrival.source, now.ms, now.ms);
+            self.turns.add(id.clone(), source, now.ms, now.ms);
         }
         Ok(())
     }
@@ -89,12 +105,25 @@ impl<R: Reader, T> Door<R, T> {
     /// # Errors
     /// [`Refusal`].
     pub fn remove(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
+        self.take_out(id, &Event::Remove, now)
+    }
+
+    /// Throws a held row away. Its copies are absorbed for a time, and its body is kept for
+    /// [`Door::release`].
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn discard(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
+        self.take_out(id, &Event::Discard, now)
+    }
+
+    fn take_out(&mut self, id: &RowId, event: &Event, now: &Now) -> Result<(), Refusal> {
         let mut row = self.unclaimed(id)?;
         let (before, next_ms) = (row.state, row.next_ms);
-        ledger::step(&mut row, &Event::Remove, now.ms, now.may_expire)?;
+        ledger::step(&mut row, event, now.ms, now.may_expire)?;
         self.turns.forget_later(id, next_ms);
         if ledger::needs_body(before) {
-            self.let_body_go(&id.kid, &row.queue_id);
+            self.let_body_go(&id.kid, &row.queue_id, ledger::keeps_body_until(&row), now.ms);
         }
         self.put_row(Some(before), row);
         Ok(())

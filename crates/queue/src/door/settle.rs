@@ -1,13 +1,18 @@
 //! Claims out, outcomes in.
 
 use quell_mail::id::QueueId;
-use quell_storm::facts::{RowState, SourceId};
+use quell_storm::facts::{Ms, RowState, SourceId};
 
 use super::Door;
 use crate::claim::Claim;
 use crate::clock::Now;
 use crate::ledger::{self, Event, Outcome};
-use crate::store::{Reader, Row, RowId, StoreError};
+use crate::store::{Arrival, Reader, Row, RowId, StoreError};
+
+/// Bodies let go in one step; the rest comes with the next tick.
+const RELEASES_AT_ONCE: usize = 1000;
+/// How often bodies are looked for that nobody asks for any more.
+const RELEASE_EVERY_MS: Ms = 60_000;
 
 impl<R: Reader, T> Door<R, T> {
     /// Gives out claims on rows whose turn it is, at most `limit`.
@@ -75,7 +80,8 @@ impl<R: Reader, T> Door<R, T> {
             let settled = ledger::step(&mut row, &Event::Ended(outcome.clone()), now.ms, now.may_expire);
             if settled.is_ok() {
                 if ledger::needs_body(before) && !ledger::needs_body(row.state) {
-                    self.let_body_go(&row.id.kid, &row.queue_id);
+                    let keep = ledger::keeps_body_until(&row);
+                    self.let_body_go(&row.id.kid, &row.queue_id, keep, now.ms);
                 }
                 self.put_row(Some(before), row);
             }
@@ -104,20 +110,46 @@ impl<R: Reader, T> Door<R, T> {
         Ok(arrival.map_or_else(|| SourceId(String::new()), |a| a.source))
     }
 
-    /// One row less needs the body of an arrival; the last lets it go.
-    pub(super) fn let_body_go(&mut self, kid: &QueueId, queue_id: &QueueId) {
+    /// One row less needs the body of an arrival; until `keep_until` it asks for it. The last lets
+    /// it go.
+    pub(super) fn let_body_go(&mut self, kid: &QueueId, queue_id: &QueueId, keep_until: Option<Ms>, now: Ms) {
         let found = self.arrival(kid, queue_id);
         let Some(Some(mut arrival)) = self.check(found) else { return };
-        arrival.open = arrival.open.saturating_sub(1);
-        if arrival.open == 0 {
-            match arrival.body.take() {
-                Some(body) => self.gathering.releases.push(body),
-                // Not written yet: released as soon as its place is known.
-                None => {
-                    self.release_when_known.insert(*queue_id);
-                }
-            }
+        if arrival.give_up(keep_until, now) {
+            self.release_body(&mut arrival);
         }
         self.put_arrival(arrival);
+    }
+
+    fn release_body(&mut self, arrival: &mut Arrival) {
+        (arrival.asking, arrival.release_ms) = (0, None);
+        match arrival.body.take() {
+            Some(body) => self.gathering.releases.push(body),
+            // Not written yet: released as soon as its place is known.
+            None => {
+                self.release_when_known.insert(arrival.queue_id);
+            }
+        }
+    }
+
+    /// Lets go of bodies whose time is over, a bounded number at a time. The door does it, and not
+    /// the store's upkeep: a row that takes its body back may be decided and not durable yet.
+    pub(super) fn release_bodies_due(&mut self, now: &Now) {
+        if now.ms < self.next_release_ms || !now.may_expire {
+            return;
+        }
+        let found = self.reader().and_then(|reader| reader.bodies_due(now.ms, RELEASES_AT_ONCE));
+        let Some(due) = self.check(found) else { return };
+        let more = due.len() == RELEASES_AT_ONCE;
+        self.next_release_ms = if more { now.ms } else { now.ms + RELEASE_EVERY_MS };
+        for kept in due {
+            let found = self.arrival(&kept.kid, &kept.queue_id);
+            let Some(found) = self.check(found) else { return };
+            let over = |a: &Arrival| a.body.is_some() && a.may_be_released(now.ms);
+            if let Some(mut arrival) = found.filter(over) {
+                self.release_body(&mut arrival);
+                self.put_arrival(arrival);
+            }
+        }
     }
 }

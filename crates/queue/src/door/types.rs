@@ -70,7 +70,7 @@ impl Work {
     /// Puts the places of the bodies into the arrivals.
     pub fn placed(&mut self, places: &[(QueueId, BodyRef)]) {
         let places: HashMap<_, _> = places.iter().copied().collect();
-        for arrival in self.batch.arrivals.iter_mut().filter(|a| a.open > 0) {
+        for arrival in self.batch.arrivals.iter_mut().filter(|a| a.is_wanted()) {
             arrival.body = places.get(&arrival.queue_id).copied().or(arrival.body);
         }
     }

@@ -198,6 +198,15 @@ impl Reader for MemoryReader {
         Ok(kept.collect())
     }
 
+    fn bodies_due(&self, until: Ms, limit: usize) -> Result<Vec<KeptBody>, StoreError> {
+        let tables = lock(&self.tables)?;
+        let due = |a: &&Arrival| a.open == 0 && a.release_ms.is_some_and(|at| at <= until);
+        let mut due: Vec<_> = tables.arrivals.values().filter(due).collect();
+        due.sort_by_key(|a| (a.release_ms, a.kid, a.queue_id));
+        let kept = |a: &Arrival| a.body.map(|body| KeptBody { kid: a.kid, queue_id: a.queue_id, body });
+        Ok(due.into_iter().filter_map(kept).take(limit).collect())
+    }
+
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
         let mut tally = Tally::default();
         for row in lock(&self.tables)?.rows_of(kid) {

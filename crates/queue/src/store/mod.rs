@@ -69,8 +69,11 @@ pub trait Reader {
     fn list(&self, states: &[RowState], after: Option<&RowId>, limit: usize) -> Result<Vec<Row>, StoreError>;
     /// Open rows (Waiting, Dot, Held, Unknown) by state.
     fn open_counts(&self) -> Result<Vec<(RowState, u64)>, StoreError>;
-    /// Every body that is still needed. Linear in what is open.
+    /// Every body that is still kept. Linear in what is returned.
     fn bodies(&self) -> Result<Vec<KeptBody>, StoreError>;
+    /// Bodies that no row needs and whose `release_ms` is `until` or earlier, the earliest first, at
+    /// most `limit`. Costs time linear in what is returned.
+    fn bodies_due(&self, until: Ms, limit: usize) -> Result<Vec<KeptBody>, StoreError>;
     /// How many rows the key has, and how many of them are Delivered or Relayed.
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError>;
     /// Stored storms, newest first, those that `open_only` allows, at most `limit`.
@@ -102,7 +105,7 @@ pub trait Store {
     fn move_bodies(&mut self, moves: &[(KeptBody, BodyRef)]) -> Result<(), StoreError>;
 
     /// One bounded step of upkeep (day filters, retention of 14 days after the last copy or final
-    /// state, evidence older than `evidence_ms`). True: there is more to do.
+    /// state, and of a row as long as its arrival's body is kept, evidence older than `evidence_ms`). True: there is more to do.
     fn upkeep(&mut self, now: Ms, retention: &Retention) -> Result<bool, StoreError>;
 }
 
@@ -113,12 +116,10 @@ pub struct Retention {
     pub rows_days: u32,
     /// Evidence and header sets.
     pub evidence_days: u32,
-    /// Bodies of discarded rows.
-    pub discarded_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { rows_days: 14, evidence_days: 30, discarded_days: 30 }
+        Self { rows_days: 14, evidence_days: 30 }
     }
 }

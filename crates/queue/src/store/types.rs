@@ -72,8 +72,42 @@ pub struct Arrival {
     pub answered: Answered,
     /// Rows that still need the body.
     pub open: u32,
+    /// Rows that nothing more happens to by itself, and that ask for the body for a time.
+    pub asking: u32,
+    /// The latest time that they ask for; None: none does.
+    pub release_ms: Option<Ms>,
     /// Where the body lies; None once nobody needs it.
     pub body: Option<BodyRef>,
+}
+
+impl Arrival {
+    /// True if some row needs the body or asks for it.
+    pub fn is_wanted(&self) -> bool {
+        self.open > 0 || self.release_ms.is_some()
+    }
+
+    /// One row less needs the body; until `keep_until` it asks for it. Returns true if the body is
+    /// to be let go.
+    pub fn give_up(&mut self, keep_until: Option<Ms>, now: Ms) -> bool {
+        self.open = self.open.saturating_sub(1);
+        self.asking += u32::from(keep_until.is_some());
+        self.release_ms = self.release_ms.max(keep_until);
+        self.may_be_released(now)
+    }
+
+    /// A row needs the body again; `asked`: it was one of those that ask for it.
+    pub fn take_back(&mut self, asked: bool) {
+        self.open += 1;
+        self.asking = self.asking.saturating_sub(asked.into());
+        if self.asking == 0 {
+            self.release_ms = None;
+        }
+    }
+
+    /// True if no row needs the body, and the time is over that any has asked for.
+    pub fn may_be_released(&self, now: Ms) -> bool {
+        self.open == 0 && self.release_ms.is_none_or(|at| at <= now)
+    }
 }
 
 /// One ledger row.

@@ -48,7 +48,6 @@ fn a_row_expires_after_five_days_and_an_attempt_if_the_clock_is_trusted() {
     }
     let row = rig.row(1, JANE).unwrap();
     assert!(row.status.starts_with("4.4.7") && row.extra.report_due, "{row:?}");
-    assert_eq!(rig.released.len(), 1);
 }
 
 #[test]
@@ -104,11 +103,15 @@ fn retry_of_a_failed_row_needs_its_body_and_keeps_it() {
     let again = rig.claim(9).pop().expect("a new life");
     rig.settle(again, failed(false));
     rig.commit();
-    assert!(rig.released.is_empty(), "the other row needs the body");
     rig.settle(second, Outcome::Delivered);
     rig.commit();
-    assert_eq!(rig.released.len(), 1);
-    assert!(matches!(rig.door.retry(&failed_row, &now), Err(Refusal::NoBody(_))));
+    assert!(rig.released.is_empty(), "the failed row asks for the body");
+    rig.door.retry(&failed_row, &now).unwrap();
+    rig.commit();
+    let again = rig.claim(9).pop().expect("a new life");
+    rig.settle(again, Outcome::Delivered);
+    rig.commit();
+    assert_eq!(rig.released.len(), 1, "nobody asks for it any more");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use quell_mail::id::QueueId;
 use quell_queue::claim::Claim;
 use quell_queue::door::Answer;
 use quell_queue::ledger::{self, Outcome};
-use quell_queue::store::{Reader, RowId};
+use quell_queue::store::{Reader, Row, RowId};
 use quell_storm::facts::{Answered, Ms, RowState};
 
 use crate::make::*;
@@ -322,17 +322,26 @@ impl World {
         self.seen_releases = self.rig.released.len();
     }
 
-    /// An arrival counts the rows that need its body, and has it as long as there is one.
+    /// An arrival counts the rows that need its body, and has it as long as there is one, or one that
+    /// failed less than five days ago.
     fn check_bodies(&self) {
         let reader = self.rig.reader();
         let open =
             reader.list(&[RowState::Waiting, RowState::Unknown, RowState::Held], None, 10_000).unwrap();
+        let failed = reader.list(&[RowState::Failed], None, 10_000).unwrap();
         for taken in self.taken.values() {
             let Some(arrival) = reader.find_arrival(&taken.queue_id).unwrap() else { continue };
             let need =
                 open.iter().filter(|r| r.queue_id == taken.queue_id && r.id.kid == arrival.kid).count();
             assert_eq!(arrival.open as usize, need, "{arrival:?}");
-            assert_eq!(arrival.body.is_some(), need > 0, "{arrival:?}");
+            assert_eq!(arrival.body.is_some(), arrival.is_wanted(), "{arrival:?}");
+            let asks = |r: &&Row| r.queue_id == taken.queue_id && r.id.kid == arrival.kid;
+            let until = failed.iter().filter(asks).filter_map(ledger::keeps_body_until).max();
+            if until.is_some_and(|until| until > self.rig.now) {
+                assert!(arrival.body.is_some() && arrival.release_ms >= until, "{arrival:?}");
+            }
+            let asking = failed.iter().filter(asks).count();
+            assert!(arrival.body.is_none() || asking <= arrival.asking as usize, "{arrival:?}");
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod door_copies;
 mod door_failures;
+mod door_kept;
 mod door_operator;
 mod door_random;
 mod door_storms;

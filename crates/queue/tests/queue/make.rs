@@ -84,6 +84,9 @@ impl Reader for FusedReader {
     fn bodies(&self) -> Read<Vec<KeptBody>> {
         self.1.read().and_then(|()| self.0.bodies())
     }
+    fn bodies_due(&self, until: Ms, limit: usize) -> Read<Vec<KeptBody>> {
+        self.1.read().and_then(|()| self.0.bodies_due(until, limit))
+    }
     fn tally(&self, kid: &QueueId) -> Read<Tally> {
         self.1.read().and_then(|()| self.0.tally(kid))
     }

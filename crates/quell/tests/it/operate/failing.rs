@@ -50,11 +50,11 @@ fn a_permanent_failure_is_refused_for_its_source_and_a_new_life_for_others() {
     assert_log_is_json(&server);
 }
 
-/// `quell queue retry` gives a failed row a new life, of its own body that another row still waits for.
+/// `quell queue retry` gives a failed row a new life: its body is kept, whether another row needs it or not.
 #[test]
 fn an_operator_retries_what_failed() {
     let directory = TempDir::new("operate-revive");
-    let server = Server::start(&directory, &config("").replace("[\"jane\", \"*\"]", "[\"jane\", \"bob\"]"));
+    let mut server = Server::start(&directory, &config("").replace("[\"jane\", \"*\"]", "[\"jane\", \"bob\"]"));
     let (jane, bob) = (server.maildir("firm.example", "jane"), server.maildir("firm.example", "bob"));
     make_no_mailbox(&jane);
     make_undeliverable(&bob);
@@ -75,6 +75,18 @@ fn an_operator_retries_what_failed() {
     assert_eq!(json(&server, &["queue", "retry", &id])["done"], 1);
     wait_for_mails(&server, "bob", 1);
     wait_for_empty_queue(&server);
+    // Its body is kept although no other row needs it, also over a restart.
+    make_no_mailbox(&jane);
+    let alone = accepted(&server, &["jane@firm.example"], &mail("two"));
+    wait_for_row(&server, &alone, |row| row["state"] == "failed");
+    server.restart();
+    repair(&jane);
+    let kept = |server: &Server| json(server, &["queue", "show", &alone])["message"]["body_kept"].clone();
+    assert_eq!(kept(&server), true);
+    assert_eq!(json(&server, &["queue", "retry", &alone])["done"], 1);
+    wait_for_mails(&server, "jane", 2);
+    wait_for_empty_queue(&server);
+    assert!(wait_until(LIMIT, || kept(&server) == false), "delivered, nobody asks for it any more");
 }
 
 /// At most eight new lives a day, each from a source that has not met the failure yet.

@@ -15,8 +15,7 @@ use crate::store::{
 };
 
 const ROW: &str = "kid, rcpt, qid, state, since, next, tenant, gateway, key_version, attempts, sendings, copies, last_copy, times, status, extra";
-const ARRIVAL: &str =
-    "kid, qid, source, reverse_path, envid, received, size, message_id, by_redirect, answered, open, body";
+const ARRIVAL: &str = "kid, qid, source, reverse_path, envid, received, size, message_id, by_redirect, answered, open, asking, release, body";
 
 /// A connection for one thread.
 pub struct SqliteReader {
@@ -201,6 +200,14 @@ impl Reader for SqliteReader {
         Ok(kept.collect())
     }
 
+    fn bodies_due(&self, until: Ms, limit: usize) -> Result<Vec<KeptBody>, StoreError> {
+        let mut due = self.all_days(|day| self.many(&sql_bodies_due(day), (until, limit as i64), arrival))?;
+        due.sort_by_key(|a| (a.release_ms, a.kid, a.queue_id));
+        due.truncate(limit);
+        let kept = |a: Arrival| a.body.map(|body| KeptBody { kid: a.kid, queue_id: a.queue_id, body });
+        Ok(due.into_iter().filter_map(kept).collect())
+    }
+
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
         let found = self.in_places(kid, |day| {
             let sql =
@@ -259,6 +266,13 @@ fn sql_find_arrival(day: i64) -> String {
 
 fn sql_bodies(day: i64) -> String {
     format!("SELECT {ARRIVAL} FROM arr_{day} INDEXED BY arr_body_{day} WHERE body IS NOT NULL")
+}
+
+fn sql_bodies_due(day: i64) -> String {
+    format!(
+        "SELECT {ARRIVAL} FROM arr_{day} INDEXED BY arr_release_{day}
+         WHERE open = 0 AND body IS NOT NULL AND release <= ?1 ORDER BY release, kid, qid LIMIT ?2"
+    )
 }
 
 fn sql_open_counts(day: i64) -> [String; 2] {
@@ -339,7 +353,7 @@ fn ledger_row(row: &SqlRow<'_>) -> Result<Row, StoreError> {
 }
 
 fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
-    let body: Option<[u8; 24]> = get(row, 11)?;
+    let body: Option<[u8; 24]> = get(row, 13)?;
     Ok(Arrival {
         kid: queue_id(row, 0)?,
         queue_id: queue_id(row, 1)?,
@@ -356,6 +370,8 @@ fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
             _ => Answered::Fine,
         },
         open: get(row, 10)?,
+        asking: get(row, 11)?,
+        release_ms: get(row, 12)?,
         body: body.map(BodyRef::from_bytes),
     })
 }
@@ -389,7 +405,7 @@ mod tests {
             let plan = plan(&db, &sql);
             assert!(plan.contains("INDEX row_") || plan.contains("INDEX arr_body"), "{sql}: {plan}");
         }
-        for sql in [sql_due(7), sql_due_from(7), sql_find_arrival(7)] {
+        for sql in [sql_due(7), sql_due_from(7), sql_find_arrival(7), sql_bodies_due(7)] {
             let plan = plan(&db, &sql);
             assert!(plan.contains("SEARCH") && plan.contains("INDEX"), "{sql}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");

@@ -34,8 +34,9 @@ CREATE TABLE IF NOT EXISTS key_{day} (key BLOB PRIMARY KEY, kid BLOB NOT NULL, k
     base INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS arr_{day} (kid BLOB NOT NULL, qid BLOB NOT NULL, source TEXT NOT NULL, reverse_path TEXT NOT NULL,
     envid TEXT, received INTEGER NOT NULL, size INTEGER NOT NULL, message_id TEXT, by_redirect INTEGER NOT NULL,
-    answered INTEGER NOT NULL, open INTEGER NOT NULL, body BLOB, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
+    answered INTEGER NOT NULL, open INTEGER NOT NULL, asking INTEGER NOT NULL, release INTEGER, body BLOB, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS arr_body_{day} ON arr_{day} (qid) WHERE body IS NOT NULL;
+CREATE INDEX IF NOT EXISTS arr_release_{day} ON arr_{day} (release) WHERE open = 0 AND body IS NOT NULL;
 CREATE INDEX IF NOT EXISTS arr_later_{day} ON arr_{day} (qid) WHERE qid <> kid;
 CREATE TABLE IF NOT EXISTS row_{day} (kid BLOB NOT NULL, rcpt TEXT NOT NULL, qid BLOB NOT NULL, state INTEGER NOT NULL,
     since INTEGER NOT NULL, next INTEGER NOT NULL, tenant TEXT NOT NULL, gateway INTEGER NOT NULL,

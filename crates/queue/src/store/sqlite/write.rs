@@ -114,8 +114,9 @@ fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreErro
 fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreError> {
     // A body that `move_bodies` has moved since the door read it stays where it is now.
     let sql = format!(
-        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT (kid, qid) DO UPDATE SET answered = excluded.answered, open = excluded.open,
+         asking = excluded.asking, release = excluded.release,
          body = CASE WHEN excluded.body IS NULL THEN NULL ELSE coalesce(body, excluded.body) END"
     );
     let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
@@ -136,6 +137,8 @@ fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreE
         a.by_redirect,
         answered,
         a.open,
+        a.asking,
+        a.release_ms,
         a.body.map(|b| b.to_bytes())
     ];
     statement.execute(values).map_err(broken)?;
