@@ -28,7 +28,8 @@ pub struct HeaderTooLarge {
 /// What a message says, for the judge.
 #[derive(Debug)]
 pub struct Reading {
-    /// The header block as received, without the empty line that ends it.
+    /// The header block as received, without the empty line that ends it; what
+    /// [`Reader::cut_header`] has left of it.
     pub header: Vec<u8>,
     /// The exact key, or why there is none.
     pub exact_key: Result<ExactKey, NoKey>,
@@ -109,6 +110,20 @@ impl Reader {
     /// Bytes of the body so far. What a chunk added to it stands at the chunk's end.
     pub fn body_bytes(&self) -> u64 {
         self.body_bytes
+    }
+
+    /// Once the header has ended it is read, and of use as evidence only: keeps the first
+    /// `max_bytes` of it and frees the rest. Before that nothing happens.
+    pub fn cut_header(&mut self, max_bytes: usize) {
+        if self.read.is_some() && self.header.capacity() > max_bytes {
+            self.header.truncate(max_bytes);
+            self.header.shrink_to_fit();
+        }
+    }
+
+    /// Memory that the header takes.
+    pub fn header_memory_bytes(&self) -> usize {
+        self.header.capacity()
     }
 
     /// The message has ended, and arrived at `arrival_ms` (since 1970).
@@ -357,6 +372,22 @@ mod tests {
             assert_eq!(push(header.len() + 1, size), Ok(()), "{size}");
             assert_eq!(push(header.len() - 1, size), Err(HeaderTooLarge { max_bytes: header.len() - 1 }));
         }
+    }
+
+    #[test]
+    fn a_header_that_has_ended_can_be_cut() {
+        let mut reader = Reader::new(MAX);
+        let field = format!("X: {}\r\n", "x".repeat(9_000));
+        reader.push(field.as_bytes()).unwrap();
+        reader.cut_header(100);
+        assert!(reader.header_memory_bytes() >= field.len(), "it goes on");
+        reader.push(MAIL.as_bytes()).unwrap();
+        reader.cut_header(100);
+        assert!((100..200).contains(&reader.header_memory_bytes()));
+        reader.push(b"more\r\n").unwrap();
+        let (reading, whole) = (reader.finish(NOW), format!("{field}{MAIL}more\r\n"));
+        assert_eq!(reading.header, field.as_bytes()[..100]);
+        assert_eq!(reading.exact_key, exact_key(whole.as_bytes(), NOW));
     }
 
     #[test]

@@ -125,6 +125,11 @@ section! {
         max_message_bytes: u64 = 64 << 20, "bytes", hint "67108864", 65536..=4294967296;
         /// Largest header; a message with a larger one is refused with 552 5.3.4.
         max_header_bytes: u64 = 32 << 20, "bytes", hint "33554432", 65536..=4294967296;
+        /// Memory that messages take while they come in, over all connections, beyond 64 KiB for
+        /// each. Where it is used up bodies go to the disk early, and a message whose header does
+        /// not fit is refused with 452 4.3.1. At least four times `max_header_bytes`, whatever is
+        /// written.
+        max_memory_bytes: u64 = 256 << 20, "bytes", hint "268435456", 1048576..=1099511627776;
         /// Longest command line. Lines of a message may have any length.
         max_line_bytes: u64 = 4096, "bytes", hint "4096", 512..=1048576;
         /// Most recipients of a transaction; further ones get 452 4.5.3.

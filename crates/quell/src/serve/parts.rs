@@ -10,7 +10,7 @@ use quell_queue::door::{Door, DoorSettings};
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::SqliteStore;
 use quell_queue::store::{Batch, Reader, Retention, Store};
-use quell_relay::reception::Policy;
+use quell_relay::reception::{Memory, Policy};
 use quell_wire::server::{BareNewlines, Settings as Session};
 use tracing::{error, info, warn};
 
@@ -252,13 +252,15 @@ fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer, stop_by: &StopBy) -> T
     }
 }
 
-/// Makes of a configuration what the threads go by. Connections that are `open` go on being counted.
-pub(super) fn in_force(
-    config: Config,
-    secret: quell_mail::key::Secret,
-    open: Option<Arc<Connections>>,
-) -> InForce {
+/// Makes of a configuration what the threads go by. Connections that were open `before`, and the
+/// memory they take, go on being counted.
+pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: Option<&InForce>) -> InForce {
     let smtp = &config.settings.smtp;
+    // A few of the largest headers must fit, or one client could keep them all out.
+    let max_memory = clamp(smtp.max_memory_bytes.max(smtp.max_header_bytes.saturating_mul(4)));
+    let memory =
+        before.map_or_else(|| Memory::new(max_memory), |before| Arc::clone(&before.shared.policy.memory));
+    memory.set_max_bytes(max_memory);
     let policy = Policy {
         hostname: config.hostname.clone(),
         secret,
@@ -266,6 +268,7 @@ pub(super) fn in_force(
         max_header_bytes: clamp(smtp.max_header_bytes),
         spill_bytes: SPILL_BYTES,
         max_rows: clamp(smtp.max_recipients),
+        memory,
     };
     let session = |bare_newlines| Session {
         max_message_bytes: smtp.max_message_bytes,
@@ -290,7 +293,8 @@ pub(super) fn in_force(
     };
     let most = clamp(smtp.max_connections).min(connections_possible());
     let from_one = clamp(smtp.max_connections_per_address);
-    let connections = open.unwrap_or_else(|| Connections::new(most, from_one));
+    let connections =
+        before.map_or_else(|| Connections::new(most, from_one), |before| Arc::clone(&before.connections));
     connections.set_limits(most, from_one);
     InForce { shared: Arc::new(shared), connections, config: Arc::new(config) }
 }

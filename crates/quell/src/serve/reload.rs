@@ -32,7 +32,7 @@ pub(super) fn reload(parts: &mut Parts) {
     parts.log.set(&config);
     make_mailboxes(&config, &parts.outer.maildirs);
     parts.desk.send(Msg::Limits(Box::new(config.limits.clone())));
-    let new = in_force(config, old.shared.policy.secret.clone(), Some(old.connections));
+    let new = in_force(config, old.shared.policy.secret.clone(), Some(&old));
     *parts.in_force.write().unwrap_or_else(PoisonError::into_inner) = new;
     info!(event = "reloaded", "the configuration was read again");
 }

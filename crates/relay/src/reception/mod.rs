@@ -3,6 +3,9 @@
 //! No socket, no clock, no thread: the caller feeds bytes, writes what [`Reception::output`] holds,
 //! and hands each [`Want::Submit`] to the door. What only the world knows ([`World`]) is asked for.
 
+mod memory;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::net::IpAddr;
@@ -17,6 +20,8 @@ use quell_storm::facts::Source;
 use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Question, Session, Settings, Step};
 
+use self::memory::Share;
+pub use self::memory::{FREE_BYTES, Memory};
 pub use self::transaction::Submission;
 use self::transaction::Transaction;
 use crate::directory::{BadAddress, Directory, Lookup, Query};
@@ -36,6 +41,8 @@ pub struct Policy {
     pub spill_bytes: usize,
     /// Ledger rows one transaction may make: aliases can multiply its recipients.
     pub max_rows: usize,
+    /// What all transactions may hold in memory; the same before and after a reload.
+    pub memory: Arc<Memory>,
 }
 
 /// What was refused, for those who count.
@@ -106,7 +113,8 @@ pub struct Reception {
     source: Source,
     esmtp: bool,
     transaction: Option<Transaction>,
-    waiting: Option<Question>,
+    /// What waits for the door's answer, and what its bytes take until then.
+    waiting: Option<(Question, Share)>,
     bare_newlines: u64,
 }
 
@@ -149,7 +157,10 @@ impl Reception {
                 Step::NeedInput => Some(Want::Input),
                 Step::Flush | Step::NeedAnswer => Some(Want::Flush),
                 Step::Data(bytes) => self.data(bytes, world),
-                Step::Closed(why) => Some(Want::Close(why)),
+                Step::Closed(why) => {
+                    self.transaction = None;
+                    Some(Want::Close(why))
+                }
                 Step::End { question, bare_newlines, .. } => self.end(question, bare_newlines, world),
                 other => self.command(other, world),
             };
@@ -167,7 +178,7 @@ impl Reception {
                 self.transaction = None;
             }
             Step::Mail(question, mail) => {
-                self.transaction = Some(Transaction::new(mail));
+                self.transaction = Some(Transaction::new(mail, &self.policy));
                 self.session.answer(question, Reply::sender_ok());
             }
             Step::Rcpt(question, rcpt) => {
@@ -242,8 +253,8 @@ impl Reception {
             return None;
         };
         match transaction.finish(&self.policy, &self.source, self.esmtp, world) {
-            Ok(submission) => {
-                self.waiting = Some(question);
+            Ok((submission, share)) => {
+                self.waiting = Some((question, share));
                 Some(Want::Submit(Box::new(submission)))
             }
             Err(reply) => {
@@ -261,7 +272,7 @@ impl Reception {
 
     /// What was submitted could not be completed.
     pub fn replied(&mut self, reply: Reply) {
-        if let Some(question) = self.waiting.take() {
+        if let Some((question, _share)) = self.waiting.take() {
             self.session.answer(question, reply);
         }
     }

@@ -9,7 +9,7 @@ use quell_storm::facts::{Facts, Notify, OwnToken, Recipient, Source};
 use quell_wire::reply::Reply;
 use quell_wire::server::{MailFrom, RcptTo};
 
-use super::{Policy, World};
+use super::{Policy, Share, World};
 use crate::directory::Resolved;
 
 /// Bytes gathered before a large body is written on.
@@ -25,14 +25,16 @@ pub(super) struct Transaction {
     bytes: Vec<u8>,
     size_bytes: u64,
     large: Option<LargeWriter>,
+    /// Of the memory that all transactions may hold.
+    share: Share,
     /// Why the content will be refused; the rest of it is only read.
     refused: Option<Reply>,
 }
 
 impl Transaction {
-    pub fn new(mail: MailFrom) -> Self {
-        let (recipients, bytes) = (Vec::new(), Vec::new());
-        Self { mail, recipients, reader: None, bytes, size_bytes: 0, large: None, refused: None }
+    pub fn new(mail: MailFrom, policy: &Policy) -> Self {
+        let (recipients, bytes, share) = (Vec::new(), Vec::new(), policy.memory.share());
+        Self { mail, recipients, reader: None, bytes, size_bytes: 0, large: None, share, refused: None }
     }
 
     pub fn begun(&self) -> bool {
@@ -66,11 +68,21 @@ impl Transaction {
         if let Err(why) = reader.push(bytes) {
             return self.refuse(Reply::new(552, (3, 4), why.to_string()));
         }
+        reader.cut_header(EVIDENCE_BYTES);
+        let header_bytes = reader.header_memory_bytes();
         self.bytes.extend_from_slice(bytes);
+        let fits = self.share.hold(header_bytes + self.bytes.capacity());
+        if !fits && !self.share.hold(header_bytes) {
+            return self.refuse(Reply::new(452, (3, 1), "Not enough memory at the moment; try again later"));
+        }
         let limit = if self.large.is_some() { WRITE_BYTES } else { policy.spill_bytes };
-        if self.bytes.len() > limit {
+        if self.bytes.len() > limit || !fits {
             let spilled = world.blocking(|| self.spill(world));
             spilled.unwrap_or_else(|why| self.refuse(no_room(&why)));
+        }
+        if !fits {
+            // On the disk by now: the buffer was too large for what others have left.
+            self.bytes = Vec::new();
         }
     }
 
@@ -90,16 +102,24 @@ impl Transaction {
         self.large = None;
         self.bytes = Vec::new();
         self.reader = Some(Reader::new(0));
+        self.share.shrink(0);
     }
 
-    /// The final dot was read: the facts and the bytes for the door, or the refusal.
+    /// What it really has in memory, beside recipients.
+    #[cfg(test)]
+    pub fn memory_bytes(&self) -> usize {
+        self.reader.as_ref().map_or(0, Reader::header_memory_bytes) + self.bytes.capacity()
+    }
+
+    /// The final dot was read: the facts and the bytes for the door, and what of the memory they
+    /// take; or the refusal.
     pub fn finish(
         mut self,
         policy: &Policy,
         source: &Source,
         esmtp: bool,
         world: &impl World,
-    ) -> Result<Submission, Reply> {
+    ) -> Result<(Submission, Share), Reply> {
         if let Some(reply) = self.refused.take() {
             return Err(reply);
         }
@@ -125,8 +145,10 @@ impl Transaction {
         let front = stamp.field().into_bytes();
         let header = reading.header[..reading.header.len().min(EVIDENCE_BYTES)].to_vec();
         let (large, bytes) = (self.large.take(), std::mem::take(&mut self.bytes));
+        let mut share = std::mem::replace(&mut self.share, policy.memory.share());
         let facts = self.facts(policy, source, reading, queue_id, now.ms);
-        Ok(Submission { facts, front, header, large, bytes })
+        share.shrink(bytes.capacity());
+        Ok((Submission { facts, front, header, large, bytes }, share))
     }
 
     fn facts(
