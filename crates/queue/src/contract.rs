@@ -144,7 +144,8 @@ fn key(ms: Ms, n: u8) -> KeyRow {
         secret_id: 2,
         last_seen_ms: ms,
         copies: 3,
-        base_copies: 0,
+        base_copies: 7,
+        storm_ended_ms: Some(ms - 1).filter(|_| n > 1),
         times: vec![1, 2],
     }
 }

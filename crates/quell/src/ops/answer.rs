@@ -130,8 +130,6 @@ pub struct RowShown {
     pub held_for: Option<String>,
     /// The rule a person exempted it from.
     pub exempt: Option<String>,
-    /// The storm it is part of.
-    pub storm: Option<String>,
     /// Reverse-path, empty for the null one; null: no longer known.
     pub sender: Option<String>,
     /// Bytes of the message as received.

@@ -222,7 +222,6 @@ fn row_shown(row: &Row, arrival: Option<&Arrival>, claimed: bool) -> RowShown {
         report_due: row.extra.report_due,
         held_for: row.extra.held_for.clone().filter(|_| state == State::Held),
         exempt: row.extra.exempt.clone(),
-        storm: row.extra.storm.clone(),
         sender: arrival.map(|a| a.reverse_path.clone()),
         size_bytes: arrival.map(|a| a.size_bytes),
         received: arrival.map(|a| rfc3339(a.received_ms)),

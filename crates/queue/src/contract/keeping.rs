@@ -98,7 +98,7 @@ pub(super) fn key_goes_on<S: Store>(bench: &mut Bench<'_, S>) -> Found {
     let (ended, second) = (row(kid, "jane@firm.example", RowState::Delivered), id(NOON + 20 * DAY, 7));
     let joe = Row { queue_id: second, ..row(kid, "joe@firm.example", RowState::Waiting) };
     bench.commit(Batch {
-        keys: vec![KeyRow { copies: 50, ..key(NOON, 1) }],
+        keys: vec![KeyRow { copies: 50, storm_ended_ms: Some(NOON), ..key(NOON, 1) }],
         arrivals: vec![arrival(kid, kid, None), arrival(kid, second, body(9))],
         rows: vec![RowWrite::Step(ended.clone()), new(joe.clone())?],
         touches: vec![Touch { id: joe.id.clone(), copies: 4, last_copy_ms: 0, times: vec![9] }],
@@ -106,14 +106,14 @@ pub(super) fn key_goes_on<S: Store>(bench: &mut Bench<'_, S>) -> Found {
     })?;
     bench.look(|r| {
         let rows = r.rows_of_key(&kid, None, 9)?;
-        let copies = r.key(&LedgerKey([1; 16]))?.map(|k| k.copies);
+        let copies = r.key(&LedgerKey([1; 16]))?.map(|k| (k.copies, k.storm_ended_ms));
         let bodies = (
             r.bodies()?.len(),
             r.find_arrival(&second)?.and_then(|a| a.body),
             r.arrival(&kid, &kid)?.map(|a| a.body),
         );
         Ok(same("rows", rows, vec![ended.clone(), joe.clone()])
-            .and(same("copies", copies, Some(50)))
+            .and(same("copies", copies, Some((50, Some(NOON)))))
             .and(same("bodies", bodies, (1, body(9), Some(None)))))
     })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
-use quell_storm::facts::{Counts, Facts, Notify, Recipient, RowState, RowView, SourceId};
+use quell_storm::facts::{Counts, Facts, Ms, Notify, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::verdict::{Permit, Reason, Verdict};
 
@@ -59,14 +59,15 @@ impl<R: Reader, T> Door<R, T> {
                 of_rcpt = window.1 + 1;
             }
             counts.rcpt_copies.push(of_rcpt);
-            views.push(row.as_ref().map(|row| self.view(row, now)).transpose()?);
+            let ended = key_row.as_ref().and_then(|k| k.storm_ended_ms);
+            views.push(row.as_ref().map(|row| self.view(row, ended, now)).transpose()?);
             rows.push(row);
         }
         Ok(Met { key, key_row, kid, rows, views, counts })
     }
 
-    /// A row as the judge sees it.
-    fn view(&self, row: &Row, now: &Now) -> Result<RowView, StoreError> {
+    /// A row as the judge sees it; `storm_ended`: when the last storm of its key did.
+    fn view(&self, row: &Row, storm_ended: Option<Ms>, now: &Now) -> Result<RowView, StoreError> {
         let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
         let day = 86_400_000;
         let lives = row.extra.lives_ms.iter().filter(|at| now.ms - **at < day);
@@ -79,7 +80,7 @@ impl<R: Reader, T> Door<R, T> {
             by_redirect: arrival.is_some_and(|a| a.by_redirect),
             failed_recipient: row.extra.failed_recipient,
             lives_in_day: lives.count() as u32,
-            storm_closed_ms: Some(row.extra.storm_closed_ms.unwrap_or(row.since_ms)),
+            storm_closed_ms: storm_ended.max(Some(row.since_ms)),
             removed: row.extra.removed,
             exempt: row.extra.exempt.clone(),
         })
@@ -251,6 +252,7 @@ impl<R: Reader, T> Door<R, T> {
                 last_seen_ms: now.ms,
                 copies: 0,
                 base_copies: 0,
+                storm_ended_ms: None,
                 times: Vec::new(),
             });
             self.keys.put(key, Some(self.counters.refreshed_key(row)), self.gathering.number);

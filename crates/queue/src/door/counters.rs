@@ -126,6 +126,7 @@ impl Counters {
         if let Some(hot) = self.keys.get_mut(key) {
             hot.totals = KeyTotals { first_seen_ms: now, copies: 0, absorbed: 0, held: 0 };
             hot.row.base_copies = hot.row.copies;
+            hot.row.storm_ended_ms = Some(now);
         }
     }
 

@@ -55,7 +55,7 @@ struct Gathering<T> {
     /// Rows that a person has given a new life.
     woken: Vec<RowId>,
     /// Storms that have ended: written again if this batch is lost, or they would end twice.
-    ended: Vec<StoredStorm>,
+    ended: Vec<Ended>,
     rest: Batch,
 }
 
@@ -73,6 +73,13 @@ impl<T> Gathering<T> {
             rest: Batch::default(),
         }
     }
+}
+
+/// A storm that has ended.
+struct Ended {
+    key: LedgerKey,
+    ended_ms: Ms,
+    stored: StoredStorm,
 }
 
 /// The door. `R` reads the store, `T` is whatever the caller answers arrivals with.
@@ -168,6 +175,8 @@ impl<R: Reader, T> Door<R, T> {
             self.reader = None;
             return Err(why);
         }
+        let ended: Vec<_> = self.gathering.ended.iter().map(|e| (e.key, e.ended_ms)).collect();
+        ended.into_iter().for_each(|(key, ended_ms)| self.note_end(&key, ended_ms));
         let lost = std::mem::take(&mut self.gathering.outcomes);
         for (claim, outcome) in lost {
             self.settle(claim, outcome, now);
@@ -350,7 +359,8 @@ impl<R: Reader, T> Door<R, T> {
         self.release_when_known.clear();
         let g = &mut self.gathering;
         (g.bodies, g.releases, g.kids, g.woken) = Default::default();
-        g.rest = Batch { storms: g.ended.clone(), high_water: g.rest.high_water, ..Batch::default() };
+        let storms = g.ended.iter().map(|e| e.stored.clone()).collect();
+        g.rest = Batch { storms, high_water: g.rest.high_water, ..Batch::default() };
     }
 
     /// An error that cannot be undone half way shuts the door.

@@ -1,5 +1,6 @@
 //! Storms: what the book says is told and kept.
 
+use quell_mail::key::LedgerKey;
 use quell_storm::book::BookEvent;
 use quell_storm::evidence::{Sample, Slot};
 use quell_storm::facts::Ms;
@@ -8,7 +9,7 @@ use quell_storm::storm::Storm;
 use quell_storm::storm_id::StormId;
 use quell_storm::tell::Alert;
 
-use super::{Door, Effect};
+use super::{Door, Effect, Ended};
 use crate::clock::Now;
 use crate::store::{KeyRow, Reader, StoreError, StoredEvidence, StoredStorm, Touch};
 
@@ -33,15 +34,21 @@ impl<R: Reader, T> Door<R, T> {
     fn storm_ended(&mut self, mut storm: Box<Storm>, now: &Now) {
         self.count_rows(&mut storm);
         self.counters.storm_over(&storm.key, now.ms);
-        if let Ok(Some(key)) = self.key(&storm.key) {
-            let key = self.counters.refreshed_key(key);
-            let key = KeyRow { base_copies: key.copies, ..key };
-            self.keys.put(key.key, Some(key), self.gathering.number);
-        }
+        self.note_end(&storm.key, now.ms);
         self.put_storm(&storm, now.ms);
         let changed = storm.evidence.take_changed();
         self.put_samples(&storm.id, changed, now.ms);
         self.effects.push(Effect::Tell(Box::new(Alert::ended(&storm))));
+    }
+
+    /// The key remembers the end of its storm: the next one's numbers begin there, and copies of what
+    /// was discarded are absorbed for a time after it.
+    pub(super) fn note_end(&mut self, key: &LedgerKey, ended_ms: Ms) {
+        if let Ok(Some(key)) = self.key(key) {
+            let key = self.counters.refreshed_key(key);
+            let key = KeyRow { base_copies: key.copies, storm_ended_ms: Some(ended_ms), ..key };
+            self.keys.put(key.key, Some(key), self.gathering.number);
+        }
     }
 
     /// Brings the book's numbers of recipients up to what the ledger says.
@@ -87,7 +94,7 @@ impl<R: Reader, T> Door<R, T> {
         let (id, open) = (storm.id.to_string(), storm.closed_ms.is_none());
         let stored = StoredStorm { id, open, last_seen_ms: storm.last_seen_ms.min(now), json };
         if !open {
-            self.gathering.ended.push(stored.clone());
+            self.gathering.ended.push(Ended { key: storm.key, ended_ms: now, stored: stored.clone() });
         }
         // The last one written stands, so an earlier one of the same batch does no harm.
         self.gathering.rest.storms.push(stored);

@@ -43,6 +43,8 @@ pub struct KeyRow {
     pub copies: u64,
     /// How many copies there were when its last storm ended: the next one's numbers begin there.
     pub base_copies: u64,
+    /// When its last storm ended; None: it never had one that did.
+    pub storm_ended_ms: Option<Ms>,
     /// The last copies' times ([`quell_storm::window::CopyTimes`]).
     pub times: Vec<u8>,
 }
@@ -173,12 +175,6 @@ pub struct Extra {
     /// The class a person exempted it from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exempt: Option<String>,
-    /// The storm it is part of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub storm: Option<String>,
-    /// For Discarded: when that storm closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub storm_closed_ms: Option<Ms>,
     /// Why it is held, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_for: Option<String>,

@@ -1,7 +1,8 @@
 //! Counts and storms as the door keeps them.
 
 use quell_queue::ledger::Outcome;
-use quell_queue::store::Reader;
+use quell_queue::store::{Batch, Reader, RowWrite, Store};
+use quell_storm::facts::RowState;
 use quell_storm::tell::AlertKind;
 
 use crate::make::*;
@@ -113,7 +114,51 @@ fn the_end_of_a_storm_is_written_although_its_commit_was_lost() {
     rig.reopen();
     rig.commit();
     assert_eq!(rig.reader().storms(true, 9).unwrap(), []);
+    let key = rig.key(1);
+    assert_eq!((key.base_copies, key.storm_ended_ms), (5, Some(rig.now)));
     assert_eq!(rig.told.iter().filter(|a| a.kind == AlertKind::Ended).count(), 1);
+}
+
+/// DESIGN: Discarded: absorbed while its storm is open and 24 h after; then as none.
+#[test]
+fn copies_of_what_was_discarded_are_absorbed_for_a_day_after_the_storm() {
+    for restart in [false, true] {
+        let mut rig = Rig::new();
+        rig.row_with(1, JANE, temporary());
+        // No rule of this version holds; the row is held by hand.
+        let mut row = rig.row(1, JANE).unwrap();
+        row.state = RowState::Held;
+        let batch = Batch { rows: vec![RowWrite::Step(row.clone())], ..Batch::default() };
+        rig.store.commit(&batch).unwrap();
+        rig.reopen();
+        let now = rig.at();
+        rig.door.discard(&row.id, &now).unwrap();
+        rig.commit();
+        // Its storm goes on for two days.
+        for _ in 0..12 {
+            copies(&mut rig, 5);
+            assert_eq!(rig.last_verdict(0), ("absorb", "copy_of_discarded"));
+            rig.tick(4 * HOUR);
+            rig.commit();
+        }
+        assert_eq!(rig.door.storms_open(), 1);
+        rig.tick(6 * HOUR);
+        rig.commit();
+        assert_eq!(rig.door.storms_open(), 0);
+        let ended = rig.now;
+        rig.tick(HOUR);
+        if restart {
+            rig = Rig::on(rig.store, rig.now);
+        }
+        for (at, wanted) in [
+            (ended + 24 * HOUR - 1, ("absorb", "copy_of_discarded")),
+            (ended + 24 * HOUR, ("pass", "new_after_discard")),
+        ] {
+            rig.now = at;
+            copies(&mut rig, 1);
+            assert_eq!(rig.last_verdict(0), wanted);
+        }
+    }
 }
 
 #[test]

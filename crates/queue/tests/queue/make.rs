@@ -326,9 +326,13 @@ impl Rig {
         id
     }
 
-    pub fn kid(&self, key: u8) -> QueueId {
+    pub fn key(&self, key: u8) -> KeyRow {
         let key = secret().ledger_key(&ExactKey([key; 32]));
-        self.reader().key(&key).unwrap().expect("the key").kid
+        self.reader().key(&key).unwrap().expect("the key")
+    }
+
+    pub fn kid(&self, key: u8) -> QueueId {
+        self.key(key).kid
     }
 
     pub fn row(&self, key: u8, to: &str) -> Option<Row> {

@@ -105,7 +105,7 @@ impl Reader for SqliteReader {
     fn key(&self, key: &LedgerKey) -> Result<Option<KeyRow>, StoreError> {
         let look = |day: i64| {
             let sql = format!(
-                "SELECT key, kid, key_version, secret_id, last_seen, copies, times, base FROM key_{day} WHERE key = ?1"
+                "SELECT key, kid, key_version, secret_id, last_seen, copies, times, base, storm_ended FROM key_{day} WHERE key = ?1"
             );
             self.one(&sql, [&key.0[..]], key_row)
         };
@@ -327,6 +327,7 @@ fn key_row(row: &SqlRow<'_>) -> Result<KeyRow, StoreError> {
         copies: get::<i64>(row, 5)? as u64,
         times: get(row, 6)?,
         base_copies: get::<i64>(row, 7)? as u64,
+        storm_ended_ms: get(row, 8)?,
     })
 }
 

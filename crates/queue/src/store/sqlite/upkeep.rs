@@ -175,6 +175,7 @@ mod tests {
             last_seen_ms: 0,
             copies: 0,
             base_copies: 0,
+            storm_ended_ms: None,
             times: vec![],
         }
     }

@@ -95,7 +95,7 @@ pub(super) fn make_day(tx: &Transaction<'_>, day: i64) -> Result<(), StoreError>
 }
 
 fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreError> {
-    let sql = format!("INSERT OR REPLACE INTO key_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+    let sql = format!("INSERT OR REPLACE INTO key_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
     let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
     let values = params![
         &key.key.0[..],
@@ -105,7 +105,8 @@ fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreErro
         key.last_seen_ms,
         key.copies as i64,
         key.times,
-        key.base_copies as i64
+        key.base_copies as i64,
+        key.storm_ended_ms
     ];
     statement.execute(values).map_err(broken)?;
     Ok(())
