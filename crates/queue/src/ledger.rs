@@ -108,6 +108,29 @@ pub fn keeps_body_until(row: &Row) -> Option<Ms> {
     }
 }
 
+/// What a report tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// That the recipient has it, or the next hop.
+    Success,
+    /// That it was given up.
+    Failure,
+}
+
+/// True if somebody wants `report` of `row`: the arrival it was made by, from `reverse_path`, or a
+/// copy that joined (RFC 3461 §4.1). Nobody does at a null reverse-path (RFC 5321 §4.5.5).
+pub fn wants(row: &Row, reverse_path: &str, report: Report) -> bool {
+    let wanted = |e: &Envelope| match report {
+        Report::Success => e.wants_success(),
+        Report::Failure => e.wants_failure(),
+    };
+    match row.extra.envelopes.as_slice() {
+        // A row without envelopes has its arrival's own, which says nothing of NOTIFY.
+        [] => report == Report::Failure && !reverse_path.is_empty(),
+        envelopes => envelopes.iter().any(wanted),
+    }
+}
+
 /// Takes one step; `may_expire` comes from the clock. The row is unchanged on error.
 pub fn step(row: &mut Row, event: &Event, now: Ms, may_expire: bool) -> Result<(), IllegalStep> {
     use RowState::*;
@@ -204,13 +227,11 @@ fn temporary(row: &mut Row, status: &str, now: Ms, may_expire: bool) {
 
 fn final_state(row: &mut Row, state: RowState, status: &str, now: Ms) {
     status.clone_into(&mut row.status);
-    row.extra.report_due |= row.extra.envelopes.iter().any(Envelope::wants_success);
     enter(row, state, now);
 }
 
 fn failed(row: &mut Row, status: &str, now: Ms) {
     status.clone_into(&mut row.status);
-    row.extra.report_due = true;
     enter(row, RowState::Failed, now);
 }
 

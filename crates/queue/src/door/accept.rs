@@ -214,14 +214,14 @@ impl<R: Reader, T> Door<R, T> {
         if let Some(waits) = self.unanswered.get_mut(&row.queue_id) {
             waits.joined.insert(row.id.rcpt.clone());
         }
-        let success = recipient.notify.is_some_and(|n| n.success);
+        let new = envelope(facts, recipient);
+        let success = new.wants_success();
         let sent = matches!(row.state, RowState::Delivered | RowState::Relayed);
         if ledger::is_final(row.state) && !(sent && success) {
             return;
         }
         let found = self.arrival(&row.id.kid, &row.queue_id);
         let Some(Some(first)) = self.check(found) else { return };
-        let new = envelope(facts, recipient);
         let own = Envelope { reverse_path: first.reverse_path, envid: first.envid, ..Envelope::default() };
         let envelopes = &mut row.extra.envelopes;
         // A row without envelopes has its arrival's own. Of a row that was sent, each reverse-path

@@ -208,6 +208,7 @@ impl<R: Reader, T> Door<R, T> {
         }
         if ledger::step(&mut row, &Event::Restarted, now.ms, now.may_expire).is_ok() {
             if !ledger::needs_body(row.state) {
+                self.note_report(&mut row);
                 self.let_body_go(&row.id.kid, &row.queue_id, ledger::keeps_body_until(&row), now.ms);
             }
             self.put_row(Some(RowState::Dot), row.clone());

@@ -6,7 +6,7 @@ use quell_storm::facts::{Ms, RowState, SourceId};
 use super::Door;
 use crate::claim::Claim;
 use crate::clock::Now;
-use crate::ledger::{self, Event, Outcome};
+use crate::ledger::{self, Event, Outcome, Report};
 use crate::store::{Arrival, Reader, Row, RowId, StoreError};
 
 /// Bodies let go in one step; the rest comes with the next tick.
@@ -80,6 +80,7 @@ impl<R: Reader, T> Door<R, T> {
             let settled = ledger::step(&mut row, &Event::Ended(outcome.clone()), now.ms, now.may_expire);
             if settled.is_ok() {
                 if ledger::needs_body(before) && !ledger::needs_body(row.state) {
+                    self.note_report(&mut row);
                     let keep = ledger::keeps_body_until(&row);
                     self.let_body_go(&row.id.kid, &row.queue_id, keep, now.ms);
                 }
@@ -87,6 +88,22 @@ impl<R: Reader, T> Door<R, T> {
             }
         }
         self.gathering.outcomes.push((claim, outcome));
+    }
+
+    /// A row that has come into a final state by an attempt owes those a report who want one.
+    pub(super) fn note_report(&mut self, row: &mut Row) {
+        let report = match row.state {
+            RowState::Delivered | RowState::Relayed => Report::Success,
+            RowState::Failed => Report::Failure,
+            _ => return,
+        };
+        let wanted = self.is_wanted(row, report);
+        row.extra.report_due |= self.check(wanted).unwrap_or(false);
+    }
+
+    pub(super) fn is_wanted(&self, row: &Row, report: Report) -> Result<bool, StoreError> {
+        let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
+        Ok(ledger::wants(row, arrival.as_ref().map_or("", |a| &a.reverse_path), report))
     }
 
     /// After its outcome or its new life is durable: a row that is to be tried waits for its time.

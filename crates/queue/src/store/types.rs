@@ -209,9 +209,14 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// True if it asks for NOTIFY=SUCCESS.
+    /// True if it asks for NOTIFY=SUCCESS, and can be told.
     pub fn wants_success(&self) -> bool {
-        self.notify.as_deref().is_some_and(|letters| letters.contains('s'))
+        !self.reverse_path.is_empty() && self.notify.as_deref().is_some_and(|n| n.contains('s'))
+    }
+
+    /// True if it is to be told of a failure: NOTIFY=FAILURE, or no NOTIFY at all (RFC 3461 §4.1).
+    pub fn wants_failure(&self) -> bool {
+        !self.reverse_path.is_empty() && self.notify.as_deref().is_none_or(|n| n.contains('f'))
     }
 
     /// NOTIFY in its stored form.

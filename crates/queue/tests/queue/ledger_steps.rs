@@ -90,9 +90,7 @@ proptest! {
                 let woken = matches!(event, Event::Retry | Event::Release { .. });
                 prop_assert!(woken);
             }
-            if row.state == RowState::Failed && before.state != RowState::Failed {
-                prop_assert!(row.extra.report_due);
-            }
+            prop_assert_eq!(row.extra.report_due, before.extra.report_due, "the door knows who wants one");
             let silent = matches!(event, Event::Ended(Outcome::Unknown { .. }) | Event::Restarted);
             if stepped.is_ok() && silent && row.state == RowState::Unknown {
                 let wait = UNKNOWN_WAITS_MS[row.sendings as usize - 1];

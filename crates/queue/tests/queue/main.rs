@@ -12,6 +12,7 @@ mod door_failures;
 mod door_kept;
 mod door_operator;
 mod door_random;
+mod door_reports;
 mod door_storms;
 mod ledger_steps;
 mod make;

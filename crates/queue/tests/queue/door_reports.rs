@@ -1,0 +1,106 @@
+//! Who is owed a report (RFC 3461 §4.1): only who wants one and can be told.
+
+use quell_queue::ledger::Outcome;
+use quell_queue::store::{Batch, Reader, RowWrite, Store};
+use quell_storm::facts::{Facts, Notify, RowState};
+
+use crate::make::*;
+
+const JANE: &str = "jane@firm.example";
+
+fn notify(letters: &str) -> Option<Notify> {
+    let has = |letter| letters.contains(letter);
+    let notify = Notify { never: has('n'), success: has('s'), failure: has('f'), delay: has('d') };
+    (letters != "-").then_some(notify)
+}
+
+/// An arrival for Jane: NOTIFY's letters, `-` for none.
+fn from(rig: &mut Rig, reverse_path: &str, letters: &str) -> Facts {
+    let mut facts = rig.facts(1, 1, &[JANE]);
+    facts.reverse_path = reverse_path.into();
+    facts.recipients[0].notify = notify(letters);
+    facts
+}
+
+fn due(rig: &Rig) -> bool {
+    rig.row(1, JANE).unwrap().extra.report_due
+}
+
+const ANN: &str = "ann@client.example";
+const BOB: &str = "bob@other.example";
+
+/// Reverse-path and NOTIFY of the first arrival and of a copy that joins it; is a failure, is a
+/// success told?
+const CASES: [(&str, &str, Option<(&str, &str)>, bool, bool); 19] = [
+    (ANN, "-", None, true, false),
+    (ANN, "n", None, false, false),
+    (ANN, "f", None, true, false),
+    (ANN, "s", None, false, true),
+    (ANN, "d", None, false, false),
+    (ANN, "sf", None, true, true),
+    ("", "-", None, false, false),
+    ("", "sf", None, false, false),
+    (ANN, "n", Some((ANN, "-")), true, false),
+    (ANN, "n", Some((BOB, "n")), false, false),
+    (ANN, "n", Some((BOB, "f")), true, false),
+    (ANN, "n", Some((BOB, "s")), false, true),
+    (ANN, "n", Some(("", "sf")), false, false),
+    (ANN, "n", Some(("", "-")), false, false),
+    ("", "-", Some((ANN, "-")), true, false),
+    ("", "-", Some((ANN, "n")), false, false),
+    ("", "-", Some((ANN, "s")), false, true),
+    (ANN, "-", Some((BOB, "n")), true, false),
+    (ANN, "-", Some(("", "-")), true, false),
+];
+
+#[test]
+fn a_report_is_due_only_where_somebody_wants_it() {
+    for (path, letters, copy, failure, success) in CASES {
+        for (outcome, wanted) in
+            [(failed(true), failure), (Outcome::Delivered, success), (Outcome::Relayed, success)]
+        {
+            let case = format!("{path:?} {letters} {copy:?} {outcome:?}");
+            let mut rig = Rig::new();
+            let facts = from(&mut rig, path, letters);
+            rig.take(facts);
+            if let Some((path, letters)) = copy {
+                let facts = from(&mut rig, path, letters);
+                rig.accept(facts);
+                rig.commit();
+                assert_eq!(rig.last_verdict(0).0, "absorb", "{case}");
+            }
+            let claim = rig.claim(1).pop().unwrap();
+            rig.settle(claim, outcome);
+            rig.commit();
+            assert_eq!(due(&rig), wanted, "{case}");
+        }
+    }
+}
+
+#[test]
+fn what_waits_owes_nothing_and_a_row_given_up_at_a_restart_does() {
+    let mut rig = Rig::new();
+    rig.row_with(1, JANE, unknown());
+    assert!(!due(&rig));
+    // As a process leaves it that is killed at its fifth sending.
+    let mut row = rig.row(1, JANE).unwrap();
+    (row.state, row.sendings) = (RowState::Dot, 5);
+    let batch = Batch { rows: vec![RowWrite::Step(row)], ..Batch::default() };
+    rig.store.commit(&batch).unwrap();
+    let mut rig = Rig::on(rig.store, rig.now);
+    rig.commit();
+    assert_eq!((rig.state(1, JANE), due(&rig)), (RowState::Failed, true));
+    assert_eq!(rig.reader().bodies().unwrap().len(), 1, "its body is kept");
+}
+
+#[test]
+fn a_copy_of_what_was_sent_is_told_of_it_unless_it_cannot_be() {
+    for (path, letters, wanted) in [(BOB, "s", true), (BOB, "f", false), ("", "s", false)] {
+        let mut rig = Rig::new();
+        rig.row_with(1, JANE, Outcome::Delivered);
+        let facts = from(&mut rig, path, letters);
+        rig.accept(facts);
+        rig.commit();
+        assert_eq!(due(&rig), wanted, "{path:?} {letters}");
+    }
+}
