@@ -133,7 +133,14 @@ pub enum Lookup {
     NotOurs,
     /// Refused as it is written.
     Bad(BadAddress),
+    /// Nobody can say at the moment: 451, since "no such user" would be final.
+    CannotTell(CannotTell),
 }
+
+/// Why it cannot be said whether a mailbox exists: in words for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotTell(pub String);
 
 /// A recipient as RCPT gave it.
 #[derive(Debug, Clone, Copy)]
@@ -158,6 +165,9 @@ pub struct Directory {
     named: HashSet<Name>,
 }
 
+/// `(domain, local)`: is a mailbox of that name there?
+pub type Exists<'a> = dyn Fn(&str, &str) -> Result<bool, CannotTell> + 'a;
+
 /// A local part (unquoted, lower case) and a domain (lower-case A-label).
 type Name = (String, String);
 
@@ -169,7 +179,7 @@ impl Directory {
 
     /// Who `query` is. `exists(domain, local)` says whether a mailbox of that name is there; it is
     /// asked only for domains without a list.
-    pub fn look_up(&self, query: &Query<'_>, exists: &dyn Fn(&str, &str) -> bool) -> Lookup {
+    pub fn look_up(&self, query: &Query<'_>, exists: &Exists<'_>) -> Lookup {
         if query.address.eq_ignore_ascii_case("postmaster") {
             return self.postmaster_answer();
         }
@@ -234,7 +244,7 @@ impl Directory {
         &self,
         (local, domain): &Name,
         plan: &DomainPlan,
-        exists: &dyn Fn(&str, &str) -> bool,
+        exists: &Exists<'_>,
     ) -> Lookup {
         for local in [local.as_str(), names::strip_detail(local)] {
             if let Some(targets) = self.aliases.get(&(local.to_owned(), domain.clone())) {
@@ -244,11 +254,14 @@ impl Directory {
                 return self.postmaster_answer();
             }
             let found = match &plan.population {
-                Population::Listed(locals) => locals.contains(local),
+                _ if self.named.contains(&(local.to_owned(), domain.clone())) => Ok(true),
+                Population::Listed(locals) => Ok(locals.contains(local)),
                 Population::Existing => exists(domain, local),
             };
-            if found || self.named.contains(&(local.to_owned(), domain.clone())) {
-                return Lookup::Local(vec![resolved(local, domain)]);
+            match found {
+                Ok(true) => return Lookup::Local(vec![resolved(local, domain)]),
+                Ok(false) => {}
+                Err(why) => return Lookup::CannotTell(why),
             }
         }
         self.catch_all(domain).map_or(Lookup::UnknownUser, |to| Lookup::Local(to.to_vec()))

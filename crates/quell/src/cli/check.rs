@@ -124,7 +124,7 @@ fn warnings(config: &Config) -> Vec<String> {
         }
     }
     for to in config.directory.postmaster() {
-        if !store.exists(&to.domain, &to.mailbox) {
+        if !matches!(store.exists(&to.domain, &to.mailbox), Ok(true)) {
             let name = &to.identity;
             warnings
                 .push(format!("the postmaster's mailbox {name} is not there yet: `quell serve` makes it"));

@@ -90,16 +90,17 @@ impl MaildirStore {
 
     /// Where the mailbox lies, whether it exists or not. Always below the root.
     pub fn path(&self, domain: &str, local: &str) -> PathBuf {
-        self.root.join(maildir_name(domain)).join(maildir_name(local))
+        self.domain_path(domain).join(maildir_name(local))
     }
 
-    /// True if the mailbox exists. One look at the file system, so `mailbox add` works at once.
-    pub fn exists(&self, domain: &str, local: &str) -> bool {
-        self.path(domain, local).join("new").is_dir()
+    fn domain_path(&self, domain: &str) -> PathBuf {
+        self.root.join(maildir_name(domain))
     }
+
 
     /// Delivers one row. `body` is the message with CRLF line ends, our `Received` first; memory
-    /// stays at a few chunks whatever its size. No mailbox is made: a missing one is permanent.
+    /// stays at a few chunks whatever its size. No mailbox is made: a missing one is
+    /// [`Kind::Missing`]. Only a missing `tmp/` in one that is there is made anew.
     pub fn deliver(&self, row: &Delivery<'_>, body: &mut impl Read) -> Result<Delivered, DeliverError> {
         let mailbox = self.path(row.domain, row.mailbox);
         let name = self.file_name(row);
@@ -242,7 +243,21 @@ fn create(tmp: &Path) -> io::Result<File> {
             fs::remove_file(tmp)?;
             options.open(tmp)
         }
+        Err(e) if e.kind() == io::ErrorKind::NotFound && make_tmp(tmp)? => options.open(tmp),
         result => result,
+    }
+}
+
+/// Makes the folder that `tmp` is to lie in, if the mailbox is there and only this is missing: some
+/// clean-up has taken it away, since it was empty. True if it was made.
+fn make_tmp(tmp: &Path) -> io::Result<bool> {
+    let Some(folder) = tmp.parent().filter(|folder| folder.with_file_name("new").is_dir()) else {
+        return Ok(false);
+    };
+    match DirBuilder::new().mode(0o700).create(folder) {
+        // Another worker was faster; or it is a link to nowhere.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+        made => made.map(|()| true),
     }
 }
 

@@ -69,9 +69,12 @@ impl Worker {
             }
         };
         let query = Query { address: claim.identity(), source_route: false, inside: true };
-        let exists = |domain: &str, local: &str| self.maildirs.exists(domain, local);
+        let exists = |domain: &str, local: &str| self.maildirs.told_exists(domain, local);
         let found = match (self.policy)().directory.look_up(&query, &exists) {
             Lookup::Local(found) => found,
+            Lookup::CannotTell(why) => {
+                return Outcome::Temporary { status: format!("4.3.0 the mailbox cannot be looked at: {why}") };
+            }
             _ => return gone("5.1.1 there is no such mailbox any more"),
         };
         let Some(mailbox) = found.first() else { return gone("5.1.1 there is no such mailbox any more") };
@@ -86,7 +89,7 @@ impl Worker {
         };
         match self.maildirs.deliver(&delivery, &mut bytes) {
             Ok(Delivered::Now | Delivered::Before) => Outcome::Delivered,
-            Err(why) => failed(&why),
+            Err(why) => failed(&why, claim.identity()),
         }
     }
 }
@@ -95,10 +98,17 @@ fn gone(status: &str) -> Outcome {
     Outcome::Failed { status: status.to_owned(), about_recipient: true }
 }
 
-fn failed(why: &DeliverError) -> Outcome {
+/// Trouble of our own, since the mail was accepted: it waits.
+fn missing(identity: &str) -> Outcome {
+    let advice = format!("`quell mailbox add {identity}` makes it, unless a disk is not mounted");
+    Outcome::Temporary { status: format!("4.3.5 the mailbox directory is missing: {advice}") }
+}
+
+fn failed(why: &DeliverError, identity: &str) -> Outcome {
     let status = format!("{} {why}", why.status);
     match why.kind {
         Kind::Temporary => Outcome::Temporary { status },
+        Kind::Missing => missing(identity),
         Kind::Permanent => Outcome::Failed {
             about_recipient: why.status.starts_with("5.1") || why.status.starts_with("5.2"),
             status,

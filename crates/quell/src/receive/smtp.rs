@@ -11,6 +11,7 @@ use quell_queue::body::{LargeWriter, LargeWriters, SpoolError};
 use quell_queue::clock::Now;
 use quell_queue::door::{Answer, Incoming};
 use quell_queue::reserve::Room;
+use quell_relay::directory::CannotTell;
 use quell_relay::reception::{Policy, Reception, Refused, Submission, Want, World};
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
@@ -81,8 +82,8 @@ pub struct Outer {
 struct Around<'a>(&'a Outer, &'a Shared);
 
 impl World for Around<'_> {
-    fn exists(&self, domain: &str, local: &str) -> bool {
-        self.0.maildirs.exists(domain, local)
+    fn exists(&self, domain: &str, local: &str) -> Result<bool, CannotTell> {
+        self.0.maildirs.told_exists(domain, local)
     }
 
     fn room(&self, declared_bytes: Option<u64>) -> bool {

@@ -206,6 +206,12 @@ fn room() -> Room {
 
 /// Maildirs are made for names in the configuration, never by mail.
 pub(super) fn make_mailboxes(config: &Config, maildirs: &MaildirStore) {
+    // A domain whose folder is missing later has lost its disk: that is no "no such user".
+    for domain in config.directory.domains() {
+        if let Err(why) = maildirs.ensure_domain(&domain.name) {
+            warn!(event = "domain_not_made", domain = domain.name, reason = %why, "a domain's folder could not be made");
+        }
+    }
     for mailbox in config.directory.named_mailboxes() {
         if let Err(why) = maildirs.ensure(&mailbox.domain, &mailbox.mailbox) {
             warn!(event = "mailbox_not_made", mailbox = mailbox.identity, reason = %why, "a mailbox could not be made");

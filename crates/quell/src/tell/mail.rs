@@ -84,7 +84,7 @@ impl Mailer {
     fn compose(&self, policy: &Policy, to: &str, alert: &Alert) -> Result<Incoming, NotSent> {
         let now = self.time.now();
         let query = Query { address: to, source_route: false, inside: true };
-        let exists = |domain: &str, local: &str| self.maildirs.exists(domain, local);
+        let exists = |domain: &str, local: &str| self.maildirs.told_exists(domain, local);
         let Lookup::Local(found) = policy.directory.look_up(&query, &exists) else {
             return Err(NotSent::NoMailbox(to.to_owned()));
         };

@@ -131,10 +131,10 @@ fn make_undeliverable(maildir: &Path) {
     std::os::unix::fs::symlink("tmp", maildir.join("tmp")).expect("a link");
 }
 
-/// Puts a file in the place of `tmp/`: no Maildir any more, which is permanent.
+/// Puts a link to a name longer than any can be in the place of `tmp/`: that is permanent.
 fn make_no_mailbox(maildir: &Path) {
     std::fs::remove_dir_all(maildir.join("tmp")).expect("a folder");
-    std::fs::write(maildir.join("tmp"), "").expect("a file");
+    std::os::unix::fs::symlink("x".repeat(300), maildir.join("tmp")).expect("a link");
 }
 
 /// Undoes either.

@@ -44,7 +44,10 @@ fn firm() -> Directory {
 }
 
 fn ask(directory: &Directory, address: &str, inside: bool) -> Lookup {
-    let exists = |domain: &str, local: &str| domain == "box.example" && local == "maria";
+    let exists = |domain: &str, local: &str| match local {
+        "broken" => Err(CannotTell("no such disk".to_owned())),
+        _ => Ok(domain == "box.example" && local == "maria"),
+    };
     directory.look_up(&Query { address, source_route: false, inside }, &exists)
 }
 
@@ -105,10 +108,10 @@ fn routes_are_refused_from_outside_only() {
     }
     assert!(matches!(ask(&directory, "\"x%y\"@all.example", false), Lookup::Local(_)));
     let mut query = Query { address: "jane@firm.example", source_route: true, inside: false };
-    let answer = directory.look_up(&query, &|_, _| false);
+    let answer = directory.look_up(&query, &|_, _| Ok(false));
     assert_eq!(answer, Lookup::Bad(BadAddress::SourceRoute));
     query.inside = true;
-    assert!(matches!(directory.look_up(&query, &|_, _| false), Lookup::Local(_)));
+    assert!(matches!(directory.look_up(&query, &|_, _| Ok(false)), Lookup::Local(_)));
 }
 
 #[test]
@@ -190,4 +193,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_cannot_be_told_is_said_so() {
+    let directory = firm();
+    let Lookup::CannotTell(why) = ask(&directory, "broken+tag@box.example", false) else { panic!() };
+    assert_eq!(why.to_string(), "no such disk");
+    assert_eq!(ask(&directory, "broken@firm.example", false), Lookup::UnknownUser);
+    // The configuration names it: the disk is not asked.
+    let named = Directory::new(&plan(vec![domain("box.example", None)], Some("broken@box.example"), &[]));
+    assert!(matches!(ask(&named.unwrap(), "broken@box.example", false), Lookup::Local(_)));
 }

@@ -24,7 +24,7 @@ use self::memory::Share;
 pub use self::memory::{FREE_BYTES, Memory};
 pub use self::transaction::Submission;
 use self::transaction::Transaction;
-use crate::directory::{BadAddress, Directory, Lookup, Query};
+use crate::directory::{BadAddress, CannotTell, Directory, Lookup, Query};
 
 /// What does not change from one connection to the next.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub enum Refused {
     Room,
     /// A message, for what it is: too large, too much header, every recipient refused.
     Message,
-    /// A message, for trouble of our own.
+    /// A message or a recipient, for trouble of our own.
     Trouble,
 }
 
@@ -72,7 +72,10 @@ impl Refused {
 /// What only the world outside can say.
 pub trait World {
     /// True if a mailbox of that name is there.
-    fn exists(&self, domain: &str, local: &str) -> bool;
+    ///
+    /// # Errors
+    /// It cannot be said: the recipient is then answered 451.
+    fn exists(&self, domain: &str, local: &str) -> Result<bool, CannotTell>;
     /// Is there room for a message of `declared_bytes`, beside the reserve?
     fn room(&self, declared_bytes: Option<u64>) -> bool;
     /// The time of this moment.
@@ -184,7 +187,8 @@ impl Reception {
             Step::Rcpt(question, rcpt) => {
                 let reply = self.recipient(rcpt, world);
                 if !reply.is_positive() {
-                    world.refused(Refused::Recipient);
+                    let ours = reply.code() == 451;
+                    world.refused(if ours { Refused::Trouble } else { Refused::Recipient });
                 }
                 self.session.answer(question, reply);
             }
@@ -219,6 +223,7 @@ impl Reception {
                 Reply::recipient_ok()
             }
             Lookup::UnknownUser => Reply::new(550, (1, 1), "No such user here"),
+            Lookup::CannotTell(_) => Reply::new(451, (3, 0), "Trouble of our own; try again later"),
             Lookup::NotOurs if self.source.inside => {
                 Reply::new(550, (7, 1), "This server does not send mail to other domains yet")
             }

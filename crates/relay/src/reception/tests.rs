@@ -1,4 +1,4 @@
-//! Many connections without sockets: what they hold in memory together.
+//! Connections without sockets: what they hold in memory together, and what they are told.
 
 use std::path::PathBuf;
 
@@ -34,8 +34,8 @@ impl Drop for Ground {
 }
 
 impl World for Ground {
-    fn exists(&self, _: &str, _: &str) -> bool {
-        false
+    fn exists(&self, _: &str, local: &str) -> Result<bool, CannotTell> {
+        if local == "broken" { Err(CannotTell("the disk".to_owned())) } else { Ok(false) }
     }
 
     fn room(&self, _: Option<u64>) -> bool {
@@ -64,7 +64,9 @@ fn policy(memory: &Arc<Memory>) -> Arc<Policy> {
         takes_others: false,
         catch_all: None,
     };
-    let plan = Plan { domains: vec![domain], ..Plan::default() };
+    let boxes =
+        DomainPlan { name: "box.example".to_owned(), population: Population::Existing, ..domain.clone() };
+    let plan = Plan { domains: vec![domain, boxes], ..Plan::default() };
     Arc::new(Policy {
         hostname: "mx.firm.example".to_owned(),
         secret: Secret::new(1, [1; 32]),
@@ -213,4 +215,17 @@ fn a_share_is_given_back_by_rset_between_chunks() {
         client.says(end.as_bytes());
         assert_eq!(memory.used_bytes(), 0, "{end}");
     }
+}
+
+#[test]
+fn a_mailbox_that_cannot_be_looked_at_is_not_called_unknown() {
+    let (memory, world) = (Memory::new(0), Ground::new("broken"));
+    let settings = Arc::new(Settings::new("mx.firm.example"));
+    let reception = Reception::new(policy(&memory), settings, [192, 0, 2, 1].into(), false);
+    let mut client = Client { reception, world: &world };
+    client.says(b"EHLO a\r\nMAIL FROM:<a@b.example>\r\n");
+    assert!(client.says(b"RCPT TO:<nobody@box.example>\r\n").starts_with("550 5.1.1 "));
+    assert!(client.says(b"RCPT TO:<broken@box.example>\r\n").starts_with("451 4.3.0 "));
+    // Listed: nobody is asked.
+    assert!(client.says(b"RCPT TO:<broken@firm.example>\r\n").starts_with("550 5.1.1 "));
 }

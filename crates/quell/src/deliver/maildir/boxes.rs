@@ -1,5 +1,7 @@
 //! Mailboxes: made for names in the configuration and by `quell mailbox add`, never by mail.
 
+use quell_relay::directory::CannotTell;
+
 use super::*;
 
 /// A mailbox that exists.
@@ -50,6 +52,53 @@ impl MaildirStore {
         Ok(Added::Made)
     }
 
+    /// True if the mailbox exists. One look at the file system, so `mailbox add` works at once.
+    ///
+    /// # Errors
+    /// It cannot be said: the file system fails, or the domain's folder itself is not there, which
+    /// [`MaildirStore::ensure_domain`] has made: then a disk is not mounted, more likely than that
+    /// all mailboxes have gone.
+    pub fn exists(&self, domain: &str, local: &str) -> io::Result<bool> {
+        let mailbox = self.path(domain, local);
+        match fs::metadata(mailbox.join("new")) {
+            Err(e) if is_missing(&e) => {}
+            found => return Ok(found?.is_dir()),
+        }
+        if fs::symlink_metadata(&mailbox).is_ok_and(|meta| meta.is_symlink()) {
+            // A link whose target is away.
+            fs::metadata(&mailbox)?;
+        }
+        match fs::metadata(self.domain_path(domain)) {
+            Ok(folder) if folder.is_dir() => Ok(false),
+            Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+            Err(e) => Err(io::Error::new(e.kind(), format!("the folder of the domain {domain}: {e}"))),
+        }
+    }
+
+    /// As [`MaildirStore::exists`], for the directory; the log says why it cannot be said.
+    ///
+    /// # Errors
+    /// [`CannotTell`].
+    pub fn told_exists(&self, domain: &str, local: &str) -> Result<bool, CannotTell> {
+        self.exists(domain, local).map_err(|why| {
+            tracing::warn!(event = "mailbox_unknown", reason = %why, "whether a mailbox exists cannot be said");
+            CannotTell(why.to_string())
+        })
+    }
+
+    /// Makes the domain's folder (0700) if it is missing, durable once this returns.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn ensure_domain(&self, domain: &str) -> io::Result<()> {
+        let path = self.domain_path(domain);
+        if path.is_dir() {
+            return Ok(());
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        path.ancestors().skip(1).take(2).try_for_each(sync_dir)
+    }
+
     /// All mailboxes, sorted. A missing root is an empty list.
     pub fn list(&self) -> io::Result<Vec<Mailbox>> {
         let mut all = Vec::new();
@@ -85,6 +134,10 @@ impl MaildirStore {
         path.parent().map_or(Ok(()), sync_dir)?;
         Ok(Removed::Gone)
     }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Only `rmdir`, so a delivery that comes in between is never deleted: false if something is there.

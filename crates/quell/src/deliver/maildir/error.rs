@@ -7,7 +7,10 @@ use std::io;
 pub enum Kind {
     /// Try again: full, read-only, a failing disk, no right to write.
     Temporary,
-    /// The mailbox is gone, or can never have this name.
+    /// Try again: the mailbox's directory, or one in it, is missing. Whether somebody has removed
+    /// the mailbox or a disk is not mounted cannot be seen from here.
+    Missing,
+    /// The mailbox can never have this name.
     Permanent,
 }
 
@@ -33,7 +36,7 @@ impl DeliverError {
     pub(super) fn at(step: &'static str, source: io::Error) -> Self {
         use io::ErrorKind as E;
         let (kind, status) = match source.kind() {
-            E::NotFound | E::NotADirectory => (Kind::Permanent, "5.2.1"),
+            E::NotFound | E::NotADirectory => (Kind::Missing, "4.3.5"),
             E::InvalidFilename => (Kind::Permanent, "5.1.3"),
             E::StorageFull => (Kind::Temporary, "4.3.1"),
             E::QuotaExceeded => (Kind::Temporary, "4.2.2"),

@@ -116,7 +116,7 @@ fn mail_makes_no_mailbox() {
     let store = ready(&scratch);
     let nobody = Delivery { mailbox: "../../x", ..row(1) };
     let error = store.deliver(&nobody, &mut &*BODY).unwrap_err();
-    assert_eq!((error.kind, error.status), (Kind::Permanent, "5.2.1"));
+    assert_eq!((error.kind, error.status), (Kind::Missing, "4.3.5"));
     assert_eq!(store.list().unwrap().len(), 1);
     assert_eq!(names(scratch.0.clone()), ["mail"]);
 }
@@ -160,7 +160,8 @@ fn temporary_and_permanent() {
         (EROFS, Kind::Temporary, "4.3.0"),
         (EIO, Kind::Temporary, "4.3.0"),
         (EACCES, Kind::Temporary, "4.3.0"),
-        (ENOENT, Kind::Permanent, "5.2.1"),
+        (ENOENT, Kind::Missing, "4.3.5"),
+        (ENOTDIR, Kind::Missing, "4.3.5"),
         (ENAMETOOLONG, Kind::Permanent, "5.1.3"),
     ] {
         let error = DeliverError::at("write", io::Error::from_raw_os_error(code));
@@ -173,6 +174,7 @@ mod errno {
     pub const ENOENT: i32 = 2;
     pub const EIO: i32 = 5;
     pub const EACCES: i32 = 13;
+    pub const ENOTDIR: i32 = 20;
     pub const ENOSPC: i32 = 28;
     pub const EROFS: i32 = 30;
     pub const ENAMETOOLONG: i32 = 36;
@@ -184,10 +186,12 @@ fn mailboxes_come_and_go() {
     let scratch = Scratch::new("boxes");
     let store = scratch.store();
     assert_eq!(store.list().unwrap(), []);
-    assert!(!store.exists("firm.example", "we ird"));
+    assert!(store.exists("firm.example", "we ird").is_err(), "not even the domain");
+    store.ensure_domain("firm.example").unwrap();
+    assert!(!store.exists("firm.example", "we ird").unwrap());
     assert_eq!(store.ensure("firm.example", "we ird").unwrap(), Added::Made);
     assert_eq!(store.ensure("firm.example", "we ird").unwrap(), Added::WasThere);
-    assert!(store.exists("firm.example", "we ird"));
+    assert!(store.exists("firm.example", "we ird").unwrap());
     store.ensure("firm.example", "jane").unwrap();
     store.deliver(&row(1), &mut &*BODY).unwrap();
     let all = store.list().unwrap();
@@ -199,5 +203,43 @@ fn mailboxes_come_and_go() {
     assert_eq!(remove("jane", false), Removed::NotEmpty);
     assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Before);
     assert_eq!(remove("jane", true), Removed::Gone);
-    assert!(!store.exists("firm.example", "jane"));
+    assert!(!store.exists("firm.example", "jane").unwrap());
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_not_called_missing() {
+    let scratch = Scratch::new("trouble");
+    let store = ready(&scratch);
+    let (domain, jane) = (scratch.0.join("mail/firm.example"), store.path("firm.example", "jane"));
+    let exists = |local| store.exists("firm.example", local).map_err(|e| e.kind());
+    std::os::unix::fs::symlink("nowhere", domain.join("away")).unwrap();
+    std::os::unix::fs::symlink("circle", domain.join("circle")).unwrap();
+    fs::write(domain.join("file"), "").unwrap();
+    assert_eq!((exists("jane"), exists("nobody"), exists("file")), (Ok(true), Ok(false), Ok(false)));
+    assert_eq!(exists("away"), Err(io::ErrorKind::NotFound));
+    assert!(exists("circle").is_err_and(|kind| kind != io::ErrorKind::NotFound));
+    // A mailbox without its folder is none; a domain, or a root, without its folder is trouble.
+    fs::remove_dir(jane.join("new")).unwrap();
+    assert_eq!(exists("jane"), Ok(false));
+    fs::rename(&domain, scratch.0.join("elsewhere")).unwrap();
+    assert_eq!(exists("jane"), Err(io::ErrorKind::NotFound));
+    fs::write(&domain, "").unwrap();
+    assert_eq!(exists("jane"), Err(io::ErrorKind::NotADirectory));
+    fs::remove_dir_all(scratch.0.join("mail")).unwrap();
+    assert_eq!(exists("jane"), Err(io::ErrorKind::NotFound));
+}
+
+#[test]
+fn a_missing_tmp_is_made_where_the_mailbox_is_there() {
+    let scratch = Scratch::new("no-tmp");
+    let store = ready(&scratch);
+    let path = store.path("firm.example", "jane");
+    fs::remove_dir(path.join("tmp")).unwrap();
+    assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Now);
+    assert_eq!(fs::metadata(path.join("tmp")).unwrap().permissions().mode() & 0o777, 0o700);
+    for folder in ["tmp", "new"] {
+        fs::remove_dir_all(path.join(folder)).unwrap();
+    }
+    assert_eq!(store.deliver(&row(2), &mut &*BODY).unwrap_err().kind, Kind::Missing);
+    assert!(!path.join("tmp").exists());
 }
