@@ -36,13 +36,18 @@ pub enum Command {
     /// Try now: of a message what is waiting, unknown, or failed (its body is kept for five days); of a
     /// domain, or of all, what waits
     Retry(RetryArgs),
-    /// Give up: the rows become discarded, without a report to the sender; the next copy is new
+    /// Give up: the rows become discarded, without a report to the sender unless --report is given;
+    /// the next copy is new
     Remove {
         /// Queue id
         id: String,
         /// Only this recipient
         #[arg(long, value_name = "ADDRESS")]
         to: Option<String>,
+        /// Mark a report to the sender as due, if the sender wants reports; reports are sent once
+        /// mail can leave
+        #[arg(long)]
+        report: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -118,8 +123,12 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
             done("to be tried now", &changed, args.json, out)?;
             args.id.as_deref().map_or(Ok(()), |id| meant(id, &changed, "waits, is unknown or failed"))
         }
-        Command::Remove { id, to, json } => {
-            let request = |after| Request::QueueRemove { id: id.clone(), recipient: to.clone(), after };
+        Command::Remove { id, to, report, json } => {
+            let (id, report) = (id.as_str(), *report);
+            let request = |after| {
+                let (id, recipient) = (id.to_owned(), to.clone());
+                Request::QueueRemove { id, recipient, report, after }
+            };
             let changed = change(&mut link, request)?;
             done("removed", &changed, *json, out)?;
             meant(id, &changed, "can be removed")

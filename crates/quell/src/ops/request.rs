@@ -52,6 +52,9 @@ pub enum Request {
         /// Only for this recipient; none: for all.
         #[serde(default)]
         recipient: Option<String>,
+        /// Mark a report to the sender as due, where the sender wants one.
+        #[serde(default)]
+        report: bool,
         /// After this row.
         #[serde(default)]
         after: Option<RowRef>,

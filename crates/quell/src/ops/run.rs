@@ -23,8 +23,8 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
         Request::QueueRetry { target, states, after } => {
             queue::retry(door, target, states, after.as_ref(), now).map(Response::Changed)
         }
-        Request::QueueRemove { id, recipient, after } => {
-            queue::remove(door, id, recipient.as_deref(), after.as_ref(), now).map(Response::Changed)
+        Request::QueueRemove { id, recipient, report, after } => {
+            queue::remove(door, id, recipient.as_deref(), *report, after.as_ref(), now).map(Response::Changed)
         }
         Request::Storms { limit } => storms::list(door, *limit).map(Response::Storms),
         Request::Storm { id } => storms::show(door, id).map(|shown| Response::Storm(Box::new(shown))),

@@ -40,7 +40,8 @@ fn retry_all() -> Request {
 }
 
 fn remove(id: &str, recipient: Option<&str>) -> Request {
-    Request::QueueRemove { id: id.to_owned(), recipient: recipient.map(str::to_owned), after: None }
+    let recipient = recipient.map(str::to_owned);
+    Request::QueueRemove { id: id.to_owned(), recipient, report: false, after: None }
 }
 
 fn retry(id: &str, recipient: Option<&str>) -> Request {
@@ -161,6 +162,13 @@ fn a_failed_row_without_its_body_is_refused_in_words() {
     let mut bench = Bench::new();
     let id = bench.arrive(1, &["jane@firm.example"]).to_string();
     bench.deliver(&failed());
+    bench.ms += 4 * 86_400_000;
+    assert_eq!(changed(&mut bench, &retry(&id, Some("jane@firm.example"))).done, 1);
+    bench.deliver(&failed());
+    bench.ms += 6 * 86_400_000;
+    let now = bench.now();
+    bench.door.tick(&now);
+    bench.commit();
     let refused = failure(&mut bench, &retry(&id, Some("jane@firm.example")));
     assert_eq!(refused.kind, ErrorKind::Conflict);
     assert!(refused.message.contains("no longer kept"), "{refused}");
@@ -187,6 +195,26 @@ fn removes_all_or_one_and_says_what_it_cannot() {
     );
     bench.arrive(1, &["jane@firm.example"]);
     assert_eq!(rows(&mut bench, &list(&[], Filter::default())).len(), 1, "the next copy is new");
+}
+
+#[test]
+fn remove_marks_a_report_if_asked() {
+    let mut bench = Bench::new();
+    let id = bench.arrive(1, &["jane@firm.example", "tom@firm.example"]).to_string();
+    let to = |of: &str| Some(of.to_owned());
+    let request = Request::QueueRemove {
+        id: id.clone(),
+        recipient: to("jane@firm.example"),
+        report: true,
+        after: None,
+    };
+    assert_eq!(changed(&mut bench, &request).done, 1);
+    // As a client writes it that knows of no reports.
+    let plain = format!(r#"{{"op":"queue_remove","id":"{id}"}}"#);
+    assert_eq!(changed(&mut bench, &serde_json::from_str(&plain).unwrap()).done, 1);
+    let Response::Shown(shown) = bench.ask(&Request::QueueShow { id, after: None }) else { panic!() };
+    let rows: Vec<_> = shown.rows.iter().map(|row| (row.state, row.report_due)).collect();
+    assert_eq!(rows, [(State::Discarded, true), (State::Discarded, false)]);
 }
 
 #[test]
@@ -332,12 +360,8 @@ fn request() -> impl Strategy<Value = Request> {
         || prop::option::of((".{0,20}", ".{0,20}").prop_map(|(key, recipient)| RowRef { key, recipient }));
     let text = || "\\PC{0,40}";
     prop_oneof![
-        (text(), after()).prop_map(|(id, after)| Request::QueueRemove { id, recipient: None, after }),
-        (text(), text(), after()).prop_map(|(id, r, after)| Request::QueueRemove {
-            id,
-            recipient: Some(r),
-            after
-        }),
+        (text(), prop::option::of(text()), any::<bool>(), after())
+            .prop_map(|(id, recipient, report, after)| Request::QueueRemove { id, recipient, report, after }),
         (text(), any::<i64>(), after()).prop_map(|(to, since_ms, after)| Request::LedgerForget {
             to,
             since_ms,

@@ -5,7 +5,7 @@ use quell_storm::facts::{Ms, RowState};
 
 use super::{Door, Verdicts};
 use crate::clock::Now;
-use crate::ledger::{self, Event, IllegalStep};
+use crate::ledger::{self, Event, IllegalStep, Report};
 use crate::store::{Arrival, Reader, Row, RowId, StoreError};
 
 /// Why a person's wish was not carried out.
@@ -100,12 +100,13 @@ impl<R: Reader, T> Door<R, T> {
         Ok(())
     }
 
-    /// Takes a row out of the queue, without a report. The next copy of it is new.
+    /// Takes a row out of the queue. The next copy of it is new. `report`: a report of the failure
+    /// is due to those senders who want one.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn remove(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
-        self.take_out(id, &Event::Remove, now)
+    pub fn remove(&mut self, id: &RowId, report: bool, now: &Now) -> Result<(), Refusal> {
+        self.take_out(id, &Event::Remove, report, now)
     }
 
     /// Throws a held row away. Its copies are absorbed for a time, and its body is kept for
@@ -114,13 +115,14 @@ impl<R: Reader, T> Door<R, T> {
     /// # Errors
     /// [`Refusal`].
     pub fn discard(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
-        self.take_out(id, &Event::Discard, now)
+        self.take_out(id, &Event::Discard, false, now)
     }
 
-    fn take_out(&mut self, id: &RowId, event: &Event, now: &Now) -> Result<(), Refusal> {
+    fn take_out(&mut self, id: &RowId, event: &Event, report: bool, now: &Now) -> Result<(), Refusal> {
         let mut row = self.unclaimed(id)?;
         let (before, next_ms) = (row.state, row.next_ms);
         ledger::step(&mut row, event, now.ms, now.may_expire)?;
+        row.extra.report_due |= report && self.is_wanted(&row, Report::Failure)?;
         self.turns.forget_later(id, next_ms);
         if ledger::needs_body(before) {
             self.let_body_go(&id.kid, &row.queue_id, ledger::keeps_body_until(&row), now.ms);

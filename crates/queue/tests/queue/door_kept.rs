@@ -179,7 +179,7 @@ fn what_is_delivered_or_removed_asks_for_nothing() {
     settle(&mut rig, jane, Outcome::Relayed);
     settle(&mut rig, joe, temporary());
     let (row, now) = (id(&rig, JOE), rig.at());
-    rig.door.remove(&row, &now).unwrap();
+    rig.door.remove(&row, false, &now).unwrap();
     rig.commit();
     assert_eq!((kept(&rig), rig.released.len()), (0, 1));
     assert!(matches!(rig.door.release(&row, "copies", &now), Err(Refusal::NoBody(_))));

@@ -79,7 +79,7 @@ fn retry_acts_at_once_and_not_on_what_is_claimed() {
     rig.door.retry(&row, &now).unwrap();
     let claim = rig.claim(1).pop().expect("tried now");
     assert!(matches!(rig.door.retry(&row, &now), Err(Refusal::Claimed(_))));
-    assert!(matches!(rig.door.remove(&row, &now), Err(Refusal::Claimed(_))));
+    assert!(matches!(rig.door.remove(&row, false, &now), Err(Refusal::Claimed(_))));
     rig.settle(claim, Outcome::Delivered);
     rig.commit();
     assert!(matches!(rig.door.retry(&row, &now), Err(Refusal::Illegal(_))));
@@ -119,7 +119,7 @@ fn after_remove_the_next_copy_is_new() {
     let mut rig = Rig::new();
     rig.row_with(1, JANE, temporary());
     let (row, now) = (id(&rig, JANE), rig.at());
-    rig.door.remove(&row, &now).unwrap();
+    rig.door.remove(&row, false, &now).unwrap();
     rig.commit();
     assert_eq!((rig.state(1, JANE), rig.released.len()), (RowState::Discarded, 1));
     assert!(!rig.row(1, JANE).unwrap().extra.report_due);

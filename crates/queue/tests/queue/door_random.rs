@@ -118,7 +118,7 @@ impl World {
             }
             Op::Remove(i) => {
                 let (id, now) = (self.pick_row(*i), self.rig.at());
-                id.map(|(id, ..)| self.rig.door.remove(&id, &now));
+                id.map(|(id, ..)| self.rig.door.remove(&id, i % 2 == 0, &now));
             }
             Op::Forget(i) => self.forget(*i),
             Op::FailReads(n) => self.rig.fuse.burn_in(*n),

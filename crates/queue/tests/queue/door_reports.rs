@@ -31,7 +31,8 @@ const BOB: &str = "bob@other.example";
 
 /// Reverse-path and NOTIFY of the first arrival and of a copy that joins it; is a failure, is a
 /// success told?
-const CASES: [(&str, &str, Option<(&str, &str)>, bool, bool); 19] = [
+type Case = (&'static str, &'static str, Option<(&'static str, &'static str)>, bool, bool);
+const CASES: [Case; 19] = [
     (ANN, "-", None, true, false),
     (ANN, "n", None, false, false),
     (ANN, "f", None, true, false),
@@ -102,5 +103,26 @@ fn a_copy_of_what_was_sent_is_told_of_it_unless_it_cannot_be() {
         rig.accept(facts);
         rig.commit();
         assert_eq!(due(&rig), wanted, "{path:?} {letters}");
+    }
+}
+
+#[test]
+fn remove_with_a_report_follows_the_same_rule() {
+    for (path, letters, copy, failure, _) in CASES {
+        for report in [true, false] {
+            let mut rig = Rig::new();
+            let facts = from(&mut rig, path, letters);
+            rig.take(facts);
+            if let Some((path, letters)) = copy {
+                let facts = from(&mut rig, path, letters);
+                rig.accept(facts);
+            }
+            rig.commit();
+            let (id, now) = (rig.row(1, JANE).unwrap().id, rig.at());
+            rig.door.remove(&id, report, &now).unwrap();
+            rig.commit();
+            assert_eq!(rig.state(1, JANE), RowState::Discarded);
+            assert_eq!(due(&rig), report && failure, "{path:?} {letters} {copy:?} {report}");
+        }
     }
 }

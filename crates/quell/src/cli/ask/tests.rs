@@ -105,7 +105,13 @@ fn queue_is_listed_and_shown_for_people_and_as_json() {
 fn queue_is_changed_and_refusals_end_with_status_1() {
     let site = Stopped::new("change");
     assert_eq!(site.run(&["queue", "retry", "--domain", "firm.example"]), "1 row to be tried now\n");
-    assert_eq!(site.run(&["queue", "remove", &site.waiting, "--to", "tom@firm.example"]), "1 row removed\n");
+    let remove = ["queue", "remove", &site.waiting, "--to", "tom@firm.example", "--report"];
+    assert_eq!(site.run(&remove), "1 row removed\n");
+    let shown = site.json(&["queue", "show", &site.waiting]);
+    assert_eq!(
+        (&shown["rows"][0]["state"], &shown["rows"][0]["report_due"]),
+        (&"discarded".into(), &true.into())
+    );
     assert_eq!(site.run(&["queue", "list"]), "no rows\n");
     let (status, why) =
         site.try_run(&["queue", "remove", &site.first, "--to", "jane@firm.example"]).unwrap_err();

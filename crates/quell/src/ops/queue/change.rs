@@ -37,11 +37,12 @@ pub fn remove<R: Reader, T>(
     door: &mut Door<R, T>,
     id: &str,
     recipient: Option<&str>,
+    report: bool,
     after: Option<&RowRef>,
     now: &Now,
 ) -> Result<Changed, Failure> {
     let states = [State::Waiting, State::Unknown, State::Held];
-    one_message(door, id, recipient, &states, after, |door, id| door.remove(id, now))
+    one_message(door, id, recipient, &states, after, |door, id| door.remove(id, report, now))
 }
 
 /// The rows that have the body of message `id`: all that are in `states`, or the one of
