@@ -240,12 +240,14 @@ impl Directory {
         all
     }
 
-    fn look_up_local(
-        &self,
-        (local, domain): &Name,
-        plan: &DomainPlan,
-        exists: &Exists<'_>,
-    ) -> Lookup {
+    /// True if the configuration names this mailbox: it should be there.
+    pub fn names(&self, mailbox: &Resolved) -> bool {
+        let listed = self.domains.get(&mailbox.domain).map(|domain| &domain.population);
+        matches!(listed, Some(Population::Listed(locals)) if locals.contains(&mailbox.mailbox))
+            || self.named.contains(&(mailbox.mailbox.clone(), mailbox.domain.clone()))
+    }
+
+    fn look_up_local(&self, (local, domain): &Name, plan: &DomainPlan, exists: &Exists<'_>) -> Lookup {
         for local in [local.as_str(), names::strip_detail(local)] {
             if let Some(targets) = self.aliases.get(&(local.to_owned(), domain.clone())) {
                 return Lookup::Local(targets.clone());
@@ -270,6 +272,14 @@ impl Directory {
     fn postmaster_answer(&self) -> Lookup {
         Lookup::Local(self.postmaster.clone())
     }
+}
+
+/// The mailbox of a recipient identity. Aliases were followed when the mail arrived, so they are not
+/// looked at again: what they say now is for later mail. None for what is no address.
+pub fn mailbox_of(identity: &str) -> Option<Resolved> {
+    let (local, domain) = names::split(identity)?;
+    let (local, domain) = normal(local, domain)?;
+    Some(resolved(&local, &domain))
 }
 
 /// The final address of a mailbox.

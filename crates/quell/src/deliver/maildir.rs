@@ -37,7 +37,10 @@ pub use error::{DeliverError, Kind};
 const TMP_MAX_AGE: Duration = Duration::from_secs(36 * 3600);
 /// Bytes read and written at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Listings kept for searches after a restart; with one more, all are read anew.
+/// Names kept for searches after a restart, over all mailboxes (up to 32 MiB). With more, those of
+/// other mailboxes are forgotten; a mailbox with more than that is read anew for each row.
+const MAX_LISTED_NAMES: usize = 500_000;
+/// Listings kept: empty ones take room too.
 const MAX_LISTINGS: usize = 1_024;
 
 /// All Maildirs below one folder: `<root>/<domain>/<escaped local part>/{tmp,new,cur}`.
@@ -46,6 +49,7 @@ pub struct MaildirStore {
     root: PathBuf,
     hostname: String,
     listings: Mutex<HashMap<PathBuf, Arc<HashSet<Stem>>>>,
+    max_listed_names: usize,
 }
 
 /// One row to be delivered.
@@ -85,7 +89,8 @@ impl MaildirStore {
     pub fn new(root: impl Into<PathBuf>, hostname: &str) -> Self {
         // maildir(5): `/` and `:` cannot stand in a name; `,` would end ours.
         let hostname = hostname.replace(['/', ':', ',', '\0'], "_");
-        Self { root: root.into(), hostname, listings: Mutex::default() }
+        let max_listed_names = MAX_LISTED_NAMES;
+        Self { root: root.into(), hostname, listings: Mutex::default(), max_listed_names }
     }
 
     /// Where the mailbox lies, whether it exists or not. Always below the root.
@@ -96,7 +101,6 @@ impl MaildirStore {
     fn domain_path(&self, domain: &str) -> PathBuf {
         self.root.join(maildir_name(domain))
     }
-
 
     /// Delivers one row. `body` is the message with CRLF line ends, our `Received` first; memory
     /// stays at a few chunks whatever its size. No mailbox is made: a missing one is
@@ -116,14 +120,20 @@ impl MaildirStore {
     }
 
     /// Deletes what crashed deliveries left in `tmp/` more than 36 hours before `now`; returns how
-    /// many files. Errors of single files are passed over: the next start tries again.
+    /// many files. Errors of single mailboxes and files are passed over: the next start tries again.
+    ///
+    /// # Errors
+    /// The mailboxes cannot be listed.
     pub fn clean_tmp(&self, now: SystemTime) -> io::Result<usize> {
         let mut cleaned = 0;
         for mailbox in self.list()? {
-            for entry in fs::read_dir(mailbox.path.join("tmp"))?.flatten() {
-                let age = entry.metadata().and_then(|m| m.modified()).map(|t| now.duration_since(t));
-                if matches!(age, Ok(Ok(age)) if age > TMP_MAX_AGE) {
-                    cleaned += usize::from(fs::remove_file(entry.path()).is_ok());
+            let tmp = mailbox.path.join("tmp");
+            match clean_one(&tmp, now) {
+                Ok(files) => cleaned += files,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let folder = tmp.display();
+                    tracing::warn!(event = "tmp_not_cleaned", %folder, %error, "old files stay in it");
                 }
             }
         }
@@ -160,28 +170,36 @@ impl MaildirStore {
     }
 
     fn was_delivered(&self, mailbox: &Path, row: &Delivery<'_>) -> Result<bool, DeliverError> {
-        Ok(self.listing(mailbox)?.contains(&stem(row)))
+        let wanted = stem(row);
+        let known = self.lock().get(mailbox).map(Arc::clone);
+        match known {
+            Some(listing) => Ok(listing.contains(&wanted)),
+            None => self.search(mailbox, wanted),
+        }
     }
 
-    /// What lies in `new/` and `cur/`, read once. Both are synced, since an entry may be there
-    /// that the killed process had not synced yet.
-    fn listing(&self, mailbox: &Path) -> Result<Arc<HashSet<Stem>>, DeliverError> {
-        if let Some(listing) = self.lock().get(mailbox) {
-            return Ok(Arc::clone(listing));
-        }
-        let mut stems = HashSet::new();
+    /// Whether it lies in `new/` or `cur/`; what else lies there is kept for the next search. Both
+    /// are synced, since an entry may be there that the killed process had not synced yet.
+    fn search(&self, mailbox: &Path, wanted: Stem) -> Result<bool, DeliverError> {
+        let mut found = Found { wanted, seen: false, all: Some(HashSet::new()) };
         // `new` first: a reader moves files from there to `cur`, never back.
         for folder in ["new", "cur"].map(|name| mailbox.join(name)) {
-            read_stems(&folder, &mut stems).map_err(|e| DeliverError::at("search", e))?;
+            found.read(&folder, self.max_listed_names).map_err(|e| DeliverError::at("search", e))?;
             sync_dir(&folder).map_err(|e| DeliverError::at("sync before search", e))?;
         }
-        let listing = Arc::new(stems);
+        if let Some(all) = found.all {
+            self.keep(mailbox, all);
+        }
+        Ok(found.seen)
+    }
+
+    fn keep(&self, mailbox: &Path, all: HashSet<Stem>) {
         let mut listings = self.lock();
-        if listings.len() >= MAX_LISTINGS {
+        let names: usize = listings.values().map(|listing| listing.len()).sum();
+        if listings.len() >= MAX_LISTINGS || names + all.len() > self.max_listed_names {
             listings.clear();
         }
-        listings.insert(mailbox.to_owned(), Arc::clone(&listing));
-        Ok(listing)
+        listings.insert(mailbox.to_owned(), Arc::new(all));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Arc<HashSet<Stem>>>> {
@@ -203,11 +221,26 @@ fn stem_of(name: &str) -> Option<Stem> {
     Some((id.parse().ok()?, u64::from_str_radix(hash, 16).ok()?))
 }
 
-fn read_stems(folder: &Path, stems: &mut HashSet<Stem>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        stems.extend(entry?.file_name().to_str().and_then(stem_of));
+/// What a search has met so far.
+struct Found {
+    wanted: Stem,
+    seen: bool,
+    /// None once there were too many.
+    all: Option<HashSet<Stem>>,
+}
+
+impl Found {
+    fn read(&mut self, folder: &Path, most: usize) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let Some(stem) = entry?.file_name().to_str().and_then(stem_of) else { continue };
+            self.seen = self.seen || stem == self.wanted;
+            if let Some(all) = &mut self.all {
+                all.insert(stem);
+            }
+            self.all.take_if(|all| all.len() > most);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn write_synced(tmp: &Path, row: &Delivery<'_>, body: &mut impl Read) -> Result<(), DeliverError> {
@@ -263,6 +296,17 @@ fn make_tmp(tmp: &Path) -> io::Result<bool> {
 
 fn top(row: &Delivery<'_>) -> String {
     return_path_and_delivered_to(row.reverse_path, row.delivered_to).replace("\r\n", "\n")
+}
+
+fn clean_one(tmp: &Path, now: SystemTime) -> io::Result<usize> {
+    let mut cleaned = 0;
+    for entry in fs::read_dir(tmp)?.flatten() {
+        let age = entry.metadata().and_then(|m| m.modified()).map(|t| now.duration_since(t));
+        if matches!(age, Ok(Ok(age)) if age > TMP_MAX_AGE) {
+            cleaned += usize::from(fs::remove_file(entry.path()).is_ok());
+        }
+    }
+    Ok(cleaned)
 }
 
 /// What stays of it is cleaned later: see [`MaildirStore::clean_tmp`].

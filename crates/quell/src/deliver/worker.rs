@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use quell_queue::body::SpoolReader;
 use quell_queue::claim::Claim;
 use quell_queue::ledger::Outcome;
-use quell_relay::directory::{Lookup, Query};
+use quell_relay::directory::{Resolved, mailbox_of};
 use tracing::{info, warn};
 
 use super::maildir::{DeliverError, Delivered, Delivery, Kind, MaildirStore};
@@ -60,6 +60,10 @@ impl Worker {
     }
 
     fn deliver(&self, claim: &Claim) -> Outcome {
+        let mailbox = match self.mailbox(claim.identity()) {
+            Ok(mailbox) => mailbox,
+            Err(outcome) => return outcome,
+        };
         let mut bytes = match self.bodies.open(claim.body()) {
             Ok(bytes) => bytes,
             Err(why) => {
@@ -68,16 +72,6 @@ impl Worker {
                 };
             }
         };
-        let query = Query { address: claim.identity(), source_route: false, inside: true };
-        let exists = |domain: &str, local: &str| self.maildirs.told_exists(domain, local);
-        let found = match (self.policy)().directory.look_up(&query, &exists) {
-            Lookup::Local(found) => found,
-            Lookup::CannotTell(why) => {
-                return Outcome::Temporary { status: format!("4.3.0 the mailbox cannot be looked at: {why}") };
-            }
-            _ => return gone("5.1.1 there is no such mailbox any more"),
-        };
-        let Some(mailbox) = found.first() else { return gone("5.1.1 there is no such mailbox any more") };
         let delivery = Delivery {
             queue_id: claim.queue_id(),
             recipient: claim.identity(),
@@ -92,10 +86,26 @@ impl Worker {
             Err(why) => failed(&why, claim.identity()),
         }
     }
+
+    /// The identity's own mailbox, as long as it is there: one that the configuration names will be
+    /// there again, and only one that came and went with its folder is gone for good.
+    fn mailbox(&self, identity: &str) -> Result<Resolved, Outcome> {
+        let mailbox = mailbox_of(identity).ok_or_else(gone)?;
+        match self.maildirs.told_exists(&mailbox.domain, &mailbox.mailbox) {
+            Ok(true) => Ok(mailbox),
+            Ok(false) if (self.policy)().directory.names(&mailbox) => Err(missing(identity)),
+            Ok(false) => Err(gone()),
+            Err(why) => {
+                let status = format!("4.3.0 the mailbox cannot be looked at: {why}");
+                Err(Outcome::Temporary { status })
+            }
+        }
+    }
 }
 
-fn gone(status: &str) -> Outcome {
-    Outcome::Failed { status: status.to_owned(), about_recipient: true }
+fn gone() -> Outcome {
+    let status = "5.1.1 there is no such mailbox any more".to_owned();
+    Outcome::Failed { status, about_recipient: true }
 }
 
 /// Trouble of our own, since the mail was accepted: it waits.

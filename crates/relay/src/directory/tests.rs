@@ -205,3 +205,19 @@ fn what_cannot_be_told_is_said_so() {
     let named = Directory::new(&plan(vec![domain("box.example", None)], Some("broken@box.example"), &[]));
     assert!(matches!(ask(&named.unwrap(), "broken@box.example", false), Lookup::Local(_)));
 }
+
+#[test]
+fn an_identity_keeps_its_mailbox_whatever_becomes_of_aliases() {
+    let directory = firm();
+    let Lookup::Local(to) = ask(&directory, "info@firm.example", false) else { panic!() };
+    assert_eq!(to.len(), 3);
+    for mailbox in to.into_iter().chain(directory.named_mailboxes()) {
+        assert_eq!(mailbox_of(&mailbox.identity).as_ref(), Some(&mailbox));
+        assert!(directory.names(&mailbox), "{mailbox:?}");
+    }
+    let alias = mailbox_of("info@firm.example").unwrap();
+    assert_eq!((alias.mailbox.as_str(), directory.names(&alias)), ("info", false));
+    assert!(!directory.names(&mailbox_of("maria@box.example").unwrap()), "it comes and goes");
+    assert!(!directory.names(&mailbox_of("jane@gone.example").unwrap()));
+    assert_eq!(mailbox_of("jane"), None);
+}

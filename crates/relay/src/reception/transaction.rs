@@ -7,7 +7,7 @@ use quell_queue::body::{LargeWriter, SpoolError};
 use quell_queue::door::{Bytes, Incoming};
 use quell_storm::facts::{Facts, Notify, OwnToken, Recipient, Source};
 use quell_wire::reply::Reply;
-use quell_wire::server::{MailFrom, RcptTo};
+use quell_wire::server::{MailFrom, RcptTo, Ret};
 
 use super::{Policy, Share, World};
 use crate::directory::Resolved;
@@ -174,6 +174,7 @@ impl Transaction {
             source: source.clone(),
             reverse_path: self.mail.reverse_path.into_address(),
             envid: self.mail.envid,
+            ret_full: self.mail.ret.map(|ret| ret == Ret::Full),
             size_bytes: self.size_bytes,
             exact_key,
             message_id: reading.message_id,

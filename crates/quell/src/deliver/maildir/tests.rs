@@ -147,6 +147,15 @@ fn what_a_crash_left_in_tmp_is_overwritten_and_cleaned() {
     assert_eq!(store.deliver(&row(1), &mut &*BODY).unwrap(), Delivered::Now);
     fs::write(tmp.join("old"), "x").unwrap();
     let hours = |n: u64| SystemTime::now() + Duration::from_secs(n * 3600);
+    // Sorted before jane: one without tmp/, and one whose tmp/ cannot be read.
+    for (local, made) in [("a", false), ("b", true)] {
+        store.ensure("firm.example", local).unwrap();
+        let tmp = store.path("firm.example", local).join("tmp");
+        fs::remove_dir(&tmp).unwrap();
+        if made {
+            fs::write(&tmp, "").unwrap();
+        }
+    }
     assert_eq!(store.clean_tmp(hours(35)).unwrap(), 0);
     assert_eq!(store.clean_tmp(hours(37)).unwrap(), 1);
 }
@@ -242,4 +251,29 @@ fn a_missing_tmp_is_made_where_the_mailbox_is_there() {
     }
     assert_eq!(store.deliver(&row(2), &mut &*BODY).unwrap_err().kind, Kind::Missing);
     assert!(!path.join("tmp").exists());
+}
+
+#[test]
+fn listings_stay_within_their_limit_and_searches_stay_right() {
+    let scratch = Scratch::new("listings");
+    let mut store = ready(&scratch);
+    store.ensure("firm.example", "bob").unwrap();
+    for counter in 1..=4 {
+        store.deliver(&row(counter), &mut &*BODY).unwrap();
+    }
+    let bob = |counter| Delivery { mailbox: "bob", search_first: true, ..row(counter) };
+    store.deliver(&bob(1), &mut &*BODY).unwrap();
+    store.deliver(&Delivery { search_first: false, ..bob(2) }, &mut &*BODY).unwrap();
+    for (most, mailboxes) in [(3, 1), (4, 1), (5, 1), (6, 2)] {
+        store.max_listed_names = most;
+        store.forget_listings();
+        for counter in [1, 4] {
+            let again = Delivery { search_first: true, ..row(counter) };
+            assert_eq!(store.deliver(&again, &mut &*BODY).unwrap(), Delivered::Before, "{most}");
+        }
+        assert_eq!(store.deliver(&bob(2), &mut &*BODY).unwrap(), Delivered::Before);
+        let listings = store.lock();
+        assert_eq!(listings.len(), mailboxes, "{most}");
+        assert!(listings.values().map(|listing| listing.len()).sum::<usize>() <= most);
+    }
 }

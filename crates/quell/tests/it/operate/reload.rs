@@ -107,3 +107,27 @@ fn the_log_changes_with_the_configuration() {
     };
     assert!(wait_until(LIMIT, silent), "{}", server.output());
 }
+
+/// Mail that was accepted for a mailbox goes to it, and to no one of those who get its later mail.
+#[test]
+fn waiting_mail_does_not_follow_a_new_alias() {
+    let text = config(JSON_LOG).replace("[\"jane\", \"*\"]", "[\"jane\", \"bob\", \"carol\"]");
+    let directory = TempDir::new("operate-hup-alias");
+    let server = Server::start(&directory, &text);
+    let bob = server.maildir("firm.example", "bob");
+    make_undeliverable(&bob);
+    let id = accepted(&server, &["bob@firm.example"], &mail("early"));
+    wait_for_row(&server, &id, |row| row["attempts"] == 1);
+    let alias = "[aliases]\n\"bob@firm.example\" = [\"carol@firm.example\", \"jane@firm.example\"]\n";
+    let change = |text: &str| format!("{}\n{alias}", text.replace("\"bob\", ", ""));
+    reload(&server, change, &["\"event\":\"reloaded\""]);
+    repair(&bob);
+    done(&server, &["queue", "retry", &id]);
+    wait_for_mails(&server, "bob", 1);
+    accepted(&server, &["bob@firm.example"], &mail("late"));
+    for local in ["carol", "jane"] {
+        wait_for_mails(&server, local, 1);
+    }
+    wait_for_empty_queue(&server);
+    wait_for_mails(&server, "bob", 1);
+}
