@@ -92,6 +92,9 @@ pub struct Facts {
     pub reverse_path: String,
     /// ENVID, as given.
     pub envid: Option<String>,
+    /// RET (RFC 3461 §4.3): a report of a failure returns the message (FULL: true), or its header
+    /// (HDRS: false). None: not given.
+    pub ret_full: Option<bool>,
     /// Bytes of the message as received.
     pub size_bytes: u64,
     /// None: no absorbing, and no loop by token.

@@ -66,6 +66,7 @@ impl<S: Store> Bench<S> {
             source: Source { address: Some([192, 0, 2, 1].into()), helo: "a.example".into(), inside: false },
             reverse_path: "ann@client.example".into(),
             envid: None,
+            ret_full: None,
             size_bytes: 2048,
             exact_key: Some(ExactKey([key; 32])),
             message_id: Some(format!("<{key}@client.example>")),

@@ -126,6 +126,7 @@ impl Mailer {
             source: Source::own(),
             reverse_path: String::new(),
             envid: None,
+            ret_full: None,
             size_bytes: text.len() as u64,
             exact_key,
             message_id: Some(format!("<{queue_id}@{host}>")),

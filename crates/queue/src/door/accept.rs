@@ -222,12 +222,18 @@ impl<R: Reader, T> Door<R, T> {
         }
         let found = self.arrival(&row.id.kid, &row.queue_id);
         let Some(Some(first)) = self.check(found) else { return };
-        let own = Envelope { reverse_path: first.reverse_path, envid: first.envid, ..Envelope::default() };
+        let own = Envelope {
+            reverse_path: first.reverse_path,
+            envid: first.envid,
+            ret_full: first.ret_full,
+            ..Envelope::default()
+        };
         let envelopes = &mut row.extra.envelopes;
         // A row without envelopes has its arrival's own. Of a row that was sent, each reverse-path
         // is told once, whatever else differs.
         let told = |e: &Envelope| e.reverse_path == new.reverse_path && e.wants_success();
-        let known = if envelopes.is_empty() { new == own } else { envelopes.contains(&new) };
+        let same = |e: &Envelope| e.is_same(&new);
+        let known = if envelopes.is_empty() { same(&own) } else { envelopes.iter().any(same) };
         if known || envelopes.len() >= MAX_ENVELOPES || (sent && envelopes.iter().any(told)) {
             return;
         }
@@ -264,6 +270,7 @@ impl<R: Reader, T> Door<R, T> {
             source: facts.source.id(),
             reverse_path: facts.reverse_path,
             envid: facts.envid,
+            ret_full: facts.ret_full,
             received_ms: facts.received_ms,
             size_bytes: facts.size_bytes,
             message_id: facts.message_id,
@@ -401,13 +408,15 @@ fn envelope(facts: &Facts, recipient: &Recipient) -> Envelope {
     Envelope {
         reverse_path: facts.reverse_path.clone(),
         envid: facts.envid.clone(),
+        ret_full: facts.ret_full,
         notify: recipient.notify.map(Envelope::letters),
         orcpt: recipient.orcpt.clone(),
     }
 }
 
 fn add_envelope(row: &mut Row, envelope: Envelope) {
-    if row.extra.envelopes.len() < MAX_ENVELOPES && !row.extra.envelopes.contains(&envelope) {
+    let known = row.extra.envelopes.iter().any(|e| e.is_same(&envelope));
+    if row.extra.envelopes.len() < MAX_ENVELOPES && !known {
         row.extra.envelopes.push(envelope);
     }
 }

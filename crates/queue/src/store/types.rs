@@ -62,6 +62,8 @@ pub struct Arrival {
     pub reverse_path: String,
     /// ENVID.
     pub envid: Option<String>,
+    /// RET (RFC 3461 §4.3): FULL is true, HDRS false; None if absent.
+    pub ret_full: Option<bool>,
     /// When its final dot was read.
     pub received_ms: Ms,
     /// Bytes as received.
@@ -200,6 +202,9 @@ pub struct Envelope {
     /// ENVID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub envid: Option<String>,
+    /// RET: FULL is true, HDRS false; None if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ret_full: Option<bool>,
     /// NOTIFY as letters of `nsfd` (never, success, failure, delay); None if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notify: Option<String>,
@@ -209,6 +214,13 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// True if the two want the same told to the same. How much of the message a report returns is no
+    /// wish of its own: the first one's RET stands.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.reverse_path, &self.envid, &self.notify, &self.orcpt)
+            == (&other.reverse_path, &other.envid, &other.notify, &other.orcpt)
+    }
+
     /// True if it asks for NOTIFY=SUCCESS, and can be told.
     pub fn wants_success(&self) -> bool {
         !self.reverse_path.is_empty() && self.notify.as_deref().is_some_and(|n| n.contains('s'))

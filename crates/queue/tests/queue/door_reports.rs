@@ -126,3 +126,26 @@ fn remove_with_a_report_follows_the_same_rule() {
         }
     }
 }
+
+/// RFC 3461 §4.3: RET stays with each envelope, and makes no envelope of its own.
+#[test]
+fn what_a_report_returns_is_kept() {
+    for first in [None, Some(true), Some(false)] {
+        let mut rig = Rig::new();
+        let mut facts = from(&mut rig, ANN, "-");
+        facts.ret_full = first;
+        let id = rig.take(facts);
+        assert_eq!(rig.reader().find_arrival(&id).unwrap().unwrap().ret_full, first);
+        // The same wish with another RET, then another's wish.
+        for path in [ANN, BOB] {
+            let mut copy = from(&mut rig, path, "-");
+            copy.ret_full = Some(first != Some(true));
+            rig.accept(copy);
+            rig.commit();
+            assert_eq!(rig.last_verdict(0).0, "absorb");
+        }
+        let envelopes = rig.row(1, JANE).unwrap().extra.envelopes;
+        let kept: Vec<_> = envelopes.iter().map(|e| (e.reverse_path.as_str(), e.ret_full)).collect();
+        assert_eq!(kept, [(ANN, first), (BOB, Some(first != Some(true)))]);
+    }
+}

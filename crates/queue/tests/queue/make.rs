@@ -208,6 +208,7 @@ impl Rig {
             source: source(from),
             reverse_path: "ann@client.example".into(),
             envid: None,
+            ret_full: None,
             size_bytes: 2000,
             exact_key: (key > 0).then_some(ExactKey([key; 32])),
             message_id: Some(format!("<{key}@client.example>")),

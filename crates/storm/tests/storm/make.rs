@@ -38,6 +38,7 @@ pub fn arrival(recipients: &[&str]) -> Facts {
         source: source(1),
         reverse_path: "ann@client.example".into(),
         envid: None,
+        ret_full: None,
         size_bytes: 2000,
         exact_key: Some(ExactKey([7; 32])),
         message_id: Some("<1@client.example>".into()),
