@@ -338,19 +338,25 @@ fn a_failed_sync_is_final_until_rescued() {
 fn a_rescue_that_fails_leaves_the_old_alone() {
     let dir = TempDir::new();
     let mut spool = open(dir.path(), &[]);
+    let long = bytes(SMALL.small_body_bytes as usize + 1, 7);
+    let finished = large(&spool, 2, b"", &long);
+    let large = spool.append_large(finished).unwrap();
+    spool.sync().unwrap();
     let body = spool.append(&id(1), &[b"precious"]).unwrap();
     break_sync(&mut spool);
     spool.sync().unwrap_err();
-    let live = [body].into_iter().cycle().take(2).enumerate().map(|(n, body)| {
-        // The directory goes away between the first body and the second.
-        if n == 1 {
-            std::fs::rename(dir.path().join("spool"), dir.path().join("away")).unwrap();
-        }
-        body
+    let mut in_the_way = Vec::new();
+    let live = [body, large].into_iter().inspect(|next| {
+        // All names that the second body's new file could have are taken.
+        let names = (next.file == large.file).then_some(body.file..body.file + 64);
+        let paths =
+            names.into_iter().flatten().map(|file| dir.path().join("spool").join(record::file_name(file)));
+        in_the_way.extend(paths.filter(|path| File::create_new(path).is_ok()));
     });
     let done = spool.rescue(live);
-    assert!(done.is_err(), "{done:?}");
-    std::fs::rename(dir.path().join("away"), dir.path().join("spool")).unwrap();
+    assert!(done.is_err() && !in_the_way.is_empty(), "{done:?}");
+    in_the_way.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    assert_eq!(read(&spool, &large), long);
     assert!(matches!(spool.append(&id(2), &[b"x"]), Err(SpoolError::SyncFailed(_))));
     assert_eq!(read(&spool, &body), b"precious");
     let rescued = spool.rescue([body]).unwrap();
