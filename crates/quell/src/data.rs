@@ -60,6 +60,18 @@ pub enum DataError {
          message again; put it back from a backup (or move the ledger away and lose it)", .0.display()
     )]
     SecretGone(PathBuf),
+    /// Bodies are there, and the ledger that knows whose they are is not.
+    #[error(
+        "{}: the ledger is gone, but stored messages lie in {}, and a new ledger would delete them; \
+         put it back from a backup, with its -wal file if there is one (or move {} away to start \
+         anew without those messages)", .ledger.display(), .spool.display(), .spool.display()
+    )]
+    LedgerGone {
+        /// Where the ledger should be.
+        ledger: PathBuf,
+        /// Where the bodies are.
+        spool: PathBuf,
+    },
     /// A file that does not hold what it should.
     #[error("{}: {}", .0.display(), .1)]
     Damaged(PathBuf, &'static str),
@@ -168,6 +180,8 @@ impl Data {
             if ledger.is_ok_and(|meta| meta.len() > 0) {
                 return Err(DataError::SecretGone(path));
             }
+            // Before anything is made: the ledger that is put back goes with the old secret.
+            self.check_ledger()?;
             let text = format!("{SECRET_ID} {}\n", hex(&random_bytes::<32>()?));
             make_private(&path, text.as_bytes())?;
         }
@@ -193,13 +207,50 @@ impl Data {
     /// files the same mode.
     ///
     /// # Errors
-    /// Those of the system.
+    /// [`DataError::LedgerGone`], and those of the system.
     pub fn ledger(&self) -> Result<PathBuf, DataError> {
+        self.check_ledger()?;
         let path = self.paths.ledger();
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         opened.map_err(|e| DataError::Io(path.clone(), e))?;
         Ok(path)
     }
+
+    /// Opening the spool deletes every body that the ledger does not name: a ledger with nothing
+    /// in it beside bodies means that the ledger was lost. The first start makes the ledger,
+    /// durably, before the first body.
+    fn check_ledger(&self) -> Result<(), DataError> {
+        let (ledger, spool) = (self.paths.ledger(), self.paths.spool());
+        // A log alone does not count: SQLite deletes one whose file is empty. A file that was being
+        // written anew does.
+        for path in &[ledger.clone(), ledger.with_extension("rewritten")] {
+            match fs::metadata(path) {
+                Ok(meta) if meta.len() > 0 => return Ok(()),
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(DataError::Io(path.clone(), e)),
+                _ => {}
+            }
+        }
+        match holds_bodies(&spool) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(DataError::LedgerGone { ledger, spool }),
+            Err(e) => Err(DataError::Io(spool, e)),
+        }
+    }
+}
+
+/// Whether there is anything but the file `numbers`, which the spool makes when it is opened.
+fn holds_bodies(spool: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(spool) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_file() && entry.file_name() != "numbers" {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The console's token. It shows itself to nobody.

@@ -89,6 +89,46 @@ fn never_keys_an_old_ledger_with_a_new_secret() {
 }
 
 #[test]
+fn never_makes_a_new_ledger_beside_old_bodies() {
+    let dir = Dir::new("ledgerless");
+    let data = Data::open(&dir.0).unwrap();
+    fs::create_dir(data.paths().spool()).unwrap();
+    fs::write(data.paths().spool().join("numbers"), "1").unwrap();
+    let ledger = data.ledger().unwrap();
+    let body = data.paths().spool().join("seg-2.qs");
+    fs::write(&body, "a body").unwrap();
+    // The first start was killed before it had a secret; or someone has lost everything.
+    for empty in [true, false] {
+        if !empty {
+            fs::remove_file(&ledger).unwrap();
+        }
+        for refused in [data.ledger().unwrap_err(), data.secret(None).unwrap_err()] {
+            let said = refused.to_string();
+            assert!(matches!(refused, DataError::LedgerGone { .. }), "{said}");
+            assert!(
+                said.contains("ledger.db: ") && said.contains("spool") && said.contains("backup"),
+                "{said}"
+            );
+        }
+        assert!(body.exists() && ledger.exists() == empty && !data.paths().secret().exists());
+    }
+    // SQLite would delete a log without its file.
+    fs::write(dir.0.join("ledger.db-wal"), "rows").unwrap();
+    assert!(matches!(data.ledger(), Err(DataError::LedgerGone { .. })));
+    let rewritten = dir.0.join("ledger.rewritten");
+    fs::write(&rewritten, "rows").unwrap();
+    data.ledger().unwrap();
+    fs::remove_file(&rewritten).unwrap();
+    fs::write(&ledger, "rows").unwrap();
+    data.ledger().unwrap();
+    // As the message advises.
+    fs::remove_file(&ledger).unwrap();
+    fs::rename(data.paths().spool(), dir.0.join("lost")).unwrap();
+    data.secret(None).unwrap();
+    data.ledger().unwrap();
+}
+
+#[test]
 fn a_secret_file_is_read_and_never_made() {
     let dir = Dir::new("elsewhere");
     let data = Data::open(&dir.0).unwrap();

@@ -127,3 +127,30 @@ fn copies_are_known_as_long_as_the_secret_is() {
     assert_eq!(said.status, 1, "{said:?}");
     assert!(said.err.contains("chmod 600") && said.err.contains("secret-of-gateways"), "{said:?}");
 }
+
+/// A new ledger would delete the bodies of all mail that waits.
+#[test]
+fn no_start_without_the_ledger_of_stored_messages() {
+    let directory = TempDir::new("operate-ledgerless");
+    let mut server = Server::start(&directory, &config(""));
+    let jane = server.maildir("firm.example", "jane");
+    make_undeliverable(&jane);
+    let id = accepted(&server, &["jane@firm.example"], &mail("one"));
+    wait_for_row(&server, &id, |row| row["attempts"] == 1);
+    assert_eq!(server.term().code(), Some(0));
+    let lost = server.data.join("lost");
+    std::fs::create_dir(&lost).expect("a folder");
+    let names = ["ledger.db", "ledger.db-wal", "ledger.db-shm"];
+    let there: Vec<_> = names.iter().filter(|name| server.data.join(name).exists()).collect();
+    there.iter().for_each(|name| std::fs::rename(server.data.join(name), lost.join(name)).expect("moved"));
+    for _ in 0..2 {
+        let said = quell(&server, &["serve"]);
+        assert_eq!(said.status, 1, "{said:?}");
+        assert!(said.err.contains("the ledger is gone") && said.err.contains("backup"), "{said:?}");
+    }
+    there.iter().for_each(|name| std::fs::rename(lost.join(name), server.data.join(name)).expect("moved"));
+    repair(&jane);
+    server.restart();
+    done(&server, &["queue", "retry", &id]);
+    wait_for_mails(&server, "jane", 1);
+}
