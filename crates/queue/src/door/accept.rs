@@ -9,10 +9,14 @@ use quell_storm::judge::judge;
 use quell_storm::verdict::{Permit, Reason, Verdict};
 
 use super::answered::{Kept, Unanswered};
-use super::{Answer, Door, Effect, Incoming, NewBody, Verdicts};
+use super::{Answer, Bytes, Door, Effect, Incoming, NewBody, Verdicts};
 use crate::clock::Now;
 use crate::ledger;
 use crate::store::{Arrival, Envelope, Extra, KeyRow, MAX_ENVELOPES, Reader, Row, RowId, StoreError};
+
+/// Bodies gathered in memory while a batch is being written. A disk that hangs does not answer, and
+/// clients that were told 451 come again: more than this is answered 451 at once.
+const MAX_GATHERED_BYTES: usize = 128 << 20;
 
 /// What was looked up of one arrival.
 struct Met {
@@ -28,6 +32,9 @@ impl<R: Reader, T> Door<R, T> {
     /// Takes one arrival. Its answer comes as an [`Effect::Answer`]: at once where nothing has to
     /// be written, else when what it needs is durable.
     pub fn accept(&mut self, mut incoming: Incoming, ticket: T, now: &Now) {
+        if self.gathering.body_bytes > MAX_GATHERED_BYTES {
+            return self.trouble(ticket, "the disk does not keep up".to_owned());
+        }
         keep_distinct(&mut incoming.facts);
         match self.meet(&incoming.facts, now) {
             Ok(met) => self.decide(incoming, met, ticket, now),
@@ -282,6 +289,9 @@ impl<R: Reader, T> Door<R, T> {
             body: None,
         });
         self.unanswered.insert(facts.queue_id, Unanswered::new(met.kid, facts.source.id(), stored));
+        if let Bytes::Small(bytes) = &bytes {
+            self.gathering.body_bytes += bytes.len();
+        }
         self.gathering.bodies.push(NewBody { queue_id: facts.queue_id, front, bytes });
     }
 

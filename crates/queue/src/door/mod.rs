@@ -46,6 +46,8 @@ const FETCH: usize = 10_000;
 struct Gathering<T> {
     number: u64,
     bodies: Vec<NewBody>,
+    /// Bytes of those that are held in memory.
+    body_bytes: usize,
     tickets: Vec<(T, Answer)>,
     outcomes: Vec<(Claim, Outcome)>,
     releases: Vec<BodyRef>,
@@ -64,6 +66,7 @@ impl<T> Gathering<T> {
         Self {
             number,
             bodies: Vec::new(),
+            body_bytes: 0,
             tickets: Vec::new(),
             outcomes: Vec::new(),
             releases: Vec::new(),
@@ -359,7 +362,7 @@ impl<R: Reader, T> Door<R, T> {
         self.unanswered.retain(|_, u| u.durable);
         self.release_when_known.clear();
         let g = &mut self.gathering;
-        (g.bodies, g.releases, g.kids, g.woken) = Default::default();
+        (g.bodies, g.body_bytes, g.releases, g.kids, g.woken) = Default::default();
         let storms = g.ended.iter().map(|e| e.stored.clone()).collect();
         g.rest = Batch { storms, high_water: g.rest.high_water, ..Batch::default() };
     }

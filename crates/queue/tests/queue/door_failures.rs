@@ -1,6 +1,6 @@
 //! Between decision, commit and answer: late commits, lost commits, early answers, withdrawals.
 
-use quell_queue::door::Answer;
+use quell_queue::door::{Answer, Bytes, Incoming};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::Reader;
 use quell_storm::facts::{Answered, RowState};
@@ -281,4 +281,29 @@ fn a_restart_finds_all_rows_and_looks_for_them_first() {
     assert_eq!(claims.len(), 2);
     assert!(claims.iter().all(|c| c.search_first()));
     assert_eq!(rig.door.open_rows().collect::<Vec<_>>(), [(RowState::Waiting, 2)]);
+}
+
+#[test]
+fn a_disk_that_hangs_bounds_what_waits_in_memory() {
+    let mut rig = Rig::new();
+    let facts = rig.facts(1, 1, &["jane@firm.example"]);
+    rig.accept(facts);
+    assert!(rig.begin(), "a batch that does not end");
+    let now = rig.at();
+    for n in 0..140 {
+        // No exact key: every one is new.
+        let facts = rig.facts(0, 1, &["jane@firm.example"]);
+        let bytes = Bytes::Small(vec![b'x'; 1 << 20]);
+        let incoming = Incoming { facts, front: Vec::new(), bytes, header: Vec::new() };
+        rig.door.accept(incoming, 1000 + n, &now);
+    }
+    rig.drain();
+    let refused = rig.answers.iter().filter(|(_, answer)| matches!(answer, Answer::Trouble(_))).count();
+    assert_eq!(refused, 140 - 129, "128 MiB and the one that passes it");
+    rig.end(End::Durable);
+    rig.commit();
+    let facts = rig.facts(0, 1, &["jane@firm.example"]);
+    let ticket = rig.accept(facts);
+    rig.commit();
+    assert!(rig.answers.iter().any(|(t, answer)| *t == ticket && matches!(answer, Answer::Accepted(_))));
 }

@@ -39,17 +39,15 @@ impl MaildirStore {
     /// Makes the mailbox if it is missing (folders 0700), durable once this returns.
     pub fn ensure(&self, domain: &str, local: &str) -> io::Result<Added> {
         let path = self.path(domain, local);
-        if ["tmp", "new", "cur"].iter().all(|name| path.join(name).is_dir()) {
-            return Ok(Added::WasThere);
-        }
-        for name in ["tmp", "cur", "new"] {
+        let was_there = ["tmp", "new", "cur"].iter().all(|name| path.join(name).is_dir());
+        for name in ["tmp", "cur", "new"].iter().filter(|_| !was_there) {
             DirBuilder::new().recursive(true).mode(0o700).create(path.join(name))?;
         }
-        sync_dir(&path)?;
-        for parent in path.ancestors().skip(1).take(3) {
-            sync_dir(parent)?;
+        // Also where it was there: whoever made it may have been killed before this.
+        for folder in path.ancestors().take(4) {
+            sync_dir(folder)?;
         }
-        Ok(Added::Made)
+        Ok(if was_there { Added::WasThere } else { Added::Made })
     }
 
     /// True if the mailbox exists. One look at the file system, so `mailbox add` works at once.
