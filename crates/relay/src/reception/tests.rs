@@ -210,7 +210,7 @@ fn a_share_is_given_back_by_rset_between_chunks() {
         let reception = Reception::new(policy(&memory), settings, [192, 0, 2, 1].into(), false);
         let mut client = Client { reception, world: &world };
         client.says(b"EHLO a\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<jane@firm.example>\r\nBDAT 1048576\r\n");
-        client.says(FIELD.repeat(MIB / FIELD.len() + 1)[..MIB].as_bytes());
+        client.says(&FIELD.repeat(MIB / FIELD.len() + 1).as_bytes()[..MIB]);
         assert!(memory.used_bytes() >= MIB, "{end}");
         client.says(end.as_bytes());
         assert_eq!(memory.used_bytes(), 0, "{end}");
