@@ -201,7 +201,7 @@ fn crates_use_only_what_lies_below() {
 #[test]
 fn functions_and_files_are_small() {
     sweep(|path, text| {
-        let before_tests = lines_before_tests(&text);
+        let before_tests = lines_before_tests(text);
         let mut faults = long_functions(text);
         if before_tests > MAX_FILE_LINES && !is_test_file(path) {
             faults.push(format!("1: {before_tests} lines"));
