@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
-use quell_relay::directory::{normal_domain, normal_local};
+use quell_relay::directory::{Lookup, Query, normal_domain, normal_local};
 
 use super::Failure;
 use super::ask::refused;
@@ -95,7 +95,22 @@ fn add(store: &MaildirStore, config: &Config, address: &str, out: &mut dyn Write
         give_to_server(config, &path).map_err(failed)?;
     }
     let word = if added == Added::Made { "made" } else { "was there" };
-    Ok(writeln!(out, "{word}: {}", path.display())?)
+    writeln!(out, "{word}: {}", path.display())?;
+    if !gets_mail(config, &local, &domain) {
+        let file = config.file.display();
+        writeln!(out, "no mail will come into it: `recipients` of {domain} in {file} does not name {local}")?;
+    }
+    Ok(())
+}
+
+/// Whether mail for the address comes into the mailbox of that name.
+fn gets_mail(config: &Config, local: &str, domain: &str) -> bool {
+    let address = format!("{local}@{domain}");
+    let query = Query { address: &address, source_route: false, inside: true };
+    match config.directory.look_up(&query, &|_, _| Ok(true)) {
+        Lookup::Local(found) => found.iter().any(|r| r.mailbox == local && r.domain == domain),
+        _ => false,
+    }
 }
 
 /// What root makes, the server must be able to write to: it goes to `[server] user`, else to whom
@@ -183,6 +198,9 @@ mod tests {
         let remove = |address: &str| done(Command::Remove { address: address.to_owned(), force: false });
         assert!(add("Jane@F.example").unwrap().starts_with("made: "));
         assert!(add("jane@f.example").unwrap().starts_with("was there: "));
+        let text = "[server]\npostmaster = \"jane@f.example\"\n[domains.\"f.example\"]\nrecipients = [\"jane\", \"*\"]\n";
+        let other = Config::parse(Path::new(&folder.join("quell.toml")), text, "m.example").unwrap();
+        assert!(gets_mail(&other, "jane", "f.example") && !gets_mail(&other, "bob", "f.example"));
         assert_eq!(add("jane").unwrap_err().status(), 2);
         assert_eq!(add("jane@other.example").unwrap_err().status(), 1);
         assert_eq!(done(Command::List { json: false }).unwrap(), "       0  jane@f.example\n");

@@ -38,7 +38,10 @@ fn flat(config: &Config) -> std::collections::BTreeMap<String, String> {
         if let quell_relay::directory::Population::Listed(locals) = &domain.population {
             let mut locals: Vec<_> = locals.iter().map(String::as_str).collect();
             locals.sort_unstable();
-            keys.insert(format!("domains.{}.recipients", domain.name), locals.join(" "));
+            // "*" is not among them.
+            let others = if domain.takes_others { " *" } else { "" };
+            let value = format!("{}{others}", locals.join(" "));
+            keys.insert(format!("domains.{}.recipients", domain.name), value);
         }
     }
     keys

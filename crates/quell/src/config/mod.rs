@@ -64,8 +64,9 @@ impl Config {
         let text = match read_limited(file) {
             Ok(text) => text,
             Err(error) => {
-                let help =
-                    "give the file with --config FILE, or write one: `make run` makes a first one".to_owned();
+                let help = "give the file with --config FILE; without it ./quell.toml is read, else \
+                            /etc/quell/quell.toml. docs/quell.toml.example is one to begin with"
+                    .to_owned();
                 let message = format!("cannot be read: {error}");
                 let problem = Problem { key: String::new(), span: None, message, help };
                 let problems = vec![problem];

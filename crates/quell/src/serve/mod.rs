@@ -32,7 +32,7 @@ const BLOCKING_THREADS: usize = 512;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}: {1} (does quell, or another mail server, run there already?)")]
     Listen(std::net::SocketAddr, #[source] io::Error),
     /// `[server] user` is not to be had.
     #[error("cannot become the user {0}: {1}")]

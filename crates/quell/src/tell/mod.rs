@@ -72,12 +72,16 @@ impl Teller {
         while let Ok(alert) = alerts.recv() {
             let now = (self.mono_ms)();
             told.retain(|at| now - *at < HOUR_MS);
-            let event = match alert.kind {
-                AlertKind::Opened => "storm_opened",
-                AlertKind::Ended => "storm_ended",
-            };
             let storm = &alert.storm;
-            info!(event, storm = %storm.id, class = %storm.class(), copies = storm.copies, "{}", alert.subject);
+            let (copies, class, subject) = (storm.copies, storm.class(), &alert.subject);
+            match alert.kind {
+                AlertKind::Opened => {
+                    warn!(event = "storm_opened", storm = %storm.id, %class, copies, "{subject}");
+                }
+                AlertKind::Ended => {
+                    info!(event = "storm_ended", storm = %storm.id, %class, copies, "{subject}");
+                }
+            }
             if told.len() >= MAX_PER_HOUR {
                 warn!(event = "alert_ceiling", storm = %storm.id, "{MAX_PER_HOUR} alerts in an hour: this one is only in the log");
                 continue;
