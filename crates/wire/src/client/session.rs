@@ -339,7 +339,14 @@ impl Session {
     /// The transaction is over; if its content was not sent, with RSET (RFC 5321 §4.1.1.5).
     fn end_transaction(&mut self, reset: bool) {
         self.stage = Stage::Envelope;
-        if self.transaction.take().is_some_and(|transaction| transaction.open) && reset {
+        let Some(transaction) = self.transaction.take() else {
+            return;
+        };
+        // If others were accepted after it, the 452 was about that one recipient.
+        if transaction.full_at == Some(transaction.accepted.len()) {
+            self.max_recipients = transaction.accepted.len();
+        }
+        if transaction.open && reset {
             self.output.extend_from_slice(b"RSET\r\n");
             self.expected.push_back(Expected::Rset);
         }

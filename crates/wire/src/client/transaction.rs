@@ -76,6 +76,8 @@ pub(super) struct Transaction {
     /// MAIL says SMTPUTF8.
     pub smtputf8: bool,
     pub next: Next,
+    /// How many were accepted when the first was told that it is one too many.
+    pub full_at: Option<usize>,
     /// MAIL was accepted: without its content sent, RSET ends it.
     pub open: bool,
     pub mail_refused: bool,
@@ -90,6 +92,7 @@ impl Transaction {
             accepted: Vec::new(),
             smtputf8,
             next: Next::Mail,
+            full_at: None,
             open: false,
             mail_refused: false,
             confused: false,

@@ -81,7 +81,7 @@ impl Session {
         } else if transaction.mail_refused {
             // It follows from the refused MAIL.
         } else if is_too_many(reply) && !transaction.accepted.is_empty() {
-            self.max_recipients = transaction.accepted.len();
+            transaction.full_at.get_or_insert(transaction.accepted.len());
             self.recipients.again(recipient);
         } else {
             // RFC 5321 §4.5.3.1.10: 552 is read as 452.
