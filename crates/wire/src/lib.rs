@@ -5,6 +5,7 @@
 //! rest of a command. What is ours is ours because these three decide what is a command and what is
 //! content, and two servers that decide differently are how mail is smuggled.
 
+pub mod client;
 pub mod data;
 #[doc(hidden)]
 pub mod fuzz;

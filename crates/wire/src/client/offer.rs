@@ -1,0 +1,45 @@
+//! What the next hop offers (RFC 5321 §4.1.1.1).
+
+use super::reply::ServerReply;
+use crate::params;
+
+/// The extensions that we use; none for a next hop that was greeted with HELO.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 1870.
+    pub size: bool,
+    /// Largest message in bytes, if there is a limit.
+    pub max_bytes: Option<u64>,
+    /// RFC 6152.
+    pub eight_bit: bool,
+    /// RFC 6531.
+    pub smtputf8: bool,
+    /// RFC 3461.
+    pub dsn: bool,
+}
+
+impl Offer {
+    /// Reads the answer to EHLO; its first line is the server's name.
+    pub fn of(reply: &ServerReply) -> Self {
+        let mut offer = Self::default();
+        for line in reply.lines.iter().skip(1) {
+            let mut words = line.split_ascii_whitespace();
+            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
+                "PIPELINING" => offer.pipelining = true,
+                "8BITMIME" => offer.eight_bit = true,
+                "SMTPUTF8" => offer.smtputf8 = true,
+                "DSN" => offer.dsn = true,
+                "SIZE" => {
+                    offer.size = true;
+                    // RFC 1870 §4: 0 is no limit.
+                    let bytes = words.next().and_then(|word| params::number(word.as_bytes()));
+                    offer.max_bytes = bytes.filter(|bytes| *bytes > 0);
+                }
+                _ => {}
+            }
+        }
+        offer
+    }
+}
