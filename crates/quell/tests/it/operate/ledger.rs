@@ -136,7 +136,7 @@ fn no_start_without_the_ledger_of_stored_messages() {
     let jane = server.maildir("firm.example", "jane");
     make_undeliverable(&jane);
     let id = accepted(&server, &["jane@firm.example"], &mail("one"));
-    wait_for_row(&server, &id, |row| row["attempts"] == 1);
+    wait_for_row(&server, &id, |row| row["attempts"] == 1 && row["state"] == "waiting");
     assert_eq!(server.term().code(), Some(0));
     let lost = server.data.join("lost");
     std::fs::create_dir(&lost).expect("a folder");

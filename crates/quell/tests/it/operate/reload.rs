@@ -117,7 +117,7 @@ fn waiting_mail_does_not_follow_a_new_alias() {
     let bob = server.maildir("firm.example", "bob");
     make_undeliverable(&bob);
     let id = accepted(&server, &["bob@firm.example"], &mail("early"));
-    wait_for_row(&server, &id, |row| row["attempts"] == 1);
+    wait_for_row(&server, &id, |row| row["attempts"] == 1 && row["state"] == "waiting");
     let alias = "[aliases]\n\"bob@firm.example\" = [\"carol@firm.example\", \"jane@firm.example\"]\n";
     let change = |text: &str| format!("{}\n{alias}", text.replace("\"bob\", ", ""));
     reload(&server, change, &["\"event\":\"reloaded\""]);
