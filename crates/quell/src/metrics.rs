@@ -213,7 +213,7 @@ impl Metrics {
     pub fn delivery(&self, outcome: &Outcome) {
         let name = match outcome {
             Outcome::Delivered => "delivered",
-            Outcome::Relayed => "relayed",
+            Outcome::Relayed { .. } => "relayed",
             Outcome::Failed { .. } => "failed",
             Outcome::Temporary { .. } => "temporary",
             Outcome::Unknown { .. } => "unknown",

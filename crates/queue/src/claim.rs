@@ -2,6 +2,7 @@
 //! they cannot be copied.
 
 use quell_mail::id::QueueId;
+use quell_storm::facts::Notify;
 
 use crate::body::BodyRef;
 use crate::store::RowId;
@@ -17,6 +18,14 @@ pub struct Claim {
     pub(crate) body: BodyRef,
     pub(crate) received_ms: i64,
     pub(crate) search_first: bool,
+    pub(crate) size_bytes: u64,
+    pub(crate) smtputf8: bool,
+    pub(crate) envid: Option<String>,
+    pub(crate) ret_full: Option<bool>,
+    pub(crate) notify: Option<Notify>,
+    pub(crate) orcpt: Option<String>,
+    pub(crate) sendings: u32,
+    pub(crate) attempts: u32,
 }
 
 impl Claim {
@@ -64,5 +73,46 @@ impl Claim {
     /// is searched for it first.
     pub fn search_first(&self) -> bool {
         self.search_first
+    }
+
+    /// Bytes of the message as received, without our own `Received`.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// MAIL had SMTPUTF8 when the message came in (RFC 6531 §3.4).
+    pub fn smtputf8(&self) -> bool {
+        self.smtputf8
+    }
+
+    /// ENVID as given (RFC 3461 §4.4).
+    pub fn envid(&self) -> Option<&str> {
+        self.envid.as_deref()
+    }
+
+    /// RET (RFC 3461 §4.3): FULL is true, HDRS false; None if absent.
+    pub fn ret_full(&self) -> Option<bool> {
+        self.ret_full
+    }
+
+    /// NOTIFY (RFC 3461 §4.1): what any of the row's copies with this reverse-path wants; NEVER only
+    /// if all say so. None if absent.
+    pub fn notify(&self) -> Option<Notify> {
+        self.notify
+    }
+
+    /// ORCPT as given (RFC 3461 §4.2), by the first copy with this reverse-path that gave one.
+    pub fn orcpt(&self) -> Option<&str> {
+        self.orcpt.as_deref()
+    }
+
+    /// Attempts before this one that reached the dot.
+    pub fn sendings(&self) -> u32 {
+        self.sendings
+    }
+
+    /// Attempts before this one.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
     }
 }

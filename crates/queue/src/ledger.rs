@@ -32,7 +32,10 @@ pub enum Outcome {
     /// Lies in a Maildir, or an LMTP server answered 250.
     Delivered,
     /// A next hop answered 250.
-    Relayed,
+    Relayed {
+        /// It took the DSN parameters (RFC 3461 §4), so it reports success itself.
+        reports: bool,
+    },
     /// Refused for good.
     Failed {
         /// Enhanced status code and text.
@@ -118,10 +121,12 @@ pub enum Report {
 }
 
 /// True if somebody wants `report` of `row`: the arrival it was made by, from `reverse_path`, or a
-/// copy that joined (RFC 3461 §4.1). Nobody does at a null reverse-path (RFC 5321 §4.5.5).
+/// copy that joined (RFC 3461 §4.1). Nobody does at a null reverse-path (RFC 5321 §4.5.5), and whom
+/// the next hop tells is not told twice.
 pub fn wants(row: &Row, reverse_path: &str, report: Report) -> bool {
+    let told_there = |e: &Envelope| row.extra.next_hop_reports && e.reverse_path == reverse_path;
     let wanted = |e: &Envelope| match report {
-        Report::Success => e.wants_success(),
+        Report::Success => e.wants_success() && !told_there(e),
         Report::Failure => e.wants_failure(),
     };
     match row.extra.envelopes.as_slice() {
@@ -166,6 +171,7 @@ pub fn new_life(row: &mut Row, now: Ms) {
     row.extra.lives_ms.push(now);
     row.extra.life_ms = Some(now);
     row.extra.failed_recipient = false;
+    row.extra.next_hop_reports = false;
     row.extra.removed = false;
     (row.attempts, row.sendings, row.next_ms) = (0, 0, now);
     row.status.clear();
@@ -191,7 +197,10 @@ fn ended(row: &mut Row, outcome: &Outcome, now: Ms, may_expire: bool) {
     row.attempts += 1;
     match outcome {
         Outcome::Delivered => final_state(row, RowState::Delivered, "2.0.0 delivered", now),
-        Outcome::Relayed => final_state(row, RowState::Relayed, "2.0.0 taken by the next hop", now),
+        Outcome::Relayed { reports } => {
+            row.extra.next_hop_reports = *reports;
+            final_state(row, RowState::Relayed, "2.0.0 taken by the next hop", now);
+        }
         Outcome::Failed { status, about_recipient } => {
             row.extra.failed_recipient = *about_recipient;
             failed(row, status, now);

@@ -4,6 +4,7 @@ pub mod body;
 pub mod claim;
 pub mod clock;
 pub mod contract;
+pub mod destination;
 pub mod door;
 pub mod filter;
 pub mod ids;

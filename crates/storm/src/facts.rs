@@ -95,6 +95,8 @@ pub struct Facts {
     /// RET (RFC 3461 §4.3): a report of a failure returns the message (FULL: true), or its header
     /// (HDRS: false). None: not given.
     pub ret_full: Option<bool>,
+    /// MAIL had SMTPUTF8 (RFC 6531 §3.4).
+    pub smtputf8: bool,
     /// Bytes of the message as received.
     pub size_bytes: u64,
     /// None: no absorbing, and no loop by token.

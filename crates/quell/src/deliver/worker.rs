@@ -141,6 +141,6 @@ fn log(claim: &Claim, outcome: &Outcome, delay_ms: i64) {
             let (dsn, reply) = status.split_once(' ').unwrap_or((status, ""));
             warn!(event = "deferred", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
         }
-        Outcome::Relayed | Outcome::Unknown { .. } => {}
+        Outcome::Relayed { .. } | Outcome::Unknown { .. } => {}
     }
 }

@@ -67,6 +67,7 @@ impl<S: Store> Bench<S> {
             reverse_path: "ann@client.example".into(),
             envid: None,
             ret_full: None,
+            smtputf8: false,
             size_bytes: 2048,
             exact_key: Some(ExactKey([key; 32])),
             message_id: Some(format!("<{key}@client.example>")),

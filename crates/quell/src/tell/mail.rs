@@ -127,6 +127,7 @@ impl Mailer {
             reverse_path: String::new(),
             envid: None,
             ret_full: None,
+            smtputf8: false,
             size_bytes: text.len() as u64,
             exact_key,
             message_id: Some(format!("<{queue_id}@{host}>")),

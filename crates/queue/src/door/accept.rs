@@ -278,6 +278,7 @@ impl<R: Reader, T> Door<R, T> {
             reverse_path: facts.reverse_path,
             envid: facts.envid,
             ret_full: facts.ret_full,
+            smtputf8: facts.smtputf8,
             received_ms: facts.received_ms,
             size_bytes: facts.size_bytes,
             message_id: facts.message_id,
@@ -374,7 +375,7 @@ fn keep_distinct(facts: &mut Facts) {
 
 /// What either wants; NEVER only if both say so. Absent stands for FAILURE and DELAY (RFC 3461
 /// §4.1).
-fn united(a: Option<Notify>, b: Option<Notify>) -> Option<Notify> {
+pub(super) fn united(a: Option<Notify>, b: Option<Notify>) -> Option<Notify> {
     if a == b {
         return a;
     }

@@ -1,13 +1,14 @@
 //! Claims out, outcomes in.
 
 use quell_mail::id::QueueId;
-use quell_storm::facts::{Ms, RowState, SourceId};
+use quell_storm::facts::{Ms, Notify, RowState, SourceId};
 
 use super::Door;
+use super::accept::united;
 use crate::claim::Claim;
 use crate::clock::Now;
 use crate::ledger::{self, Event, Outcome, Report};
-use crate::store::{Arrival, Reader, Row, RowId, StoreError};
+use crate::store::{Arrival, Envelope, Reader, Row, RowId, StoreError};
 
 /// Bodies let go in one step; the rest comes with the next tick.
 const RELEASES_AT_ONCE: usize = 1000;
@@ -51,6 +52,7 @@ impl<R: Reader, T> Door<R, T> {
         }
         let Some(arrival) = self.arrival(&id.kid, &row.queue_id)? else { return Ok(None) };
         let Some(body) = arrival.body else { return Ok(None) };
+        let (notify, orcpt) = wishes(&row, &arrival.reverse_path);
         Ok(Some(Claim {
             id: id.clone(),
             queue_id: row.queue_id,
@@ -59,6 +61,14 @@ impl<R: Reader, T> Door<R, T> {
             tenant: row.tenant,
             body,
             received_ms: arrival.received_ms,
+            size_bytes: arrival.size_bytes,
+            smtputf8: arrival.smtputf8,
+            envid: arrival.envid,
+            ret_full: arrival.ret_full,
+            notify,
+            orcpt,
+            sendings: row.sendings,
+            attempts: row.attempts,
             search_first: row.attempts > 0
                 || row.extra.maybe_delivered
                 || row.extra.life_ms.is_some()
@@ -67,7 +77,11 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// Writes the outcome of a claim. Nothing else happens with the row before that is durable.
-    pub fn settle(&mut self, claim: Claim, outcome: Outcome, now: &Now) {
+    pub fn settle(&mut self, claim: Claim, mut outcome: Outcome, now: &Now) {
+        if let Outcome::Relayed { reports } = &mut outcome {
+            // What a copy that joined meanwhile wants was not passed on.
+            *reports &= claim.notify.is_some_and(|n| n.success);
+        }
         if self.is_shut() {
             return self.gathering.outcomes.push((claim, outcome));
         }
@@ -169,4 +183,11 @@ impl<R: Reader, T> Door<R, T> {
             }
         }
     }
+}
+
+/// What the copies with `reverse_path` want of the next hop: NOTIFY united, the first ORCPT.
+fn wishes(row: &Row, reverse_path: &str) -> (Option<Notify>, Option<String>) {
+    let own = || row.extra.envelopes.iter().filter(|e| e.reverse_path == reverse_path);
+    let notify = own().map(Envelope::wishes).reduce(united).flatten();
+    (notify, own().find_map(|e| e.orcpt.clone()))
 }

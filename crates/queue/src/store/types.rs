@@ -64,6 +64,8 @@ pub struct Arrival {
     pub envid: Option<String>,
     /// RET (RFC 3461 §4.3): FULL is true, HDRS false; None if absent.
     pub ret_full: Option<bool>,
+    /// MAIL had SMTPUTF8 (RFC 6531 §3.4).
+    pub smtputf8: bool,
     /// When its final dot was read.
     pub received_ms: Ms,
     /// Bytes as received.
@@ -162,6 +164,9 @@ pub struct Extra {
     /// A report is due to the sender (RFC 3464), not yet made.
     #[serde(skip_serializing_if = "is_false")]
     pub report_due: bool,
+    /// It was relayed to a next hop that reports success itself to the arrival's reverse-path.
+    #[serde(skip_serializing_if = "is_false")]
+    pub next_hop_reports: bool,
     /// Failed about the recipient.
     #[serde(skip_serializing_if = "is_false")]
     pub failed_recipient: bool,
@@ -229,6 +234,13 @@ impl Envelope {
     /// True if it is to be told of a failure: NOTIFY=FAILURE, or no NOTIFY at all (RFC 3461 §4.1).
     pub fn wants_failure(&self) -> bool {
         !self.reverse_path.is_empty() && self.notify.as_deref().is_none_or(|n| n.contains('f'))
+    }
+
+    /// NOTIFY, read back.
+    pub fn wishes(&self) -> Option<Notify> {
+        let letters = self.notify.as_deref()?;
+        let has = |letter| letters.contains(letter);
+        Some(Notify { never: has('n'), success: has('s'), failure: has('f'), delay: has('d') })
     }
 
     /// NOTIFY in its stored form.

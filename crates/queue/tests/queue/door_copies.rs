@@ -15,7 +15,7 @@ const JOE: &str = "joe@firm.example";
 fn row_in(rig: &mut Rig, key: u8, state: RowState) -> QueueId {
     let outcome = match state {
         RowState::Delivered => Outcome::Delivered,
-        RowState::Relayed => Outcome::Relayed,
+        RowState::Relayed => Outcome::Relayed { reports: false },
         RowState::Failed => failed(false),
         RowState::Unknown => unknown(),
         _ => temporary(),
@@ -184,13 +184,13 @@ fn loops() {
 #[test]
 fn a_row_made_by_a_redirect_is_judged_by_the_table() {
     let mut rig = Rig::new();
-    let first = rig.row_with(1, JANE, Outcome::Relayed);
+    let first = rig.row_with(1, JANE, Outcome::Relayed { reports: false });
     let mut redirected = rig.facts(1, 3, &[JOE]);
     redirected.tokens = vec![token(first)];
     let second = rig.take(redirected);
     assert_eq!(rig.last_verdict(0), ("pass", "token_without_row"));
     let claim = rig.claim(1).pop().unwrap();
-    rig.settle(claim, Outcome::Relayed);
+    rig.settle(claim, Outcome::Relayed { reports: false });
     rig.commit();
     let mut again = rig.facts(1, 3, &[JOE]);
     again.tokens = vec![token(second), token(first)];

@@ -176,7 +176,7 @@ fn a_body_stays_while_a_sibling_needs_it_and_goes_with_it() {
 fn what_is_delivered_or_removed_asks_for_nothing() {
     let mut rig = Rig::new();
     let (jane, joe) = two(&mut rig);
-    settle(&mut rig, jane, Outcome::Relayed);
+    settle(&mut rig, jane, Outcome::Relayed { reports: false });
     settle(&mut rig, joe, temporary());
     let (row, now) = (id(&rig, JOE), rig.at());
     rig.door.remove(&row, false, &now).unwrap();

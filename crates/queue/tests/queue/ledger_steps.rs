@@ -34,7 +34,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => Just(Event::Dot),
         1 => Just(Event::Ended(Outcome::Delivered)),
-        1 => Just(Event::Ended(Outcome::Relayed)),
+        1 => Just(Event::Ended(Outcome::Relayed { reports: false })),
         1 => Just(Event::Ended(failed(false))),
         4 => Just(Event::Ended(temporary())),
         6 => Just(Event::Ended(unknown())),
@@ -52,7 +52,7 @@ fn is_legal(from: RowState, event: &Event, to: RowState) -> bool {
         Event::Dot => matches!(from, Waiting | Unknown) && to == Dot,
         Event::Ended(outcome) if matches!(from, Waiting | Dot | Unknown) => match outcome {
             Outcome::Delivered => to == Delivered,
-            Outcome::Relayed => to == Relayed,
+            Outcome::Relayed { .. } => to == Relayed,
             Outcome::Failed { .. } => to == Failed,
             Outcome::Temporary { .. } => matches!(to, Waiting | Unknown | Failed),
             Outcome::Unknown { .. } => matches!(to, Unknown | Failed),

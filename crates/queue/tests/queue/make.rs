@@ -209,6 +209,7 @@ impl Rig {
             reverse_path: "ann@client.example".into(),
             envid: None,
             ret_full: None,
+            smtputf8: false,
             size_bytes: 2000,
             exact_key: (key > 0).then_some(ExactKey([key; 32])),
             message_id: Some(format!("<{key}@client.example>")),

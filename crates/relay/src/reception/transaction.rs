@@ -175,6 +175,7 @@ impl Transaction {
             reverse_path: self.mail.reverse_path.into_address(),
             envid: self.mail.envid,
             ret_full: self.mail.ret.map(|ret| ret == Ret::Full),
+            smtputf8: self.mail.smtputf8,
             size_bytes: self.size_bytes,
             exact_key,
             message_id: reading.message_id,

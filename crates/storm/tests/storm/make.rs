@@ -39,6 +39,7 @@ pub fn arrival(recipients: &[&str]) -> Facts {
         reverse_path: "ann@client.example".into(),
         envid: None,
         ret_full: None,
+        smtputf8: false,
         size_bytes: 2000,
         exact_key: Some(ExactKey([7; 32])),
         message_id: Some("<1@client.example>".into()),

@@ -15,7 +15,7 @@ use crate::store::{
 };
 
 const ROW: &str = "kid, rcpt, qid, state, since, next, tenant, gateway, key_version, attempts, sendings, copies, last_copy, times, status, extra";
-const ARRIVAL: &str = "kid, qid, source, reverse_path, envid, ret_full, received, size, message_id, by_redirect, answered, open, asking, release, body";
+const ARRIVAL: &str = "kid, qid, source, reverse_path, envid, ret_full, received, size, message_id, by_redirect, smtputf8, answered, open, asking, release, body";
 
 /// A connection for one thread.
 pub struct SqliteReader {
@@ -354,7 +354,7 @@ fn ledger_row(row: &SqlRow<'_>) -> Result<Row, StoreError> {
 }
 
 fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
-    let body: Option<[u8; 24]> = get(row, 14)?;
+    let body: Option<[u8; 24]> = get(row, 15)?;
     Ok(Arrival {
         kid: queue_id(row, 0)?,
         queue_id: queue_id(row, 1)?,
@@ -366,14 +366,15 @@ fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
         size_bytes: get::<i64>(row, 7)? as u64,
         message_id: get(row, 8)?,
         by_redirect: get(row, 9)?,
-        answered: match get::<i64>(row, 10)? {
+        smtputf8: get(row, 10)?,
+        answered: match get::<i64>(row, 11)? {
             1 => Answered::Late,
             2 => Answered::Lost,
             _ => Answered::Fine,
         },
-        open: get(row, 11)?,
-        asking: get(row, 12)?,
-        release_ms: get(row, 13)?,
+        open: get(row, 12)?,
+        asking: get(row, 13)?,
+        release_ms: get(row, 14)?,
         body: body.map(BodyRef::from_bytes),
     })
 }

@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS key_{day} (key BLOB PRIMARY KEY, kid BLOB NOT NULL, k
     secret_id INTEGER NOT NULL, last_seen INTEGER NOT NULL, copies INTEGER NOT NULL, times BLOB NOT NULL,
     base INTEGER NOT NULL, storm_ended INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS arr_{day} (kid BLOB NOT NULL, qid BLOB NOT NULL, source TEXT NOT NULL, reverse_path TEXT NOT NULL,
-    envid TEXT, ret_full INTEGER, received INTEGER NOT NULL, size INTEGER NOT NULL, message_id TEXT, by_redirect INTEGER NOT NULL,
+    envid TEXT, ret_full INTEGER, received INTEGER NOT NULL, size INTEGER NOT NULL, message_id TEXT, by_redirect INTEGER NOT NULL, smtputf8 INTEGER NOT NULL,
     answered INTEGER NOT NULL, open INTEGER NOT NULL, asking INTEGER NOT NULL, release INTEGER, body BLOB, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS arr_body_{day} ON arr_{day} (qid) WHERE body IS NOT NULL;
 CREATE INDEX IF NOT EXISTS arr_release_{day} ON arr_{day} (release) WHERE open = 0 AND body IS NOT NULL;

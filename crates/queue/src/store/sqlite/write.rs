@@ -115,7 +115,7 @@ fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreErro
 fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreError> {
     // A body that `move_bodies` has moved since the door read it stays where it is now.
     let sql = format!(
-        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
          ON CONFLICT (kid, qid) DO UPDATE SET answered = excluded.answered, open = excluded.open,
          asking = excluded.asking, release = excluded.release,
          body = CASE WHEN excluded.body IS NULL THEN NULL ELSE coalesce(body, excluded.body) END"
@@ -137,6 +137,7 @@ fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreE
         a.size_bytes as i64,
         a.message_id,
         a.by_redirect,
+        a.smtputf8,
         answered,
         a.open,
         a.asking,
