@@ -1,4 +1,6 @@
-//! The mail server without I/O: session events to facts to the door.
+//! The mail server without I/O: session events to facts to the door; claims to routes, client
+//! sessions and outcomes.
 
 pub mod directory;
 pub mod reception;
+pub mod route;
