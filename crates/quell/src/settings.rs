@@ -113,6 +113,9 @@ section! {
         /// System user that the server becomes once its ports are open: needs a start as root. The
         /// data folder must be that user's.
         user: Option<String> = None, "unset: stays who started it", hint "\"quell\"";
+        /// When the server stops, sessions on their way out whose message has been sent may wait for
+        /// its answer so long. What is not answered by then is tried again, and may arrive twice.
+        stop_secs: u64 = 60, "seconds", hint "60", 0..=3600;
     }
 }
 
@@ -166,27 +169,60 @@ section! {
 section! {
     /// A domain for which mail is taken. One table for each.
     Domain, DOMAIN, "domains.\"NAME\"" {
-        /// Where its mail goes. So far `maildir` only.
+        /// Where its mail goes: "maildir" for mailboxes here, or the server that takes it, as
+        /// "smtp://10.0.0.2:25", "lmtp://127.0.0.1:24" or "lmtp:///run/dovecot/lmtp" (a socket).
         deliver: String = "maildir".to_owned(), "", live "\"maildir\"";
         /// Who exists: a list of local parts (the part before the @), or "file:PATH" with one
-        /// local part on each line. "*" stands for all others, whose mail goes to `catch_all`.
-        recipients: Option<Recipients> = None, "unset: whoever has a mailbox", live "[\"jane\", \"*\"]";
+        /// local part on each line. "*" stands for all others: in a domain with Maildirs their mail
+        /// goes to `catch_all`, else to the next hop as it is. "ask": whomever the next hop takes;
+        /// it is asked while the sender waits.
+        recipients: Option<Recipients> = None,
+            "unset: whoever has a mailbox; with a next hop \"ask\"", live "[\"jane\", \"*\"]";
         /// Mailbox for all others: a local part of this domain or an address in one of our domains.
+        /// Only where `deliver` is "maildir".
         catch_all: Option<String> = None, "unset: where the postmaster's mail goes", hint "\"jane\"";
     }
 }
 
 section! {
-    /// Who may send to other domains. So far mail cannot leave: other domains are refused for all.
+    /// Who may send to other domains, and how mail goes out.
     Relay, RELAY, "relay" {
-        /// Addresses and networks of our own machines. Bare line ends are normalised for them,
-        /// and refused from all others.
+        /// Addresses and networks of our own machines, which may send to other domains. Bare line
+        /// ends are normalised for them, and refused from all others.
         from: Vec<String> = vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()], "",
             live "[\"127.0.0.0/8\", \"::1/128\"]";
-        /// Smart host that takes mail for other domains. Comes with the next release.
-        via: Option<String> = None, "unset: mail for other domains is refused", hint "\"smtp://127.0.0.1:2626\"";
+        /// Smart host that takes mail for other domains.
+        via: Option<String> = None, "unset: the servers that a domain's MX records name",
+            hint "\"smtp://127.0.0.1:2626\"";
         /// Start although a public listener meets a `from` with public addresses in it.
         allow_wide_relay: bool = false, "", hint "false";
+        /// A message with bytes above 127, at a next hop that does not offer 8BITMIME: "send" it
+        /// unchanged, or "bounce" it with 5.6.3.
+        eightbit: String = "send".to_owned(), "", hint "\"send\"";
+        /// Take mail from our own machines for addresses such as jane@[192.0.2.1]; else 550 5.1.2.
+        address_literals: bool = false, "", hint "false";
+        /// Port of servers that are found by MX records or named by an address literal.
+        port: u64 = 25, "", hint "25", 1..=65535;
+        /// Most sessions on their way out at a time; mail beyond that waits.
+        max_sessions: u64 = 200, "", hint "200", 1..=10000;
+        /// Most sessions at a time with one next hop: a `deliver`, `via`, or a domain found by MX.
+        max_sessions_per_next_hop: u64 = 20, "", hint "20", 1..=10000;
+        /// Most sessions at a time with one address, whichever domains it serves.
+        max_sessions_per_address: u64 = 20, "", hint "20", 1..=10000;
+        /// Most recipients of one transaction; more go in further transactions. A next hop that
+        /// takes fewer is given fewer.
+        max_recipients_per_transaction: u64 = 100, "", hint "100", 1..=10000;
+        /// A session without more mail for its next hop is kept so long.
+        keep_idle_secs: u64 = 5, "seconds", hint "5", 0..=300;
+    }
+}
+
+section! {
+    /// Where names are looked up, to find the servers of other domains.
+    Dns, DNS, "dns" {
+        /// DNS servers, each with address and port. They must be resolvers that look up any name.
+        servers: Vec<String> = Vec::new(), "(the system's, in /etc/resolv.conf)",
+            hint "[\"127.0.0.1:53\"]";
     }
 }
 
@@ -220,7 +256,7 @@ section! {
     Tell, TELL, "tell" {
         /// Program and arguments; the message for people comes on its standard input.
         command: Option<Vec<String>> = None, "unset: none is run", hint "[\"/usr/local/bin/page-the-operator\"]";
-        /// Address in one of our domains that gets a mail.
+        /// Address that gets a mail.
         mail: Option<String> = None, "unset: no mail", live "\"jane@firm.example\"";
     }
 }
@@ -244,14 +280,14 @@ section! {
 }
 
 section! {
-    /// Further names for local addresses: each with the list of addresses that get its mail.
+    /// Further names for addresses in our domains: each with the list of addresses that get its mail.
     /// Targets may be aliases themselves.
     AliasesTable, ALIASES, "aliases" {}
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 10] =
-    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, JUDGE, TELL, LOG, PRIVACY];
+pub const SECTIONS: [Section; 11] =
+    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, TELL, LOG, PRIVACY];
 
 /// `recipients` of a domain as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -279,6 +315,8 @@ pub struct Settings {
     pub aliases: BTreeMap<String, Vec<String>>,
     /// `[relay]`
     pub relay: Relay,
+    /// `[dns]`
+    pub dns: Dns,
     /// `[judge]`
     pub judge: Judge,
     /// `[tell]`

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 mod compile;
 mod names;
+mod others;
+
+pub use others::OwnMailError;
 
 use names::{joined, normal};
 
@@ -21,6 +24,8 @@ pub enum Population {
     Listed(HashSet<String>),
     /// Whoever has a mailbox; the caller of [`Directory::look_up`] says who.
     Existing,
+    /// Whomever the domain's next hop takes: it is asked.
+    Asked,
 }
 
 /// One of our domains.
@@ -28,11 +33,14 @@ pub enum Population {
 pub struct DomainPlan {
     /// Lower-case A-label.
     pub name: String,
-    /// Who exists.
+    /// Its mail is kept here, in Maildirs; otherwise it goes on to a next hop.
+    pub maildir: bool,
+    /// Who exists. [`Population::Existing`] is for Maildirs, [`Population::Asked`] for a next hop.
     pub population: Population,
     /// `"*"` is listed: all others are taken too.
     pub takes_others: bool,
-    /// Where the others' mail goes: an address; None: where the postmaster's goes.
+    /// Where the others' mail goes: an address; None: where the postmaster's goes. With a next hop
+    /// it goes on as it is, and this is None.
     pub catch_all: Option<String>,
 }
 
@@ -47,6 +55,8 @@ pub struct Plan {
     pub postmaster: Option<String>,
     /// Alias address → addresses that get its mail.
     pub aliases: BTreeMap<String, Vec<String>>,
+    /// Our own machines may send to `user@[192.0.2.1]`.
+    pub address_literals: bool,
 }
 
 /// A fault of a [`Plan`].
@@ -95,17 +105,20 @@ pub enum Place {
     Alias(String),
 }
 
-/// A final address: one ledger row, one mailbox.
+/// A final address: one ledger row, one mailbox, here or elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Resolved {
     /// Recipient identity (DESIGN.md, "Words").
     pub identity: String,
     /// Whom its row is counted for: the domain.
     pub tenant: String,
-    /// Lower-case A-label.
+    /// Lower-case A-label, or an address literal in lower case.
     pub domain: String,
-    /// Local part of the mailbox, lower case, unquoted; not yet escaped for a path.
+    /// Local part of the mailbox: in our domains in lower case, unquoted, not yet escaped for a path;
+    /// in others as it was given.
     pub mailbox: String,
+    /// The address that is sent to; None: the address as it was given.
+    pub goes_out: Option<String>,
 }
 
 /// Why an address is refused whoever it may be for.
@@ -120,6 +133,9 @@ pub enum BadAddress {
     /// Unquoted `@`, `%` or `!` in the local part, given from outside.
     #[error("routes in the local part are not taken")]
     RoutedLocalPart,
+    /// `user@[192.0.2.1]` from our own machines, which the configuration does not allow.
+    #[error("address literals are not sent to")]
+    Literal,
 }
 
 /// The answer to RCPT.
@@ -127,9 +143,13 @@ pub enum BadAddress {
 pub enum Lookup {
     /// Ours: these get it, each once; more than one only by an alias.
     Local(Vec<Resolved>),
+    /// Ours, if the domain's next hop takes it: it has to be asked.
+    Ask(Resolved),
+    /// Another domain, from one of our own machines: it is sent on.
+    Remote(Resolved),
     /// Our domain, but nobody of that name: 550 5.1.1.
     UnknownUser,
-    /// Another domain.
+    /// Another domain, from outside: 550 5.7.1.
     NotOurs,
     /// Refused as it is written.
     Bad(BadAddress),
@@ -163,6 +183,7 @@ pub struct Directory {
     aliases: HashMap<Name, Vec<Resolved>>,
     /// Mailboxes that the configuration names outside of lists.
     named: HashSet<Name>,
+    address_literals: bool,
 }
 
 /// `(domain, local)`: is a mailbox of that name there?
@@ -197,6 +218,7 @@ impl Directory {
         };
         match self.domains.get(&name.1) {
             Some(domain) => self.look_up_local(&name, domain, exists),
+            None if query.inside => self.look_up_remote(raw_local, name.1),
             None => Lookup::NotOurs,
         }
     }
@@ -204,6 +226,16 @@ impl Directory {
     /// True if mail for `domain` (lower-case A-label) is taken here.
     pub fn is_ours(&self, domain: &str) -> bool {
         self.domains.contains_key(domain)
+    }
+
+    /// The domain of that name (lower-case A-label), if it is ours.
+    pub fn domain(&self, name: &str) -> Option<&DomainPlan> {
+        self.domains.get(name)
+    }
+
+    /// True if mail for `domain` (lower-case A-label) is kept here.
+    pub fn has_maildirs(&self, domain: &str) -> bool {
+        self.domains.get(domain).is_some_and(|domain| domain.maildir)
     }
 
     /// Our domains, in the order of the configuration.
@@ -221,16 +253,20 @@ impl Directory {
         self.aliases.iter().map(|((local, domain), to)| (joined(local, domain), to.as_slice()))
     }
 
-    /// Who gets the mail for all others in `domain`; None if they are refused.
+    /// Who gets the mail for all others in `domain`; None if they are refused, or go on to the next
+    /// hop each under their own address.
     pub fn catch_all(&self, domain: &str) -> Option<&[Resolved]> {
-        let takes_others = self.domains.get(domain)?.takes_others;
-        takes_others.then(|| self.catch_all.get(domain).unwrap_or(&self.postmaster).as_slice())
+        let plan = self.domains.get(domain)?;
+        (plan.takes_others && plan.maildir)
+            .then(|| self.catch_all.get(domain).unwrap_or(&self.postmaster).as_slice())
     }
 
-    /// Every mailbox that the configuration names, sorted: their Maildirs are made at the start.
+    /// Every mailbox that the configuration names in a domain with Maildirs, sorted: these are made
+    /// at the start.
     pub fn named_mailboxes(&self) -> Vec<Resolved> {
-        let mut all: Vec<_> = self.named.iter().map(|(l, d)| resolved(l, d)).collect();
-        for domain in self.domains() {
+        let here = self.named.iter().filter(|(_, domain)| self.has_maildirs(domain));
+        let mut all: Vec<_> = here.map(|(l, d)| resolved(l, d)).collect();
+        for domain in self.domains().filter(|domain| domain.maildir) {
             if let Population::Listed(locals) = &domain.population {
                 all.extend(locals.iter().map(|local| resolved(local, &domain.name)));
             }
@@ -247,8 +283,9 @@ impl Directory {
             || self.named.contains(&(mailbox.mailbox.clone(), mailbox.domain.clone()))
     }
 
-    fn look_up_local(&self, (local, domain): &Name, plan: &DomainPlan, exists: &Exists<'_>) -> Lookup {
-        for local in [local.as_str(), names::strip_detail(local)] {
+    fn look_up_local(&self, name: &Name, plan: &DomainPlan, exists: &Exists<'_>) -> Lookup {
+        let (whole, domain) = name;
+        for local in [whole.as_str(), names::strip_detail(whole)] {
             if let Some(targets) = self.aliases.get(&(local.to_owned(), domain.clone())) {
                 return Lookup::Local(targets.clone());
             }
@@ -256,9 +293,12 @@ impl Directory {
                 return self.postmaster_answer();
             }
             let found = match &plan.population {
+                // What its next hop makes of a detail is not known: it is asked for all of it.
+                Population::Asked if local != whole => Ok(false),
                 _ if self.named.contains(&(local.to_owned(), domain.clone())) => Ok(true),
                 Population::Listed(locals) => Ok(locals.contains(local)),
                 Population::Existing => exists(domain, local),
+                Population::Asked => Ok(false),
             };
             match found {
                 Ok(true) => return Lookup::Local(vec![resolved(local, domain)]),
@@ -266,7 +306,7 @@ impl Directory {
                 Err(why) => return Lookup::CannotTell(why),
             }
         }
-        self.catch_all(domain).map_or(Lookup::UnknownUser, |to| Lookup::Local(to.to_vec()))
+        self.look_up_others(name, plan)
     }
 
     fn postmaster_answer(&self) -> Lookup {
@@ -282,13 +322,14 @@ pub fn mailbox_of(identity: &str) -> Option<Resolved> {
     Some(resolved(&local, &domain))
 }
 
-/// The final address of a mailbox.
+/// The final address of a mailbox, met under its own name.
 fn resolved(local: &str, domain: &str) -> Resolved {
     Resolved {
         identity: joined(local, domain),
         tenant: domain.to_owned(),
         domain: domain.to_owned(),
         mailbox: local.to_owned(),
+        goes_out: None,
     }
 }
 

@@ -74,6 +74,7 @@ pub fn explain(config: &Config) -> Explanation {
 fn about_domain(config: &Config, domain: &DomainPlan) -> String {
     let who = match &domain.population {
         Population::Existing => "whoever has a mailbox".to_owned(),
+        Population::Asked => "whomever its next hop takes".to_owned(),
         Population::Listed(locals) => {
             let mut locals: Vec<_> = locals.iter().map(String::as_str).collect();
             locals.sort_unstable();

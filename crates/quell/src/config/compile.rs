@@ -193,6 +193,7 @@ impl Check<'_> {
             domains: self.domains(settings),
             postmaster: settings.server.postmaster.clone(),
             aliases: settings.aliases.clone(),
+            address_literals: settings.relay.address_literals,
         };
         if plan.domains.is_empty() {
             self.warnings
@@ -276,7 +277,7 @@ impl Check<'_> {
                 "add \"*\" to `recipients`, or remove catch_all",
             );
         }
-        DomainPlan { name, population, takes_others, catch_all }
+        DomainPlan { name, maildir: domain.deliver == "maildir", population, takes_others, catch_all }
     }
 
     fn recipients_word(&mut self, domain: &str, word: &str) -> Option<Vec<String>> {

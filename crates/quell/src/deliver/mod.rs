@@ -2,4 +2,5 @@
 
 mod filter;
 pub mod maildir;
+pub mod verify;
 pub mod worker;

@@ -12,7 +12,7 @@ use quell_queue::clock::Now;
 use quell_queue::door::{Answer, Incoming};
 use quell_queue::reserve::Room;
 use quell_relay::directory::CannotTell;
-use quell_relay::reception::{Policy, Reception, Refused, Submission, Want, World};
+use quell_relay::reception::{Ask, Asked, Policy, Reception, Refused, Submission, Want, World};
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Settings};
@@ -24,12 +24,16 @@ use tracing::{debug, info, warn};
 
 use super::limits::Counted;
 use crate::deliver::maildir::MaildirStore;
+use crate::deliver::verify::Verifier;
 use crate::metrics::{Metrics, TurnedAway};
 use crate::server::desk::{Handle, Msg};
 use crate::server::time::Timekeeper;
 
 /// Bytes read from the socket at a time.
 const READ_BYTES: usize = 64 << 10;
+/// A next hop says within this time whether it takes a recipient; else the client is told 451.
+/// Clients wait five minutes at RCPT (RFC 5321 §4.5.3.2.3).
+const ASK_WITHIN: Duration = Duration::from_secs(120);
 /// How long a client may take to read our replies.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -70,6 +74,8 @@ pub struct Outer {
     pub large: LargeWriters,
     /// Which mailboxes there are.
     pub maildirs: Arc<MaildirStore>,
+    /// Asks next hops which recipients they take.
+    pub verifier: Verifier,
     /// The data directory, for the room on its disk.
     pub data: PathBuf,
     /// How much room must be left.
@@ -189,6 +195,11 @@ impl Connection {
             start += taken;
             match want {
                 Want::Submit(submission) => self.submit(submission).await?,
+                Want::Ask(ask) => {
+                    self.flush().await?;
+                    let asked = self.ask_next_hop(&ask).await;
+                    self.reception.asked(asked, &Around(&outer, &shared));
+                }
                 Want::Flush => self.flush().await?,
                 Want::Close(why) => {
                     self.flush().await?;
@@ -201,6 +212,16 @@ impl Connection {
                     end = self.read(&mut buffer, &mut rate).await?;
                 }
             }
+        }
+    }
+
+    async fn ask_next_hop(&self, ask: &Ask) -> Asked {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            asked = timeout(ASK_WITHIN, self.outer.verifier.ask(&ask.address)) => {
+                asked.unwrap_or(Asked::CannotTell)
+            }
+            _ = stop.wait_for(|stop| *stop) => Asked::CannotTell,
         }
     }
 

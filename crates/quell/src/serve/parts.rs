@@ -21,6 +21,7 @@ use super::watcher::Watcher;
 use crate::config::Config;
 use crate::data::{Data, Token, random_bytes};
 use crate::deliver::maildir::MaildirStore;
+use crate::deliver::verify::Verifier;
 use crate::deliver::worker::Worker;
 use crate::metrics::Metrics;
 use crate::receive::limits::Connections;
@@ -103,6 +104,7 @@ impl Parts {
             time: time.clone(),
             large: spool.large_writers(),
             maildirs: Arc::clone(&maildirs),
+            verifier: Verifier::default(),
             data: config.data.clone(),
             room: room(),
             metrics: Arc::new(Metrics::new()),
@@ -207,7 +209,7 @@ fn room() -> Room {
 /// Maildirs are made for names in the configuration, never by mail.
 pub(super) fn make_mailboxes(config: &Config, maildirs: &MaildirStore) {
     // A domain whose folder is missing later has lost its disk: that is no "no such user".
-    for domain in config.directory.domains() {
+    for domain in config.directory.domains().filter(|domain| domain.maildir) {
         if let Err(why) = maildirs.ensure_domain(&domain.name) {
             warn!(event = "domain_not_made", domain = domain.name, reason = %why, "a domain's folder could not be made");
         }
@@ -283,6 +285,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         max_commands: narrow(smtp.max_commands),
         max_errors: narrow(smtp.max_errors),
         bare_newlines,
+        offer_dsn: true,
         ..Session::new(config.hostname.clone())
     };
     let nets = config.relay_from.clone();

@@ -156,15 +156,18 @@ fn only_our_domains_and_known_names() {
         assert_eq!(says(&mut client, &format!("RCPT TO:<{path}>")), expected, "{path}");
     }
     client.quit().expect("a reply");
-    // Our own machines may use routes to us, and send nowhere else either, until the next release.
+    // Our own machines may use routes, and send to other domains.
     let directory = TempDir::new("who-inside");
     let server = Server::start(&directory, &config(""));
     let mut client = Client::hello(server.smtp_port);
     assert_eq!(says(&mut client, &format!("MAIL FROM:<{FROM}>")), "250 2.1.0");
     let inside = [
         ("@relay.example:jane@firm.example", "250 2.1.5"),
-        ("jane@other.example", "550 5.7.1"),
-        ("@firm.example:jane@other.example", "550 5.7.1"),
+        ("jane@other.example", "250 2.1.5"),
+        ("@firm.example:jane@other.example", "250 2.1.5"),
+        ("nobody@firm.example", "550 5.1.1"),
+        ("jane@[192.0.2.1]", "550 5.1.2"),
+        ("jane@[192.0.2.256]", "501 5.1.3"),
     ];
     for (path, expected) in inside {
         assert_eq!(says(&mut client, &format!("RCPT TO:<{path}>")), expected, "{path}");

@@ -47,6 +47,7 @@ impl<'a> Compiler<'a> {
         let directory = Directory {
             domains: plan.domains.iter().map(|d| (d.name.clone(), d.clone())).collect(),
             order: plan.domains.iter().map(|d| d.name.clone()).collect(),
+            address_literals: plan.address_literals,
             ..Directory::default()
         };
         let mut compiler = Self { plan, written: HashMap::new(), directory, errors: Vec::new() };
@@ -89,7 +90,7 @@ impl<'a> Compiler<'a> {
             self.expand(name, &mut walk);
             self.directory.postmaster = walk.found;
         } else {
-            self.directory.postmaster = vec![resolved(&name.0, &name.1)];
+            self.directory.postmaster = vec![target(&name.0, &name.1)];
             self.directory.named.insert(name);
         }
     }
@@ -177,15 +178,20 @@ impl<'a> Compiler<'a> {
         let (local, domain) = name;
         let bare = (strip_detail(local).to_owned(), domain.clone());
         if self.is_mailbox(name) {
-            add(walk, resolved(local, domain));
+            add(walk, target(local, domain));
         } else if bare.0 == "postmaster" {
             let postmaster = self.directory.postmaster.clone();
             postmaster.into_iter().for_each(|to| add(walk, to));
-        } else if bare != *name && (self.written.contains_key(&bare) || self.is_mailbox(&bare)) {
+        } else if bare != *name && self.written.contains_key(&bare) {
             self.expand(bare, walk);
+        } else if bare != *name && self.is_mailbox(&bare) {
+            // One recipient with `bare`, but what is sent to keeps the detail that was written.
+            add(walk, Resolved { goes_out: target(local, domain).goes_out, ..target(&bare.0, domain) });
         } else if let Some(others) = self.directory.catch_all(domain) {
             let others = others.to_vec();
             others.into_iter().for_each(|to| add(walk, to));
+        } else if self.directory.domains.get(domain).is_some_and(|plan| plan.takes_others) {
+            add(walk, target(local, domain));
         } else {
             let address = super::joined(local, domain);
             self.errors.push(PlanError::Nobody { place: walk.place.clone(), address });
@@ -197,7 +203,8 @@ impl<'a> Compiler<'a> {
     }
 
     /// Listed, named by the configuration, or in a domain where mailboxes come and go: there the
-    /// target's mailbox is made at the start, since the configuration names it.
+    /// target's mailbox is made at the start, since the configuration names it. In a domain whose
+    /// next hop is asked, the configuration is believed.
     fn is_mailbox(&mut self, name: &Name) -> bool {
         if self.directory.named.contains(name) {
             return true;
@@ -205,14 +212,21 @@ impl<'a> Compiler<'a> {
         match self.directory.domains.get(&name.1).map(|domain| &domain.population) {
             Some(Population::Listed(locals)) => locals.contains(&name.0),
             Some(Population::Existing) if name.0 != "postmaster" => self.directory.named.insert(name.clone()),
+            Some(Population::Asked) => name.0 != "postmaster",
             _ => false,
         }
     }
 }
 
-/// Each target once.
+/// A final address that mail for another address goes to.
+fn target(local: &str, domain: &str) -> Resolved {
+    let resolved = resolved(local, domain);
+    Resolved { goes_out: Some(resolved.identity.clone()), ..resolved }
+}
+
+/// Each recipient once.
 fn add(walk: &mut Walk, target: Resolved) {
-    if !walk.found.contains(&target) {
+    if !walk.found.iter().any(|found| found.identity == target.identity) {
         walk.found.push(target);
     }
 }

@@ -5,6 +5,7 @@ fn domain(name: &str, locals: Option<&[&str]>) -> DomainPlan {
     let listed = locals.unwrap_or(&[]);
     DomainPlan {
         name: name.to_owned(),
+        maildir: true,
         takes_others: listed.contains(&"*"),
         population: match locals {
             None => Population::Existing,
@@ -25,6 +26,7 @@ fn plan(domains: Vec<DomainPlan>, postmaster: Option<&str>, aliases: &[(&str, &[
             .iter()
             .map(|(a, to)| ((*a).to_owned(), to.iter().map(|t| (*t).to_owned()).collect()))
             .collect(),
+        address_literals: false,
     }
 }
 
@@ -86,9 +88,8 @@ fn others_are_refused() {
     for address in ["nobody@firm.example", "../../x@firm.example", "nobody@box.example"] {
         assert_eq!(ask(&directory, address, false), Lookup::UnknownUser, "{address}");
     }
-    for inside in [false, true] {
-        assert_eq!(ask(&directory, "x@other.example", inside), Lookup::NotOurs);
-        assert_eq!(ask(&directory, "x@[192.0.2.1]", inside), Lookup::NotOurs);
+    for address in ["x@other.example", "x@[192.0.2.1]"] {
+        assert_eq!(ask(&directory, address, false), Lookup::NotOurs, "{address}");
     }
     let routed = ask(&directory, "a@b@all.example", false);
     assert_eq!(routed, Lookup::Bad(BadAddress::RoutedLocalPart));
@@ -188,8 +189,11 @@ proptest! {
         let quoted = format!("\"{}\"@all.example", local.replace('\\', "\\\\").replace('"', "\\\""));
         if let Lookup::Local(targets) = ask(&directory, &quoted, true) {
             for target in targets {
-                let again = ask(&directory, &target.identity, true);
-                prop_assert_eq!(again, Lookup::Local(vec![target]));
+                let Lookup::Local(again) = ask(&directory, &target.identity, true) else {
+                    return Err(TestCaseError::fail("not found"));
+                };
+                let found: Vec<_> = again.iter().map(|r| &r.identity).collect();
+                prop_assert_eq!(found, vec![&target.identity]);
             }
         }
     }
@@ -212,7 +216,11 @@ fn an_identity_keeps_its_mailbox_whatever_becomes_of_aliases() {
     let Lookup::Local(to) = ask(&directory, "info@firm.example", false) else { panic!() };
     assert_eq!(to.len(), 3);
     for mailbox in to.into_iter().chain(directory.named_mailboxes()) {
-        assert_eq!(mailbox_of(&mailbox.identity).as_ref(), Some(&mailbox));
+        let found = mailbox_of(&mailbox.identity);
+        assert_eq!(
+            found.map(|found| Resolved { goes_out: mailbox.goes_out.clone(), ..found }),
+            Some(mailbox.clone())
+        );
         assert!(directory.names(&mailbox), "{mailbox:?}");
     }
     let alias = mailbox_of("info@firm.example").unwrap();

@@ -1,9 +1,11 @@
 //! One SMTP connection on its way in: session events become one [`Incoming`] for the door.
 //!
 //! No socket, no clock, no thread: the caller feeds bytes, writes what [`Reception::output`] holds,
-//! and hands each [`Want::Submit`] to the door. What only the world knows ([`World`]) is asked for.
+//! hands each [`Want::Submit`] to the door, and asks next hops about recipients ([`Want::Ask`]).
+//! What only the world knows ([`World`]) is asked for.
 
 mod memory;
+mod recipient;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -22,9 +24,11 @@ use quell_wire::server::{Closing, Question, Session, Settings, Step};
 
 use self::memory::Share;
 pub use self::memory::{FREE_BYTES, Memory};
+use self::recipient::Pending;
+pub use self::recipient::{Ask, Asked};
 pub use self::transaction::Submission;
 use self::transaction::Transaction;
-use crate::directory::{BadAddress, CannotTell, Directory, Lookup, Query};
+use crate::directory::{CannotTell, Directory};
 
 /// What does not change from one connection to the next.
 #[derive(Debug)]
@@ -105,6 +109,9 @@ pub enum Want {
     /// Complete it, give it to the door, and the answer to [`Reception::answered`] or
     /// [`Reception::replied`].
     Submit(Box<Submission>),
+    /// Write the output, ask the domain's next hop whether it takes the recipient, and give the
+    /// answer to [`Reception::asked`]. Commands that the client has sent already wait meanwhile.
+    Ask(Ask),
     /// Write the output, then close.
     Close(Closing),
 }
@@ -118,6 +125,8 @@ pub struct Reception {
     transaction: Option<Transaction>,
     /// What waits for the door's answer, and what its bytes take until then.
     waiting: Option<(Question, Share)>,
+    /// A recipient that waits for its next hop's answer.
+    pending: Option<Pending>,
     bare_newlines: u64,
 }
 
@@ -127,7 +136,16 @@ impl Reception {
     pub fn new(policy: Arc<Policy>, settings: Arc<Settings>, address: IpAddr, inside: bool) -> Self {
         let source = Source { address: Some(address), helo: String::new(), inside };
         let session = Session::new(settings);
-        Self { session, policy, source, esmtp: false, transaction: None, waiting: None, bare_newlines: 0 }
+        Self {
+            session,
+            policy,
+            source,
+            esmtp: false,
+            transaction: None,
+            waiting: None,
+            pending: None,
+            bare_newlines: 0,
+        }
     }
 
     /// Replies to be written; the caller takes them out.
@@ -184,14 +202,7 @@ impl Reception {
                 self.transaction = Some(Transaction::new(mail, &self.policy));
                 self.session.answer(question, Reply::sender_ok());
             }
-            Step::Rcpt(question, rcpt) => {
-                let reply = self.recipient(rcpt, world);
-                if !reply.is_positive() {
-                    let ours = reply.code() == 451;
-                    world.refused(if ours { Refused::Trouble } else { Refused::Recipient });
-                }
-                self.session.answer(question, reply);
-            }
+            Step::Rcpt(question, rcpt) => return self.recipient(question, rcpt, world).map(Want::Ask),
             Step::Begin { question, declared_bytes, .. } => {
                 let reply = self.begin(declared_bytes, world);
                 if !reply.is_positive() {
@@ -202,37 +213,6 @@ impl Reception {
             _ => self.transaction = None,
         }
         None
-    }
-
-    fn recipient(&mut self, rcpt: quell_wire::server::RcptTo, world: &impl World) -> Reply {
-        let Some(transaction) = &mut self.transaction else { return out_of_order() };
-        let path = &rcpt.forward_path;
-        let query =
-            Query { address: path.address(), source_route: path.source_route(), inside: self.source.inside };
-        let exists = |domain: &str, local: &str| world.blocking(|| world.exists(domain, local));
-        match self.policy.directory.look_up(&query, &exists) {
-            Lookup::Local(resolved) => {
-                if transaction.recipients.len() + resolved.len() > self.policy.max_rows {
-                    return Reply::new(
-                        452,
-                        (5, 3),
-                        "Too many recipients; send the rest in another transaction",
-                    );
-                }
-                transaction.add(resolved, &rcpt);
-                Reply::recipient_ok()
-            }
-            Lookup::UnknownUser => Reply::new(550, (1, 1), "No such user here"),
-            Lookup::CannotTell(_) => Reply::new(451, (3, 0), "Trouble of our own; try again later"),
-            Lookup::NotOurs if self.source.inside => {
-                Reply::new(550, (7, 1), "This server does not send mail to other domains yet")
-            }
-            Lookup::NotOurs => Reply::new(550, (7, 1), "This server takes no mail for that domain"),
-            Lookup::Bad(BadAddress::Malformed) => Reply::new(501, (1, 3), "That is not an address"),
-            Lookup::Bad(BadAddress::SourceRoute | BadAddress::RoutedLocalPart) => {
-                Reply::new(550, (7, 1), "Routed addresses are not taken")
-            }
-        }
     }
 
     fn begin(&mut self, declared_bytes: Option<u64>, world: &impl World) -> Reply {

@@ -60,6 +60,7 @@ impl World for Ground {
 fn policy(memory: &Arc<Memory>) -> Arc<Policy> {
     let domain = DomainPlan {
         name: "firm.example".to_owned(),
+        maildir: true,
         population: Population::Listed(["jane".to_owned()].into()),
         takes_others: false,
         catch_all: None,
@@ -105,6 +106,14 @@ impl<'a> Client<'a> {
                     let id = submission.queue_id();
                     submission.complete().unwrap();
                     self.reception.answered(&Answer::Accepted(id));
+                }
+                Want::Ask(ask) => {
+                    let asked = match ask.address.split('@').next() {
+                        Some("down") => Asked::CannotTell,
+                        Some(known) if known.starts_with("Maria") => Asked::Exists,
+                        _ => Asked::Unknown,
+                    };
+                    self.reception.asked(asked, self.world);
                 }
                 Want::Flush => {}
                 Want::Input | Want::Close(_) => {

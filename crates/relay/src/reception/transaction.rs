@@ -21,6 +21,8 @@ const EVIDENCE_BYTES: usize = 64 << 10;
 pub(super) struct Transaction {
     mail: MailFrom,
     pub recipients: Vec<Recipient>,
+    /// The first recipient as RCPT gave it, for our `Received`.
+    first_given: Option<String>,
     reader: Option<Reader>,
     bytes: Vec<u8>,
     size_bytes: u64,
@@ -34,7 +36,17 @@ pub(super) struct Transaction {
 impl Transaction {
     pub fn new(mail: MailFrom, policy: &Policy) -> Self {
         let (recipients, bytes, share) = (Vec::new(), Vec::new(), policy.memory.share());
-        Self { mail, recipients, reader: None, bytes, size_bytes: 0, large: None, share, refused: None }
+        Self {
+            mail,
+            recipients,
+            first_given: None,
+            reader: None,
+            bytes,
+            size_bytes: 0,
+            large: None,
+            share,
+            refused: None,
+        }
     }
 
     pub fn begun(&self) -> bool {
@@ -42,6 +54,8 @@ impl Transaction {
     }
 
     pub fn add(&mut self, resolved: Vec<Resolved>, rcpt: &RcptTo) {
+        let given = rcpt.forward_path.address();
+        self.first_given.get_or_insert_with(|| given.to_owned());
         let notify = rcpt.notify.map(|n| Notify {
             never: n.never,
             success: n.success,
@@ -50,7 +64,7 @@ impl Transaction {
         });
         self.recipients.extend(resolved.into_iter().map(|r| Recipient {
             identity: r.identity,
-            as_given: rcpt.forward_path.address().to_owned(),
+            as_given: r.goes_out.unwrap_or_else(|| given.to_owned()),
             tenant: r.tenant,
             notify,
             orcpt: rcpt.orcpt.clone(),
@@ -130,7 +144,7 @@ impl Transaction {
         let reader = self.reader.take().unwrap_or_else(|| Reader::new(policy.max_header_bytes));
         let reading = reader.finish(now.wall_ms);
         let key = reading.exact_key.as_ref().ok();
-        let for_ = Some(self.recipients.as_slice()).filter(|r| r.len() == 1).map(|r| r[0].as_given.clone());
+        let for_ = self.first_given.take().filter(|_| self.recipients.len() == 1);
         let stamp = ReceivedStamp {
             helo: &source.helo,
             client_ip: source.address,
