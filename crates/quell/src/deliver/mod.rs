@@ -1,6 +1,10 @@
-//! The last step: moving a message's bytes to where they stay.
+//! The last step: moving a message's bytes to where they stay, or to the next hop.
+//!
+//! Maildirs have threads of their own (`worker`). To next hops go sessions (`session`), tasks on the
+//! network threads, which only move bytes: `quell_relay::attempt` decides.
 
 mod filter;
+mod log;
 pub mod maildir;
 pub mod verify;
 pub mod worker;

@@ -8,8 +8,8 @@ use quell_queue::body::SpoolReader;
 use quell_queue::claim::Claim;
 use quell_queue::ledger::Outcome;
 use quell_relay::directory::{Resolved, mailbox_of};
-use tracing::{info, warn};
 
+use super::log::log;
 use super::maildir::{DeliverError, Delivered, Delivery, Kind, MaildirStore};
 use crate::metrics::Metrics;
 use crate::server::desk::{Handle, Msg};
@@ -53,7 +53,7 @@ impl Worker {
                 let outcome = self.deliver(&claim);
                 self.metrics.delivery(&outcome);
                 let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
-                log(&claim, &outcome, delay_ms);
+                log(&claim, &outcome, "maildir", None, delay_ms);
                 self.desk.send(Msg::Settle(claim, outcome));
             }
         }
@@ -123,24 +123,5 @@ fn failed(why: &DeliverError, identity: &str) -> Outcome {
             about_recipient: why.status.starts_with("5.1") || why.status.starts_with("5.2"),
             status,
         },
-    }
-}
-
-fn log(claim: &Claim, outcome: &Outcome, delay_ms: i64) {
-    let (id, rcpt, from) = (claim.queue_id(), claim.identity(), claim.reverse_path());
-    let next_hop = "maildir";
-    match outcome {
-        Outcome::Delivered => {
-            info!(event = "delivered", id = %id, rcpt, from, next_hop, reply = "delivered", dsn = "2.0.0", delay_ms);
-        }
-        Outcome::Failed { status, .. } => {
-            let (dsn, reply) = status.split_once(' ').unwrap_or((status, ""));
-            warn!(event = "failed", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
-        }
-        Outcome::Temporary { status } => {
-            let (dsn, reply) = status.split_once(' ').unwrap_or((status, ""));
-            warn!(event = "deferred", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
-        }
-        Outcome::Relayed { .. } | Outcome::Unknown { .. } => {}
     }
 }

@@ -1,0 +1,40 @@
+//! One line for each outcome of an attempt.
+
+use quell_queue::claim::Claim;
+use quell_queue::ledger::Outcome;
+use quell_wire::client::Status;
+use tracing::{info, warn};
+
+/// Writes how an attempt ended. `status`: what the next hop said, where it said something.
+pub(super) fn log(claim: &Claim, outcome: &Outcome, next_hop: &str, status: Option<&Status>, delay_ms: i64) {
+    let (id, rcpt, from) = (claim.queue_id(), claim.identity(), claim.reverse_path());
+    let said = status.map(ToString::to_string);
+    let (dsn, reply) = match outcome {
+        Outcome::Delivered | Outcome::Relayed { .. } => said.as_deref().map_or(("2.0.0", "delivered"), parts),
+        Outcome::Failed { status, .. } | Outcome::Temporary { status } | Outcome::Unknown { status } => {
+            parts(status)
+        }
+    };
+    match outcome {
+        Outcome::Delivered => {
+            info!(event = "delivered", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+        }
+        Outcome::Relayed { .. } => {
+            info!(event = "relayed", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+        }
+        Outcome::Failed { .. } => {
+            warn!(event = "failed", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+        }
+        Outcome::Temporary { .. } => {
+            warn!(event = "deferred", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+        }
+        Outcome::Unknown { .. } => {
+            warn!(event = "unknown", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+        }
+    }
+}
+
+/// Enhanced status code and the rest.
+fn parts(status: &str) -> (&str, &str) {
+    status.split_once(' ').unwrap_or((status, ""))
+}
