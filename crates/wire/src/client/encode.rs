@@ -17,7 +17,9 @@ enum At {
 ///
 /// A dot that begins a line is doubled (RFC 5321 §4.5.2). A bare CR or LF, which servers read in
 /// different ways and which mail is smuggled with, goes out as CRLF and is counted; what comes after
-/// it then begins a line, for us as for everybody.
+/// it then begins a line, for us as for everybody. All else goes out as it is: NUL, other control
+/// characters and lines over 1000 bytes are read by everybody in the same way or refused, and a
+/// change would break signatures.
 #[derive(Debug)]
 pub struct Encoder {
     at: At,

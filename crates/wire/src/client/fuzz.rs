@@ -45,7 +45,8 @@ pub fn session_log(
     cut: usize,
     peer: &mut dyn FnMut(Asks, &mut Vec<String>) -> Does,
 ) -> Vec<String> {
-    let mut run = Run { session, cut: cut.max(1), pending: vec![], log: vec![], ends: Ends::default() };
+    let (ends, probe) = (Ends::default(), session.is_probe());
+    let mut run = Run { session, cut: cut.max(1), pending: vec![], log: vec![], ends, probe };
     for _ in 0..MAX_STEPS {
         let step = run.session.next();
         if !run.step(step, message, peer) {
@@ -62,6 +63,8 @@ struct Run {
     pending: Vec<u8>,
     log: Vec<String>,
     ends: Ends,
+    /// [`Settings::probe`]: no message may be asked for.
+    probe: bool,
 }
 
 /// What has been said of the recipients.
@@ -83,6 +86,9 @@ impl Run {
         match step {
             Step::Write(bytes) => self.write(&bytes),
             Step::NeedInput(wait) => self.input(wait, peer),
+            Step::SendBody | Step::Dot(_) if self.probe => {
+                assert!(self.log.is_empty(), "a probe sends no message");
+            }
             Step::SendBody => match peer(Asks::Body, &mut self.log) {
                 Does::GoesOn => self.body(message),
                 other => self.does(other),
@@ -169,7 +175,7 @@ impl Run {
             Outcome::Unknown(_) => ("unknown", true),
         };
         let after_dot = self.ends.dot_recorded && self.ends.at_dot.contains(&recipient);
-        assert!(after_dot || !late, "{name} before the dot");
+        assert!(after_dot || !late || (self.probe && name != "unknown"), "{name} before the dot");
         self.log.push(format!("E: {recipient} {name}: {}", outcome.status()));
     }
 }
@@ -213,7 +219,7 @@ const REPLIES: [&str; 24] = [
     "hello",
     "250",
     "354-a\r\n354 b",
-    "250-mx\r\n250 SIZE 10",
+    "250-mx\r\n250-LIMITS MAILMAX=9 RCPTMAX=2\r\n250 SIZE 10",
     "251 forwarded",
     "199 x",
     "334 x",
@@ -230,6 +236,7 @@ pub fn fuzz_client(bytes: &[u8]) {
         eightbit: if policy & 2 != 0 { EightBit::Bounce } else { EightBit::Send },
         max_recipients: usize::from(policy >> 2 & 3),
         pipelining_window_bytes: if policy & 16 != 0 { 16 << 10 } else { 60 },
+        probe: policy & 32 != 0,
         ..Settings::new("me.example")
     };
     let run = |cut: usize| {
@@ -299,6 +306,7 @@ pub fn fuzz_encoder(bytes: &[u8]) {
         }
     }
     wire.extend_from_slice(encoder.terminator());
+    assert_one_reading(&wire);
     let (mut decoder, mut content, mut used) = (Decoder::for_data(), Vec::new(), 0);
     loop {
         assert!(used < wire.len(), "no end");
@@ -312,6 +320,23 @@ pub fn fuzz_encoder(bytes: &[u8]) {
     }
     assert_eq!((used, decoder.bare_newlines()), (wire.len(), 0), "{}", wire.escape_ascii());
     assert_eq!(content, with_crlf(message));
+}
+
+/// Whatever a server takes for the end of a line, it finds the same lines, and one end: CRLF is the
+/// only newline there is, the lone dot stands in the last line, and no other line begins with one dot.
+pub fn assert_one_reading(wire: &[u8]) {
+    let text = wire.strip_suffix(b"\r\n").unwrap_or_default();
+    let mut lines: Vec<&[u8]> = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
+        lines.push(&rest[..at]);
+        rest = &rest[at + 2..];
+    }
+    assert_eq!(rest, b".", "the last line of {}", wire.escape_ascii());
+    for line in lines {
+        assert!(!line.iter().any(|b| matches!(b, b'\r' | b'\n')), "bare in {}", wire.escape_ascii());
+        assert!(!line.starts_with(b".") || line.starts_with(b".."), "a dot in {}", wire.escape_ascii());
+    }
 }
 
 /// The slow and obvious way: every CRLF, CR and LF is a line end, and the last line has one.

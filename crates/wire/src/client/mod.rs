@@ -4,6 +4,10 @@
 //! recipient that the next hop has refused, one that it has taken, and one of which nobody can know
 //! are different things, whatever became of the others. What the wire's point of no return is, the
 //! caller is told before it is passed ([`Step::Dot`]).
+//!
+//! CHUNKING (RFC 3030) is not used. With PIPELINING, DATA costs no round trip more than BDAT does;
+//! and BDAT that is pipelined behind RCPT is content sent before it is known who takes it: with
+//! `LAST` in it, recipients that are then refused would stand at the dot as well.
 
 mod command;
 mod encode;
@@ -34,6 +38,10 @@ pub enum EightBit {
     Bounce,
 }
 
+/// Most recipients of one transaction, whatever a next hop says it takes: a lost answer is Unknown
+/// for all of them.
+pub const MAX_RECIPIENTS: usize = 1_000;
+
 /// How a session behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -44,11 +52,15 @@ pub struct Settings {
     /// Without 8BITMIME.
     pub eightbit: EightBit,
     /// Recipients of one transaction; the rest follow in further transactions. At least 1. A next
-    /// hop that takes fewer is asked for no more than it took, on this connection.
+    /// hop that takes fewer is asked for no more than it took, on this connection; one that says how
+    /// many it takes (RFC 9422 RCPTMAX) is given so many, up to [`MAX_RECIPIENTS`].
     pub max_recipients: usize,
     /// Bytes of commands that are sent before their replies are read (RFC 2920 §3.1: neither side
     /// may come to wait for the other); the last of them may pass it. 0: none is pipelined.
     pub pipelining_window_bytes: usize,
+    /// Only ask: the transaction ends with RSET once every RCPT is answered. A recipient that would
+    /// be taken is [`Outcome::Relayed`] ([`Outcome::Delivered`] for LMTP); no message is sent.
+    pub probe: bool,
 }
 
 impl Settings {
@@ -60,6 +72,7 @@ impl Settings {
             eightbit: EightBit::Send,
             max_recipients: 100,
             pipelining_window_bytes: 16 << 10,
+            probe: false,
         }
     }
 }
@@ -115,6 +128,8 @@ pub enum Wait {
     DataBlock,
     /// The answer to the message (§4.5.3.2.6): too short a time makes duplicates.
     FinalDot,
+    /// The answer to QUIT. RFC 5321 has no time for it, and nothing depends on it.
+    Quit,
 }
 
 impl Wait {
@@ -125,6 +140,7 @@ impl Wait {
             Self::Data354 => 2 * 60,
             Self::DataBlock => 3 * 60,
             Self::FinalDot => 10 * 60,
+            Self::Quit => 5,
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Offer {
     pub smtputf8: bool,
     /// RFC 3461.
     pub dsn: bool,
+    /// Recipients of one transaction (RFC 9422 §4.2, RCPTMAX), if it says so.
+    pub max_recipients: Option<usize>,
 }
 
 impl Offer {
@@ -31,6 +33,7 @@ impl Offer {
                 "8BITMIME" => offer.eight_bit = true,
                 "SMTPUTF8" => offer.smtputf8 = true,
                 "DSN" => offer.dsn = true,
+                "LIMITS" => offer.max_recipients = words.find_map(rcptmax),
                 "SIZE" => {
                     offer.size = true;
                     // RFC 1870 §4: 0 is no limit.
@@ -42,4 +45,12 @@ impl Offer {
         }
         offer
     }
+}
+
+/// The number of `RCPTMAX=number` (RFC 9422 §4.2: never 0).
+fn rcptmax(limit: &str) -> Option<usize> {
+    let (name, number) = limit.split_once('=')?;
+    let number = params::number(number.as_bytes())?;
+    let is_wanted = name.eq_ignore_ascii_case("RCPTMAX") && number > 0;
+    is_wanted.then(|| usize::try_from(number).unwrap_or(usize::MAX))
 }

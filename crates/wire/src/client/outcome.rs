@@ -18,7 +18,7 @@ pub struct Status {
 
 impl Status {
     /// A status; text that is too long is cut.
-    pub(super) fn new(enhanced: (u16, u16, u16), reply_code: Option<u16>, text: &str) -> Self {
+    pub fn new(enhanced: (u16, u16, u16), reply_code: Option<u16>, text: &str) -> Self {
         let text = text[..text.floor_char_boundary(MAX_STATUS_TEXT_BYTES)].replace(char::is_control, "?");
         Self { enhanced, reply_code, text }
     }

@@ -32,6 +32,10 @@ pub struct Session {
     max_recipients: usize,
     encoder: Encoder,
     lost: Option<Lost>,
+    /// EHLO, HELO or LHLO was accepted.
+    ready: bool,
+    /// Something but 421 was said to the present message.
+    answered: bool,
 }
 
 /// What happens when all replies are there.
@@ -79,6 +83,7 @@ impl Expected {
             Self::Greeting => Wait::Greeting,
             Self::Data => Wait::Data354,
             Self::LoneDot | Self::Message | Self::MessageFor(_) => Wait::FinalDot,
+            Self::Quit => Wait::Quit,
             _ => Wait::Command,
         }
     }
@@ -100,6 +105,8 @@ impl Session {
             max_recipients: settings.max_recipients,
             encoder: Encoder::default(),
             lost: None,
+            ready: false,
+            answered: false,
             settings,
         }
     }
@@ -113,6 +120,7 @@ impl Session {
         self.recipients = Recipients::new(envelope.recipients.len());
         self.envelope = envelope;
         self.stage = Stage::Envelope;
+        self.answered = false;
         Ok(())
     }
 
@@ -149,6 +157,27 @@ impl Session {
         if self.stage == Stage::Body {
             self.stage = Stage::Dot;
         }
+    }
+
+    /// The next hop has accepted our name: it is there and speaks with us.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// It was made with [`Settings::probe`].
+    pub(super) fn is_probe(&self) -> bool {
+        self.settings.probe
+    }
+
+    /// The next hop takes the parameters of RFC 3461, and so it reports success itself.
+    pub fn takes_dsn(&self) -> bool {
+        self.offer.dsn
+    }
+
+    /// The next hop has answered a command of the present message, with anything but 421. If it has
+    /// not, the connection may have been of no use before the message began.
+    pub fn has_answered(&self) -> bool {
+        self.answered
     }
 
     /// How many bare CR and LF of all messages have gone out as CRLF.
@@ -262,7 +291,8 @@ impl Session {
             return self.begin_transaction();
         };
         let rcpts_sent = transaction.next == Next::Rcpt(transaction.members.len());
-        if transaction.mail_refused || (rcpts_sent && transaction.accepted.is_empty()) {
+        let nothing_to_send = transaction.accepted.is_empty() || self.settings.probe;
+        if transaction.mail_refused || (rcpts_sent && nothing_to_send) {
             return self.end_transaction(true);
         }
         self.send_commands();
@@ -321,6 +351,7 @@ impl Session {
                         transaction.next = Next::Rcpt(place + 1);
                         Expected::Rcpt(*member)
                     }
+                    None if self.settings.probe => return,
                     None => {
                         self.output.extend_from_slice(b"DATA\r\n");
                         transaction.next = Next::Nothing;

@@ -1,13 +1,14 @@
 //! What each reply means, and what the end of a connection means for those without one.
 
 use super::{Expected, Session, Stage};
-use crate::client::Lost;
 use crate::client::offer::Offer;
 use crate::client::outcome::{Outcome, Status};
 use crate::client::reply::ServerReply;
+use crate::client::{Lost, MAX_RECIPIENTS};
 
 impl Session {
     pub(super) fn replied(&mut self, expected: Expected, reply: &ServerReply) {
+        self.answered |= reply.code != 421;
         match expected {
             Expected::MessageFor(recipient) => self.message_replied(Some(recipient), reply),
             Expected::Message => self.message_replied(None, reply),
@@ -43,16 +44,20 @@ impl Session {
             return;
         };
         match (reply.code / 100, verb) {
-            (2, "HELO") => self.stage = Stage::Envelope,
-            (2, _) => {
-                self.offer = Offer::of(reply);
-                self.stage = Stage::Envelope;
-            }
+            (2, "HELO") => self.greeted(Offer::default()),
+            (2, _) => self.greeted(Offer::of(reply)),
             (5, "EHLO") => self.stage = Stage::Hello { verb: "HELO" },
             (5, "HELO") => self.give_up(Outcome::refused(reply.status(), true, false)),
             (4 | 5, _) => self.give_up(Outcome::Temporary(temporary(reply))),
             _ => self.unexpected(reply),
         }
+    }
+
+    fn greeted(&mut self, offer: Offer) {
+        if let Some(most) = offer.max_recipients {
+            self.max_recipients = most.clamp(1, MAX_RECIPIENTS);
+        }
+        (self.offer, self.ready, self.stage) = (offer, true, Stage::Envelope);
     }
 
     fn mail_replied(&mut self, reply: &ServerReply) {
@@ -76,6 +81,9 @@ impl Session {
         if reply.is_positive() {
             transaction.confused |= transaction.mail_refused;
             transaction.accepted.push(recipient);
+            if self.settings.probe {
+                self.recipients.settle(recipient, self.taken(reply));
+            }
         } else if !reply.is_refusal() {
             self.unexpected(reply);
         } else if transaction.mail_refused {
@@ -121,8 +129,7 @@ impl Session {
     fn message_replied(&mut self, only: Option<usize>, reply: &ServerReply) {
         let accepted = self.transaction.as_ref().map(|t| t.accepted.clone()).unwrap_or_default();
         let outcome = match reply.code / 100 {
-            2 if self.settings.lmtp => Outcome::Delivered(reply.status()),
-            2 => Outcome::Relayed(reply.status()),
+            2 => self.taken(reply),
             3 => return self.unexpected(reply),
             _ => Outcome::refused(reply.status(), reply.is_permanent(), only.is_some()),
         };
@@ -133,6 +140,10 @@ impl Session {
         if reply.code == 421 {
             self.fail_with(reply.status());
         }
+    }
+
+    fn taken(&self, reply: &ServerReply) -> Outcome {
+        if self.settings.lmtp { Outcome::Delivered(reply.status()) } else { Outcome::Relayed(reply.status()) }
     }
 
     /// The session ends by our will, before or between transactions.
