@@ -3,9 +3,11 @@
 //! This crate reads no clock, opens no file and no socket: bytes in, facts out.
 
 pub mod address;
+pub mod automatic;
 pub mod canon;
 mod cfws;
 pub mod date;
+pub mod dsn;
 pub mod exact;
 pub mod header;
 pub mod id;
