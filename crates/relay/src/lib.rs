@@ -1,6 +1,7 @@
 //! The mail server without I/O: session events to facts to the door; claims to routes, client
 //! sessions and outcomes.
 
+pub mod attempt;
 pub mod directory;
 pub mod reception;
 pub mod route;

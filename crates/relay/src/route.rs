@@ -193,6 +193,11 @@ fn socket_path(path: &str) -> Result<String, NextHopError> {
     if fits { Ok(path.to_owned()) } else { Err(NextHopError::Path) }
 }
 
+/// DNS can be asked about it.
+pub(crate) fn is_host_name(name: &str) -> bool {
+    host_name(name).is_some()
+}
+
 /// The name of a host as lower-case A-labels. None for what is none, and for what looks like an IP
 /// address: no top-level domain is a number (RFC 3696 §2).
 fn host_name(text: &str) -> Option<String> {

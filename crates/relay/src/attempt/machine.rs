@@ -1,0 +1,337 @@
+//! The machine that joins way, session and claims.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use quell_queue::claim::Claim;
+use quell_wire::client::{Lost, Outcome, Session, Settings, Status, Step as SessionStep};
+
+use super::job::{Job, Said, Verdict};
+use super::way::{Need, Way};
+use super::{Content, Reached, Sending, Step, Target};
+use crate::route::{DnsError, NextHop};
+
+/// Messages for one destination, one after the other on one connection at a time; most often one.
+///
+/// Ask it with [`Attempt::next`] what to do, and do it, until it says [`Step::Done`] or
+/// [`Step::Over`]. Memory is bounded by the claims, [`super::MAX_TARGETS`] and what
+/// [`Session`] holds.
+#[derive(Debug)]
+pub struct Attempt {
+    sending: Arc<Sending>,
+    next_hop: NextHop,
+    random: u64,
+    way: Way,
+    job: Job,
+    link: Link,
+    /// A host has answered the present message, after it had accepted our name.
+    reached: bool,
+    /// The last trouble with a host that did not get so far.
+    unreached: Option<Status>,
+    /// The caller ends it: no other host is tried.
+    ended: Option<Said>,
+}
+
+/// The connection.
+#[derive(Debug)]
+enum Link {
+    /// There is none: the way says how to get one.
+    None,
+    /// There is one.
+    Up(Box<Up>),
+    /// The caller shall close it.
+    Down,
+}
+
+/// A connection and the session on it.
+#[derive(Debug)]
+struct Up {
+    session: Session,
+    /// Name, address and port.
+    host: String,
+    /// For each recipient of the session its place in the job.
+    places: Vec<usize>,
+    /// It was made for an earlier message.
+    kept: bool,
+    /// It was kept, and has ended before it answered anything of this message.
+    stale: bool,
+    /// The session waits for another message.
+    done: bool,
+}
+
+impl Attempt {
+    /// An attempt for claims of one arrival and one destination. `random` decides among equal hosts.
+    pub fn new(
+        sending: Arc<Sending>,
+        next_hop: NextHop,
+        claims: Vec<Claim>,
+        content: Content,
+        random: u64,
+    ) -> Self {
+        Self {
+            way: Way::new(&next_hop, &sending, random),
+            job: Job::new(claims, &content, &next_hop.to_string()),
+            sending,
+            next_hop,
+            random,
+            link: Link::None,
+            reached: false,
+            unreached: None,
+            ended: None,
+        }
+    }
+
+    /// Another message for the same destination, after [`Step::Done`]; at another time its claims
+    /// are given back. If the connection turns out to have ended meanwhile, the message takes the
+    /// way from its beginning.
+    pub fn begin(&mut self, claims: Vec<Claim>, content: Content, random: u64) -> Result<(), Vec<Claim>> {
+        let Link::Up(up) = &mut self.link else { return Err(claims) };
+        if !up.done || self.ended.is_some() {
+            return Err(claims);
+        }
+        self.job = Job::new(claims, &content, &self.next_hop.to_string());
+        (self.random, self.reached, self.unreached) = (random, false, None);
+        self.way.renew();
+        let places = self.job.open();
+        if let Some(envelope) = self.job.envelope(&places) {
+            (up.places, up.kept, up.done) = (places, true, false);
+            if up.session.begin(envelope).is_err() {
+                up.stale = true;
+                self.hung_up();
+            }
+        }
+        Ok(())
+    }
+
+    /// What to do next.
+    #[allow(clippy::should_implement_trait)] // It has no end: it waits.
+    pub fn next(&mut self) -> Step {
+        loop {
+            if let Some(settled) = self.job.next_settled() {
+                return Step::Settle(settled);
+            }
+            let step = match self.link {
+                Link::Up(_) => self.talk(),
+                Link::None => self.walk(),
+                Link::Down => {
+                    self.link = Link::None;
+                    Some(Step::Disconnect)
+                }
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    /// What DNS says to [`Step::FindMx`]: preferences and names.
+    pub fn found_mx(&mut self, answer: Result<Vec<(u16, String)>, DnsError>) {
+        self.way.found_mx(answer, &self.sending);
+    }
+
+    /// What DNS says to [`Step::FindAddresses`].
+    pub fn found_addresses(&mut self, answer: Result<Vec<IpAddr>, DnsError>) {
+        self.way.found_addresses(answer, &self.sending);
+    }
+
+    /// The connection of [`Step::Connect`] is made.
+    pub fn connected(&mut self) {
+        if let Some(target) = self.take_target() {
+            self.link_up(&target);
+        }
+    }
+
+    /// It cannot be made: why, in words for the operator.
+    pub fn connect_failed(&mut self, why: &str) {
+        if let Some(target) = self.take_target() {
+            let status = Status::new((4, 4, 1), None, &format!("no connection: {why}"));
+            self.unreached = Some(status.clone());
+            self.job.note_temporary_for_all(&Said { status, by: target.to_string() });
+        }
+    }
+
+    /// Takes what was read.
+    pub fn input(&mut self, bytes: &[u8]) {
+        if let Link::Up(up) = &mut self.link {
+            up.session.input(bytes);
+        }
+    }
+
+    /// The connection is of no more use. [`Lost::Ours`] ends the whole attempt, at whatever step:
+    /// nobody else is asked, and who is not at the dot waits for another attempt.
+    pub fn lost(&mut self, why: Lost) {
+        if let Lost::Ours(text) = &why {
+            let status = Status::new((4, 3, 0), None, text);
+            self.ended.get_or_insert(Said { status, by: self.next_hop.to_string() });
+        }
+        if let Link::Up(up) = &mut self.link {
+            up.done = false;
+            up.session.lost(why);
+        }
+    }
+
+    /// Encodes the beginning of a piece of the message, as [`Session::body`].
+    pub fn body<'a>(&mut self, piece: &'a [u8]) -> (usize, &'a [u8]) {
+        match &mut self.link {
+            Link::Up(up) => up.session.body(piece),
+            _ => (piece.len(), b""),
+        }
+    }
+
+    /// The message is complete.
+    pub fn body_end(&mut self) {
+        if let Link::Up(up) = &mut self.link {
+            up.session.body_end();
+        }
+    }
+
+    /// What [`Step::Dot`] asked for is done: the end of the message may go out.
+    pub fn dot_recorded(&mut self) {
+        if let Link::Up(up) = &mut self.link {
+            up.session.dot_recorded();
+        }
+    }
+
+    /// Says QUIT, after [`Step::Done`]; at another time nothing happens.
+    pub fn quit(&mut self) {
+        if let Link::Up(up) = &mut self.link {
+            up.done = false;
+            up.session.quit();
+        }
+    }
+
+    /// Whether the destination was reached with the present message: to be asked at [`Step::Done`]
+    /// and [`Step::Over`].
+    pub fn reached(&self) -> Reached {
+        match &self.unreached {
+            Some(status) if !self.reached => Reached::No(status.to_string()),
+            _ => Reached::Yes,
+        }
+    }
+
+    /// There is no connection: to the next host, if somebody still needs one.
+    fn walk(&mut self) -> Option<Step> {
+        if self.job.is_over() {
+            return Some(Step::Over);
+        }
+        if let Some(said) = &self.ended {
+            self.job.settle_rest(&Verdict { said: said.clone(), permanent: false });
+            return None;
+        }
+        match self.way.need() {
+            Need::Mx(domain) => Some(Step::FindMx(domain)),
+            Need::Addresses(host) => Some(Step::FindAddresses(host)),
+            Need::Connection(target) => Some(Step::Connect(target)),
+            Need::Nothing => {
+                self.give_up();
+                None
+            }
+        }
+    }
+
+    /// Nowhere is left to go.
+    fn give_up(&mut self) {
+        let verdict = self.way.verdict(&self.next_hop.to_string());
+        if !verdict.permanent {
+            self.unreached.get_or_insert(verdict.said.status.clone());
+        }
+        self.job.settle_rest(&verdict);
+    }
+
+    /// The target of [`Step::Connect`], if that is what the caller was told.
+    fn take_target(&mut self) -> Option<Target> {
+        let waits = matches!(self.link, Link::None) && self.ended.is_none() && !self.job.is_over();
+        if waits { self.way.take_target() } else { None }
+    }
+
+    fn link_up(&mut self, target: &Target) {
+        let places = self.job.open();
+        let Some(envelope) = self.job.envelope(&places) else { return };
+        let settings = Settings {
+            lmtp: target.lmtp,
+            eightbit: self.sending.eightbit,
+            max_recipients: self.sending.max_recipients,
+            ..Settings::new(self.sending.our_name.clone())
+        };
+        let session = Session::new(settings, envelope);
+        let host = target.to_string();
+        self.link = Link::Up(Box::new(Up { session, host, places, kept: false, stale: false, done: false }));
+    }
+
+    /// There is a connection: what its session says.
+    fn talk(&mut self) -> Option<Step> {
+        let Link::Up(up) = &mut self.link else { return None };
+        match up.session.next() {
+            SessionStep::Write(bytes) => Some(Step::Write(bytes)),
+            SessionStep::NeedInput(wait) => Some(Step::NeedInput(wait)),
+            SessionStep::SendBody => Some(Step::SendBody),
+            SessionStep::Dot(recipients) => {
+                let places = recipients.into_iter().filter_map(|recipient| up.places.get(recipient).copied());
+                Some(Step::Dot(self.job.dot(places)))
+            }
+            SessionStep::Outcome { recipient, outcome } => {
+                self.outcome(recipient, outcome);
+                None
+            }
+            SessionStep::Done => self.talked(),
+            SessionStep::Closed => {
+                self.hung_up();
+                None
+            }
+        }
+    }
+
+    /// What the session says of a recipient: for good, or to be heard and tried elsewhere.
+    fn outcome(&mut self, recipient: usize, outcome: Outcome) {
+        let Link::Up(up) = &mut self.link else { return };
+        let Some(place) = up.places.get(recipient).copied() else { return };
+        let (is_ready, answered) = (up.session.is_ready(), up.session.has_answered());
+        self.reached |= is_ready && answered;
+        let may_go_on = !self.job.is_dotted(place) && self.ended.is_none();
+        match outcome {
+            Outcome::Temporary(_) if may_go_on && up.kept && !answered => up.stale = true,
+            Outcome::Temporary(status) if may_go_on => {
+                if !is_ready {
+                    self.unreached = Some(status.clone());
+                }
+                self.job.note_temporary(place, Said { status, by: up.host.clone() });
+            }
+            Outcome::Failed { status, .. } if may_go_on && (!is_ready || is_about_offer(&status)) => {
+                self.job.note_refused(place, Said { status, by: up.host.clone() });
+            }
+            certain => self.job.settle(place, certain, &up.host, up.session.takes_dsn()),
+        }
+    }
+
+    /// The session is done with those it was given. Whoever it could not help goes on, and if there
+    /// is nowhere to go, the connection is kept.
+    fn talked(&mut self) -> Option<Step> {
+        if !self.job.is_over() && self.way.need() == Need::Nothing {
+            self.give_up();
+            return None;
+        }
+        let Link::Up(up) = &mut self.link else { return None };
+        if self.job.is_over() {
+            up.done = true;
+            return Some(Step::Done);
+        }
+        up.session.quit();
+        None
+    }
+
+    /// The session has ended.
+    fn hung_up(&mut self) {
+        let stale = matches!(&self.link, Link::Up(up) if up.stale);
+        if stale {
+            // Nobody has heard of the message: it begins anew.
+            self.way = Way::new(&self.next_hop, &self.sending, self.random);
+        }
+        self.link = Link::Down;
+    }
+}
+
+/// A refusal that nobody said: the host does not offer what the message needs (8BITMIME, SMTPUTF8).
+/// Another may.
+fn is_about_offer(status: &Status) -> bool {
+    status.reply_code.is_none() && matches!(status.enhanced, (5, 6, 3 | 7))
+}
