@@ -14,3 +14,6 @@ mod params;
 pub mod path;
 pub mod reply;
 pub mod server;
+mod xtext;
+
+pub use xtext::{MAX_ENVID_BYTES, MAX_ORCPT_BYTES};

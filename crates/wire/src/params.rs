@@ -1,5 +1,6 @@
 //! Parameters of MAIL and RCPT. Which are offered is for us to say; their values are read by
-//! `smtp-proto`.
+//! `smtp-proto`, but for ENVID and ORCPT: it passes faulty xtext, and refuses other types of
+//! addresses than `rfc822`.
 
 use std::borrow::Cow;
 
@@ -11,6 +12,7 @@ use smtp_proto::{
 use crate::path::Path;
 use crate::reply::Reply;
 use crate::server::{MailFrom, Notify, RcptTo, Ret};
+use crate::xtext;
 
 /// Offered always (RFC 1870, RFC 6152, RFC 6531); those after them only with DSN (RFC 3461).
 const MAIL_PARAMETERS: [&str; 5] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"];
@@ -25,7 +27,7 @@ pub(crate) fn mail(reverse_path: Path, rest: &[u8], dsn: bool) -> Result<MailFro
     }
     let offered = if dsn { &MAIL_PARAMETERS[..] } else { &MAIL_PARAMETERS[..MAIL_WITHOUT_DSN] };
     let values = check_offered(rest, offered)?;
-    let line = [b"MAIL FROM:<>", rest, b"\n"].concat();
+    let line = line_without(b"MAIL FROM:<>", rest, b"ENVID");
     let Ok(Request::Mail { from }) = parse(&line) else {
         return Err(bad_value());
     };
@@ -41,7 +43,7 @@ pub(crate) fn mail(reverse_path: Path, rest: &[u8], dsn: bool) -> Result<MailFro
         MAIL_RET_FULL => Some(Ret::Full),
         _ => Some(Ret::Headers),
     };
-    mail.envid = values[4].map(as_given).transpose()?;
+    mail.envid = values[4].map(|value| xtext::envid(value).ok_or_else(bad_value)).transpose()?;
     Ok(mail)
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn rcpt(forward_path: Path, rest: &[u8], dsn: bool) -> Result<RcptTo,
         return Ok(rcpt);
     }
     let values = check_offered(rest, if dsn { &RCPT_PARAMETERS[..] } else { &[] })?;
-    let line = [b"RCPT TO:<>", rest, b"\n"].concat();
+    let line = line_without(b"RCPT TO:<>", rest, b"ORCPT");
     let Ok(Request::Rcpt { to }) = parse(&line) else {
         return Err(bad_value());
     };
@@ -66,8 +68,22 @@ pub(crate) fn rcpt(forward_path: Path, rest: &[u8], dsn: bool) -> Result<RcptTo,
     if rcpt.notify.is_some_and(|n| n.never && (n.success || n.failure || n.delay)) {
         return Err(bad_value());
     }
-    rcpt.orcpt = values[1].map(as_given).transpose()?;
+    rcpt.orcpt = values[1].map(|value| xtext::orcpt(value).ok_or_else(bad_value)).transpose()?;
     Ok(rcpt)
+}
+
+/// A command for `smtp-proto`, with all parameters in `rest` but the one that is ours.
+fn line_without(command: &[u8], rest: &[u8], ours: &[u8]) -> Vec<u8> {
+    let mut line = command.to_vec();
+    for parameter in rest.split(|b| *b == b' ').filter(|p| !p.is_empty()) {
+        let name = parameter.split(|b| *b == b'=').next().unwrap_or_default();
+        if !name.eq_ignore_ascii_case(ours) {
+            line.push(b' ');
+            line.extend_from_slice(parameter);
+        }
+    }
+    line.push(b'\n');
+    line
 }
 
 /// `smtp-proto` on one command, which ends with LF.
@@ -103,11 +119,6 @@ fn check_offered<'a>(rest: &'a [u8], offered: &[&str]) -> Result<[Option<&'a [u8
         }
     }
     Ok(values)
-}
-
-/// ENVID and ORCPT go on as they came, in xtext (RFC 3461 §4).
-fn as_given(value: &[u8]) -> Result<String, Reply> {
-    str::from_utf8(value).map(str::to_owned).map_err(|_| bad_value())
 }
 
 fn not_offered() -> Reply {
