@@ -3,8 +3,11 @@
 //! `scripts/setup-tests` brings them onto the machine. Where one is missing a test says
 //! so and does nothing; with `CI=true` it fails instead.
 
+pub mod aiosmtpd;
+pub mod counter;
 pub mod dovecot;
 pub mod exim;
+pub mod lmtp;
 pub mod mutt;
 pub mod opensmtpd;
 pub mod postfix;
