@@ -10,7 +10,7 @@ use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
 use quell_storm::verdict::{Permit, Verdict};
 
-use self::keeping::{bodies_due, key_goes_on, retention_forgets, retention_keeps};
+use self::keeping::{bodies_due, key_goes_on, owing, retention_forgets, retention_keeps};
 use crate::body::BodyRef;
 use crate::store::{
     Arrival, Batch, Extra, KeptBody, KeyRow, Reader, Retention, Row, RowId, RowWrite, Store, StoreError,
@@ -46,7 +46,7 @@ struct Bench<'a, S> {
 /// The first [`Breach`].
 pub fn check<S: Store>(fresh: &mut dyn FnMut() -> S, reopen: &mut dyn FnMut(S) -> S) -> Result<(), Breach> {
     type Case<S> = fn(&mut Bench<'_, S>) -> Found;
-    let cases: [(&'static str, Case<S>); 13] = [
+    let cases: [(&'static str, Case<S>); 14] = [
         ("what is written is read", written_is_read),
         ("a batch is all or nothing", all_or_nothing),
         ("rows are stepped, replaced, touched, forgotten", rows_change),
@@ -55,6 +55,7 @@ pub fn check<S: Store>(fresh: &mut dyn FnMut() -> S, reopen: &mut dyn FnMut(S) -
         ("open rows and bodies", open_and_bodies),
         ("bodies whose time is over", bodies_due),
         ("rows of one key", rows_of_key),
+        ("rows that owe a report", owing),
         ("storms and evidence", storms_and_evidence),
         ("high water", high_water),
         ("retention forgets", retention_forgets),
@@ -169,6 +170,7 @@ fn arrival(kid: QueueId, queue_id: QueueId, body: Option<BodyRef>) -> Arrival {
         open: u32::from(body.is_some()),
         asking: 3,
         release_ms: Some(NOON + 1),
+        reports: 7,
         body,
     }
 }

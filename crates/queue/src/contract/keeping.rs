@@ -46,6 +46,45 @@ pub(super) fn bodies_due<S: Store>(bench: &mut Bench<'_, S>) -> Found {
     })
 }
 
+/// Rows that owe a report are found by day and key, also after their day is gone, and no more once
+/// they owe none; how many were made is kept.
+pub(super) fn owing<S: Store>(bench: &mut Bench<'_, S>) -> Found {
+    let owes = |ms: Ms, n: u32, rcpt: &str, report_due: bool| Row {
+        extra: Extra { report_due, ..Extra::default() },
+        ..row(id(ms, n), rcpt, RowState::Unknown)
+    };
+    let mut rows = vec![
+        owes(NOON - DAY, 1, "a@x", true),
+        owes(NOON, 2, "b@x", true),
+        owes(NOON, 2, "c@x", true),
+        owes(NOON, 2, "d@x", false),
+        owes(NOON, 3, "a@x", true),
+    ];
+    let writes = rows.iter().cloned().map(new).collect::<Result<Vec<_>, _>>()?;
+    let told = Arrival { reports: 8, ..arrival(id(NOON, 2), id(NOON, 2), body(2)) };
+    let arrivals = vec![Arrival { reports: 7, ..told.clone() }];
+    bench.commit(Batch { rows: writes, arrivals, ..Batch::default() })?;
+    bench.commit(Batch { arrivals: vec![told], ..Batch::default() })?;
+    let from = |row: &Row| row.id.clone();
+    let first = RowId { kid: QueueId::from_bytes([0; 10]), rcpt: String::new() };
+    let of = |which: &[usize]| which.iter().filter_map(|i| rows.get(*i).cloned()).collect::<Vec<_>>();
+    bench.look(|r| {
+        let reports = r.find_arrival(&id(NOON, 2))?.map(|a| a.reports);
+        Ok(same("all", r.owing(&first, 9)?, of(&[0, 1, 2, 4]))
+            .and(same("two", r.owing(&first, 2)?, of(&[0, 1])))
+            .and(same("from one on", r.owing(&from(&rows[2]), 9)?, of(&[2, 4])))
+            .and(same("from one that owes none", r.owing(&from(&rows[3]), 9)?, of(&[4])))
+            .and(same("reports", reports, Some(8))))
+    })?;
+    rows[1].extra.report_due = false;
+    bench.commit(Batch { rows: vec![RowWrite::Step(rows[1].clone())], ..Batch::default() })?;
+    bench.upkeep(NOON + 20 * DAY)?;
+    bench.look(|r| {
+        let ids: Vec<_> = r.owing(&first, 9)?.into_iter().map(|r| r.id).collect();
+        Ok(same("later", ids, [0, 2, 4].map(|i| rows[i].id.clone()).into()))
+    })
+}
+
 /// Days, and what must be left of a Delivered row made at `NOON`.
 pub(super) fn retention_forgets<S: Store>(bench: &mut Bench<'_, S>) -> Found {
     bench.commit(message(NOON, 1, RowState::Delivered)?)?;

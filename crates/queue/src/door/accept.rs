@@ -287,6 +287,7 @@ impl<R: Reader, T> Door<R, T> {
             open: stored.len() as u32,
             asking: 0,
             release_ms: None,
+            reports: 0,
             body: None,
         });
         self.unanswered.insert(facts.queue_id, Unanswered::new(met.kid, facts.source.id(), stored));

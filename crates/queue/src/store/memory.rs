@@ -207,6 +207,10 @@ impl Reader for MemoryReader {
         Ok(due.into_iter().filter_map(kept).take(limit).collect())
     }
 
+    fn owing(&self, from: &RowId, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.rows_where(limit, |r| r.extra.report_due && r.id >= *from)
+    }
+
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
         let mut tally = Tally::default();
         for row in lock(&self.tables)?.rows_of(kid) {

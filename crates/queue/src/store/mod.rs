@@ -74,6 +74,9 @@ pub trait Reader {
     /// Bodies that no row needs and whose `release_ms` is `until` or earlier, the earliest first, at
     /// most `limit`. Costs time linear in what is returned.
     fn bodies_due(&self, until: Ms, limit: usize) -> Result<Vec<KeptBody>, StoreError>;
+    /// Rows that owe a report ([`Extra::report_due`]), by key and identity, from `from` on, itself
+    /// included, at most `limit`. Costs time linear in what is returned.
+    fn owing(&self, from: &RowId, limit: usize) -> Result<Vec<Row>, StoreError>;
     /// How many rows the key has, and how many of them are Delivered or Relayed.
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError>;
     /// Stored storms, newest first, those that `open_only` allows, at most `limit`.

@@ -82,6 +82,8 @@ pub struct Arrival {
     pub asking: u32,
     /// The latest time that they ask for; None: none does.
     pub release_ms: Option<Ms>,
+    /// Reports made of it and, at the first arrival of a key, of all with that key.
+    pub reports: u32,
     /// Where the body lies; None once nobody needs it.
     pub body: Option<BodyRef>,
 }
@@ -164,6 +166,10 @@ pub struct Extra {
     /// A report is due to the sender (RFC 3464), not yet made.
     #[serde(skip_serializing_if = "is_false")]
     pub report_due: bool,
+    /// Who was told what of it, at most [`MAX_ENVELOPES`] and one; who comes after that is told
+    /// nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Told>,
     /// It was relayed to a next hop that reports success itself to the arrival's reverse-path.
     #[serde(skip_serializing_if = "is_false")]
     pub next_hop_reports: bool,
@@ -218,6 +224,24 @@ pub struct Envelope {
     pub orcpt: Option<String>,
 }
 
+/// What one reverse-path was told of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    /// The reverse-path.
+    pub to: String,
+    /// When the last report of what became of the row was made for it; 0: none was.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub at_ms: Ms,
+    /// It was told, or was not to be told, that the row is delayed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub delay: bool,
+}
+
+fn is_zero(ms: &Ms) -> bool {
+    *ms == 0
+}
+
 impl Envelope {
     /// True if the two want the same told to the same. How much of the message a report returns is no
     /// wish of its own: the first one's RET stands.
@@ -234,6 +258,11 @@ impl Envelope {
     /// True if it is to be told of a failure: NOTIFY=FAILURE, or no NOTIFY at all (RFC 3461 §4.1).
     pub fn wants_failure(&self) -> bool {
         !self.reverse_path.is_empty() && self.notify.as_deref().is_none_or(|n| n.contains('f'))
+    }
+
+    /// True if it is to be told of a delay: NOTIFY=DELAY, or no NOTIFY at all.
+    pub fn wants_delay(&self) -> bool {
+        !self.reverse_path.is_empty() && self.notify.as_deref().is_none_or(|n| n.contains('d'))
     }
 
     /// NOTIFY, read back.

@@ -87,6 +87,9 @@ impl Reader for FusedReader {
     fn bodies_due(&self, until: Ms, limit: usize) -> Read<Vec<KeptBody>> {
         self.1.read().and_then(|()| self.0.bodies_due(until, limit))
     }
+    fn owing(&self, from: &RowId, limit: usize) -> Read<Vec<Row>> {
+        self.1.read().and_then(|()| self.0.owing(from, limit))
+    }
     fn tally(&self, kid: &QueueId) -> Read<Tally> {
         self.1.read().and_then(|()| self.0.tally(kid))
     }

@@ -15,7 +15,7 @@ use crate::store::{
 };
 
 const ROW: &str = "kid, rcpt, qid, state, since, next, tenant, gateway, key_version, attempts, sendings, copies, last_copy, times, status, extra";
-const ARRIVAL: &str = "kid, qid, source, reverse_path, envid, ret_full, received, size, message_id, by_redirect, smtputf8, answered, open, asking, release, body";
+const ARRIVAL: &str = "kid, qid, source, reverse_path, envid, ret_full, received, size, message_id, by_redirect, smtputf8, answered, open, asking, release, body, reports";
 
 /// A connection for one thread.
 pub struct SqliteReader {
@@ -208,6 +208,14 @@ impl Reader for SqliteReader {
         Ok(due.into_iter().filter_map(kept).collect())
     }
 
+    fn owing(&self, from: &RowId, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let from = (&from.kid.bytes()[..], &from.rcpt, limit as i64);
+        let mut all = self.all_days(|day| self.many(&sql_owing(day), from, ledger_row))?;
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all.truncate(limit);
+        Ok(all)
+    }
+
     fn tally(&self, kid: &QueueId) -> Result<Tally, StoreError> {
         let found = self.in_places(kid, |day| {
             let sql =
@@ -262,6 +270,13 @@ fn sql_due_from(day: i64) -> String {
 
 fn sql_find_arrival(day: i64) -> String {
     format!("SELECT {ARRIVAL} FROM arr_{day} INDEXED BY arr_later_{day} WHERE qid = ?1 AND qid <> kid")
+}
+
+fn sql_owing(day: i64) -> String {
+    format!(
+        "SELECT {ROW} FROM row_{day} INDEXED BY row_report_{day} WHERE report = 1 AND (kid, rcpt) >= (?1, ?2)
+         ORDER BY kid, rcpt LIMIT ?3"
+    )
 }
 
 fn sql_bodies(day: i64) -> String {
@@ -375,6 +390,7 @@ fn arrival(row: &SqlRow<'_>) -> Result<Arrival, StoreError> {
         open: get(row, 12)?,
         asking: get(row, 13)?,
         release_ms: get(row, 14)?,
+        reports: get(row, 16)?,
         body: body.map(BodyRef::from_bytes),
     })
 }
@@ -408,7 +424,7 @@ mod tests {
             let plan = plan(&db, &sql);
             assert!(plan.contains("INDEX row_") || plan.contains("INDEX arr_body"), "{sql}: {plan}");
         }
-        for sql in [sql_due(7), sql_due_from(7), sql_find_arrival(7), sql_bodies_due(7)] {
+        for sql in [sql_due(7), sql_due_from(7), sql_find_arrival(7), sql_bodies_due(7), sql_owing(7)] {
             let plan = plan(&db, &sql);
             assert!(plan.contains("SEARCH") && plan.contains("INDEX"), "{sql}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");

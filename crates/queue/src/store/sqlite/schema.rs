@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS key_{day} (key BLOB PRIMARY KEY, kid BLOB NOT NULL, k
     base INTEGER NOT NULL, storm_ended INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS arr_{day} (kid BLOB NOT NULL, qid BLOB NOT NULL, source TEXT NOT NULL, reverse_path TEXT NOT NULL,
     envid TEXT, ret_full INTEGER, received INTEGER NOT NULL, size INTEGER NOT NULL, message_id TEXT, by_redirect INTEGER NOT NULL, smtputf8 INTEGER NOT NULL,
-    answered INTEGER NOT NULL, open INTEGER NOT NULL, asking INTEGER NOT NULL, release INTEGER, body BLOB, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
+    answered INTEGER NOT NULL, open INTEGER NOT NULL, asking INTEGER NOT NULL, release INTEGER, body BLOB, reports INTEGER NOT NULL, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS arr_body_{day} ON arr_{day} (qid) WHERE body IS NOT NULL;
 CREATE INDEX IF NOT EXISTS arr_release_{day} ON arr_{day} (release) WHERE open = 0 AND body IS NOT NULL;
 CREATE INDEX IF NOT EXISTS arr_later_{day} ON arr_{day} (qid) WHERE qid <> kid;
@@ -42,9 +42,11 @@ CREATE TABLE IF NOT EXISTS row_{day} (kid BLOB NOT NULL, rcpt TEXT NOT NULL, qid
     since INTEGER NOT NULL, next INTEGER NOT NULL, tenant TEXT NOT NULL, gateway INTEGER NOT NULL,
     key_version INTEGER NOT NULL, attempts INTEGER NOT NULL, sendings INTEGER NOT NULL, copies INTEGER NOT NULL,
     last_copy INTEGER NOT NULL, times BLOB NOT NULL, status TEXT NOT NULL, extra TEXT,
+    report INTEGER NOT NULL,
     PRIMARY KEY (kid, rcpt)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS row_due_{day} ON row_{day} (next) WHERE state < 3;
 CREATE INDEX IF NOT EXISTS row_held_{day} ON row_{day} (since) WHERE state = 3;
+CREATE INDEX IF NOT EXISTS row_report_{day} ON row_{day} (kid, rcpt) WHERE report = 1;
 "
     )
 }

@@ -115,9 +115,9 @@ fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreErro
 fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreError> {
     // A body that `move_bodies` has moved since the door read it stays where it is now.
     let sql = format!(
-        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
          ON CONFLICT (kid, qid) DO UPDATE SET answered = excluded.answered, open = excluded.open,
-         asking = excluded.asking, release = excluded.release,
+         asking = excluded.asking, release = excluded.release, reports = excluded.reports,
          body = CASE WHEN excluded.body IS NULL THEN NULL ELSE coalesce(body, excluded.body) END"
     );
     let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
@@ -142,7 +142,8 @@ fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreE
         a.open,
         a.asking,
         a.release_ms,
-        a.body.map(|b| b.to_bytes())
+        a.body.map(|b| b.to_bytes()),
+        a.reports
     ];
     statement.execute(values).map_err(broken)?;
     Ok(())
@@ -157,8 +158,8 @@ fn extra_json(row: &Row) -> Result<Option<String>, StoreError> {
 
 fn put_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError> {
     let sql = format!(
-        "INSERT OR REPLACE INTO row_{day} (state, since, next, qid, attempts, sendings, copies, last_copy, times, status, extra, kid, rcpt, tenant, gateway, key_version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        "INSERT OR REPLACE INTO row_{day} (state, since, next, qid, attempts, sendings, copies, last_copy, times, status, extra, kid, rcpt, tenant, gateway, key_version, report)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
     );
     let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
     let values = params![
@@ -177,7 +178,8 @@ fn put_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError> 
         row.id.rcpt,
         row.tenant,
         row.gateway,
-        row.key_version
+        row.key_version,
+        row.extra.report_due
     ];
     statement.execute(values).map_err(broken)?;
     Ok(())
@@ -187,7 +189,7 @@ fn put_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError> 
 fn step_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError> {
     let sql = format!(
         "UPDATE row_{day} SET state = ?1, since = ?2, next = ?3, qid = ?4, attempts = ?5, sendings = ?6, copies = ?7,
-         last_copy = ?8, times = ?9, status = ?10, extra = ?11 WHERE kid = ?12 AND rcpt = ?13"
+         last_copy = ?8, times = ?9, status = ?10, extra = ?11, report = ?14 WHERE kid = ?12 AND rcpt = ?13"
     );
     let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
     let values = params![
@@ -203,7 +205,8 @@ fn step_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError>
         row.status,
         extra_json(row)?,
         &row.id.kid.bytes()[..],
-        row.id.rcpt
+        row.id.rcpt,
+        row.extra.report_due
     ];
     match statement.execute(values).map_err(broken)? {
         1 => Ok(()),
