@@ -1,10 +1,12 @@
 //! `quell check`: is the configuration right, and what does it mean?
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use quell_relay::directory::{DomainPlan, Population, Resolved};
+use quell_relay::route::NextHop;
 use serde_json::json;
 
 use super::Failure;
@@ -65,30 +67,69 @@ pub fn explain(config: &Config) -> Explanation {
     aliases.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     facts.extend(aliases.iter().map(|(alias, to)| format!("{alias} goes to {}", names(to))));
     facts.push(format!("our own machines are {}", list(&config.relay_from)));
-    facts.push(
-        "mail for other domains is refused for everybody: sending on comes with the next release".to_owned(),
-    );
+    facts.push(match &config.routes.via {
+        Some(next_hop) => format!("mail from them for other domains goes to {next_hop}"),
+        None => "mail from them for other domains goes to the servers in the domains' MX records".to_owned(),
+    });
+    facts.push("mail from others for other domains is refused".to_owned());
     Explanation { facts, changed: changed(&config.settings), warnings: warnings(config) }
 }
 
 fn about_domain(config: &Config, domain: &DomainPlan) -> String {
     let who = match &domain.population {
         Population::Existing => "whoever has a mailbox".to_owned(),
-        Population::Asked => "whomever its next hop takes".to_owned(),
-        Population::Listed(locals) => {
-            let mut locals: Vec<_> = locals.iter().map(String::as_str).collect();
-            locals.sort_unstable();
-            let more = locals.len().saturating_sub(MAX_NAMES);
-            locals.truncate(MAX_NAMES);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{}{more}", locals.join(", "))
-        }
+        Population::Asked => "whomever its next hop takes: it is asked at RCPT".to_owned(),
+        Population::Listed(locals) => some_of(locals),
     };
     let others = match config.directory.catch_all(&domain.name) {
         Some(to) => format!("all others go to {}", names(to)),
+        None if domain.takes_others => "all others go on as they are".to_owned(),
         None => "all others are refused".to_owned(),
     };
-    format!("{}: {who}; {others}", domain.name)
+    let way = match next_hop(config, domain) {
+        NextHop::Maildir => String::new(),
+        next_hop => format!(" goes to {next_hop}"),
+    };
+    match domain.population {
+        Population::Asked => format!("{}{way}: {who}", domain.name),
+        _ => format!("{}{way}: {who}; {others}", domain.name),
+    }
+}
+
+fn next_hop(config: &Config, domain: &DomainPlan) -> NextHop {
+    config.routes.domains.get(&domain.name).cloned().unwrap_or(NextHop::Maildir)
+}
+
+fn some_of(locals: &HashSet<String>) -> String {
+    let mut locals: Vec<_> = locals.iter().map(String::as_str).collect();
+    locals.sort_unstable();
+    let more = locals.len().saturating_sub(MAX_NAMES);
+    locals.truncate(MAX_NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", locals.join(", "))
+}
+
+/// Where mail goes, for programs.
+fn routes_json(config: &Config) -> serde_json::Value {
+    let domains = config.directory.domains().map(|domain| {
+        let recipients = match &domain.population {
+            Population::Existing => "existing",
+            Population::Asked => "ask",
+            Population::Listed(_) => "listed",
+        };
+        json!({
+            "domain": domain.name, "next_hop": next_hop(config, domain).to_string(),
+            "recipients": recipients, "others": domain.takes_others,
+        })
+    });
+    json!({
+        "domains": domains.collect::<Vec<_>>(),
+        "relay": {
+            "from": config.relay_from.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            // Null: by MX.
+            "via": config.routes.via.as_ref().map(ToString::to_string),
+        },
+    })
 }
 
 fn names(to: &[Resolved]) -> String {
@@ -118,13 +159,18 @@ fn warnings(config: &Config) -> Vec<String> {
     match store.list() {
         Err(e) => warnings.push(format!("{}: {e}", config.mail_root().display())),
         Ok(mailboxes) => {
-            let stray = mailboxes.iter().filter(|m| !config.directory.is_ours(&m.domain));
+            let stray = mailboxes.iter().filter(|m| !config.directory.has_maildirs(&m.domain));
             warnings.extend(stray.map(|m| {
-                format!("{}: a mailbox of a domain that is not in the configuration", m.path.display())
+                let why = match config.directory.is_ours(&m.domain) {
+                    true => "whose mail goes to a next hop",
+                    false => "that is not in the configuration",
+                };
+                format!("{}: a mailbox of a domain {why}", m.path.display())
             }));
         }
     }
-    for to in config.directory.postmaster() {
+    let here = |to: &&Resolved| config.directory.has_maildirs(&to.domain);
+    for to in config.directory.postmaster().iter().filter(here) {
         if !matches!(store.exists(&to.domain, &to.mailbox), Ok(true)) {
             let name = &to.identity;
             warnings
@@ -172,7 +218,7 @@ fn print_json(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
         .collect();
     let whole = json!({
         "file": config.file, "ok": true, "facts": explanation.facts, "changed": changed,
-        "warnings": explanation.warnings, "errors": [],
+        "routes": routes_json(config), "warnings": explanation.warnings, "errors": [],
     });
     Ok(writeln!(out, "{whole}")?)
 }
@@ -217,6 +263,30 @@ mod tests {
         result.unwrap();
         let json: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!((&json["ok"], &json["changed"][0]["key"]), (&json!(true), &json!("smtp.max_errors")));
+    }
+
+    #[test]
+    fn explains_where_mail_goes() {
+        let text = "[relay]\nvia = \"smtp://10.0.0.3\"\n[domains.\"a.example\"]\n\
+                    [domains.\"b.example\"]\ndeliver = \"smtp://10.0.0.2\"\n\
+                    [domains.\"c.example\"]\ndeliver = \"lmtp:///run/lmtp\"\nrecipients = [\"jo\", \"*\"]\n";
+        let (result, out) = check(text, false);
+        result.unwrap();
+        for line in [
+            "a.example: whoever has a mailbox; all others are refused\n",
+            "b.example goes to smtp://10.0.0.2:25: whomever its next hop takes: it is asked at RCPT\n",
+            "c.example goes to lmtp:///run/lmtp: jo; all others go on as they are\n",
+            "mail from them for other domains goes to smtp://10.0.0.3:25\n",
+        ] {
+            assert!(out.contains(line), "{out}");
+        }
+        let (_, out) = check(text, true);
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(json["routes"]["relay"]["via"], "smtp://10.0.0.3:25");
+        let want = json!({
+            "domain": "b.example", "next_hop": "smtp://10.0.0.2:25", "recipients": "ask", "others": false,
+        });
+        assert_eq!(json["routes"]["domains"][1], want);
     }
 
     #[test]

@@ -88,6 +88,13 @@ fn add(store: &MaildirStore, config: &Config, address: &str, out: &mut dyn Write
         let file = config.file.display();
         return Err(Failure::Failed(format!("{domain} is not ours: add [domains.\"{domain}\"] to {file}")));
     }
+    if !config.directory.has_maildirs(&domain) {
+        let next_hop = config.routes.of(&format!("x@{domain}"));
+        return Err(Failure::Failed(format!(
+            "{domain} has no mailboxes here: `deliver` in {} sends its mail to {next_hop}",
+            config.file.display()
+        )));
+    }
     let path = store.path(&domain, &local);
     let failed = |e: io::Error| Failure::Failed(format!("{}: {e}", path.display()));
     let added = store.ensure(&domain, &local).map_err(failed)?;
@@ -188,7 +195,7 @@ mod tests {
     fn mailboxes_are_made_listed_and_removed() {
         let folder = std::env::temp_dir().join(format!("quell-mailbox-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let text = "[domains.\"f.example\"]\n";
+        let text = "[domains.\"f.example\"]\n[domains.\"hop.example\"]\ndeliver = \"smtp://10.0.0.2\"\n";
         let config = Config::parse(Path::new(&folder.join("quell.toml")), text, "m.example").unwrap();
         let done = |command: Command| {
             let mut out = Vec::new();
@@ -203,6 +210,8 @@ mod tests {
         assert!(gets_mail(&other, "jane", "f.example") && !gets_mail(&other, "bob", "f.example"));
         assert_eq!(add("jane").unwrap_err().status(), 2);
         assert_eq!(add("jane@other.example").unwrap_err().status(), 1);
+        let Failure::Failed(why) = add("jane@hop.example").unwrap_err() else { panic!() };
+        assert!(why.contains("sends its mail to smtp://10.0.0.2:25"), "{why}");
         assert_eq!(done(Command::List { json: false }).unwrap(), "       0  jane@f.example\n");
         let json = done(Command::List { json: true }).unwrap();
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -1,21 +1,18 @@
 //! From the text to a [`Config`], with every fault found on the way.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use quell_relay::directory::{
-    Directory, DomainPlan, Place, Plan, PlanError, Population, normal_domain, normal_local,
-};
+use quell_relay::directory::{Directory, DomainPlan, Place, Plan, PlanError, normal_domain};
 use quell_storm::limits::Limits;
 
+use super::Config;
 use super::ipnet::{IpNet, is_private};
 use super::problem::{Places, Problem};
-use super::{Config, read_limited};
-use crate::settings::{Judge, Recipients, SECTIONS, Settings};
+use crate::settings::{Judge, SECTIONS, Settings};
 
-/// Help for what the next release brings.
-const NEXT_RELEASE: &str = "comes with the next release";
+mod domains;
+mod outgoing;
 
 pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Config, Vec<Problem>> {
     let places = Places::of(text);
@@ -72,7 +69,10 @@ impl Check<'_> {
         let console = [settings.console.listen.clone()];
         let console_listen = self.listen(&["console", "listen"], &console);
         let relay_from = self.relay(&settings, &smtp_listen);
-        let directory = self.directory(&settings, &hostname);
+        let (plans, mut routes) = self.domains(&settings);
+        routes.via = self.smart_host(&settings);
+        self.no_way_back(&settings, &routes, &hostname, &smtp_listen);
+        let directory = self.directory(&settings, &hostname, plans);
         self.tell(&settings, &directory);
         Some(Config {
             file: file.to_owned(),
@@ -83,6 +83,8 @@ impl Check<'_> {
             smtp_listen,
             console_listen: *console_listen.first()?,
             relay_from,
+            outgoing: self.outgoing(&settings),
+            routes,
             directory,
             warnings: Vec::new(),
             settings,
@@ -128,11 +130,6 @@ impl Check<'_> {
                 help,
             );
         }
-        if settings.relay.via.is_some() {
-            let message = format!("sending on to a smart host {NEXT_RELEASE}");
-            let help = "remove the line; until then mail for other domains is refused";
-            self.fault(&["relay", "via"], message, help);
-        }
     }
 
     fn hostname(&mut self, settings: &Settings, machine: &str) -> String {
@@ -146,6 +143,13 @@ impl Check<'_> {
     }
 
     fn listen(&mut self, path: &[&str], addresses: &[String]) -> Vec<SocketAddr> {
+        if addresses.is_empty() {
+            self.fault(path, "nothing to listen on", "name at least one address and port");
+        }
+        self.addresses(path, addresses)
+    }
+
+    fn addresses(&mut self, path: &[&str], addresses: &[String]) -> Vec<SocketAddr> {
         let mut all = Vec::new();
         for (at, address) in addresses.iter().enumerate() {
             match address.parse() {
@@ -157,9 +161,6 @@ impl Check<'_> {
                     self.fault(&path, format!("\"{address}\" is no address with a port"), help);
                 }
             }
-        }
-        if addresses.is_empty() {
-            self.fault(path, "nothing to listen on", "name at least one address and port");
         }
         all
     }
@@ -187,17 +188,17 @@ impl Check<'_> {
         nets
     }
 
-    fn directory(&mut self, settings: &Settings, hostname: &str) -> Directory {
+    fn directory(&mut self, settings: &Settings, hostname: &str, domains: Vec<DomainPlan>) -> Directory {
         let plan = Plan {
             hostname: hostname.to_owned(),
-            domains: self.domains(settings),
+            domains,
             postmaster: settings.server.postmaster.clone(),
             aliases: settings.aliases.clone(),
             address_literals: settings.relay.address_literals,
         };
         if plan.domains.is_empty() {
-            self.warnings
-                .push("no domain: add [domains.\"firm.example\"], or all mail is refused".to_owned());
+            let warning = "no domain: add [domains.\"firm.example\"], or all mail from outside is refused";
+            self.warnings.push(warning.to_owned());
         }
         match Directory::new(&plan) {
             Ok(directory) => directory,
@@ -214,9 +215,7 @@ impl Check<'_> {
         | PlanError::AliasLoop { place, .. }
         | PlanError::AliasTooLarge { place }) = error;
         let help = match error {
-            PlanError::NotLocal { .. } => {
-                "write an address in one of [domains]; mail to other servers comes with the next release"
-            }
+            PlanError::NotLocal { .. } => "write an address in one of [domains]",
             PlanError::Nobody { .. } => "add the name to `recipients`, or correct it",
             PlanError::AliasLoop { .. } => "take one of the aliases out of the circle",
             PlanError::AliasTooLarge { .. } => "split the alias",
@@ -229,110 +228,20 @@ impl Check<'_> {
         self.fault(&path, error.to_string(), help);
     }
 
-    /// Domains in the order of the file: the first one is the postmaster's.
-    fn domains(&mut self, settings: &Settings) -> Vec<DomainPlan> {
-        let mut names: Vec<&String> = settings.domains.keys().collect();
-        names.sort_by_cached_key(|name| self.places.span(&["domains", name]).map(|span| span.start));
-        let mut seen = HashSet::new();
-        let mut plans = Vec::new();
-        for written in names {
-            let Some(name) = normal_domain(written) else {
-                self.fault(
-                    &["domains", written],
-                    "not a domain name",
-                    "write it as in mail addresses, behind the @",
-                );
-                continue;
-            };
-            if !seen.insert(name.clone()) {
-                self.fault(&["domains", written], "the domain stands here twice", "remove one of the two");
-                continue;
-            }
-            plans.push(self.domain(written, name, settings));
-        }
-        plans
-    }
-
-    fn domain(&mut self, written: &str, name: String, settings: &Settings) -> DomainPlan {
-        let domain = &settings.domains[written];
-        if domain.deliver != "maildir" {
-            let message = format!("delivery to \"{}\" {NEXT_RELEASE}", domain.deliver);
-            self.fault(&["domains", written, "deliver"], message, "write \"maildir\" until then");
-        }
-        let list = match &domain.recipients {
-            None => None,
-            Some(Recipients::List(list)) => Some(list.clone()),
-            Some(Recipients::Word(word)) => self.recipients_word(written, word),
-        };
-        let takes_others = list.iter().flatten().any(|local| local == "*");
-        let population = match list {
-            None => Population::Existing,
-            Some(list) => Population::Listed(self.locals(written, &list)),
-        };
-        let catch_all = domain.catch_all.clone();
-        if catch_all.is_some() && !takes_others {
-            self.fault(
-                &["domains", written, "catch_all"],
-                "all others are refused in this domain",
-                "add \"*\" to `recipients`, or remove catch_all",
-            );
-        }
-        DomainPlan { name, maildir: domain.deliver == "maildir", population, takes_others, catch_all }
-    }
-
-    fn recipients_word(&mut self, domain: &str, word: &str) -> Option<Vec<String>> {
-        let path = ["domains", domain, "recipients"];
-        let Some(file) = word.strip_prefix("file:") else {
-            if word == "ask" {
-                let message = format!("asking the next hop {NEXT_RELEASE}");
-                self.fault(&path, message, "list the recipients until then");
-            } else {
-                let help = "write a list of local parts, [\"jane\", \"*\"], or \"file:PATH\"";
-                self.fault(&path, format!("\"{word}\" is no list"), help);
-            }
-            return None;
-        };
-        match read_limited(&self.folder.join(file)) {
-            Ok(text) => {
-                let lines = text.lines().map(|line| line.split('#').next().unwrap_or("").trim());
-                Some(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
-            }
-            Err(error) => {
-                let help = "relative paths start at the folder of the configuration file";
-                self.fault(&path, format!("{file} cannot be read: {error}"), help);
-                None
-            }
-        }
-    }
-
-    fn locals(&mut self, domain: &str, list: &[String]) -> HashSet<String> {
-        let mut locals = HashSet::new();
-        for (at, local) in list.iter().enumerate().filter(|(_, local)| *local != "*") {
-            match normal_local(local) {
-                Some(normal) if !normal.contains('@') => {
-                    locals.insert(normal);
-                }
-                _ => {
-                    let index = at.to_string();
-                    let path = ["domains", domain, "recipients", index.as_str()];
-                    let help = "write only what stands before the @";
-                    self.fault(&path, format!("\"{local}\" is no local part"), help);
-                }
-            }
-        }
-        locals
-    }
-
     fn tell(&mut self, settings: &Settings, directory: &Directory) {
         if settings.tell.command.as_ref().is_some_and(Vec::is_empty) {
             self.fault(&["tell", "command"], "no program", "name the program and its arguments");
         }
         let Some(mail) = &settings.tell.mail else { return };
-        let domain = mail.rsplit_once('@').and_then(|(_, domain)| normal_domain(domain));
-        if !domain.is_some_and(|domain| directory.is_ours(&domain)) && directory.domains().count() > 0 {
-            let help =
-                "write an address in one of [domains]; mail to other servers comes with the next release";
-            self.fault(&["tell", "mail"], format!("\"{mail}\" is not in one of our domains"), help);
+        // Without domains the directory may be missing for another fault, which is told already.
+        let ours = mail.rsplit_once('@').and_then(|(_, domain)| normal_domain(domain));
+        let ours = ours.is_some_and(|domain| directory.is_ours(&domain));
+        if let Err(why) = directory.own_mail_to(mail, &|_, _| Ok(true)) {
+            let help = match ours {
+                true => "add the name to `recipients`, or correct it",
+                false => "write an address, such as \"jane@firm.example\"",
+            };
+            self.fault(&["tell", "mail"], format!("\"{mail}\": {why}"), help);
         }
     }
 }

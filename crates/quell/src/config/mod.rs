@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use quell_relay::directory::Directory;
+use quell_relay::route::Routes;
 use quell_storm::limits::Limits;
 
 use crate::settings::Settings;
@@ -43,10 +45,39 @@ pub struct Config {
     pub relay_from: Vec<IpNet>,
     /// Who a recipient is.
     pub directory: Directory,
+    /// Which way mail goes.
+    pub routes: Routes,
+    /// What deliveries to next hops go by.
+    pub outgoing: Outgoing,
     /// Thresholds of the judge.
     pub limits: Limits,
     /// What is allowed, but looks like a mistake.
     pub warnings: Vec<String>,
+}
+
+/// How mail goes to next hops: `[relay]`, `[dns]` and `[server] stop_secs`, compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// `eightbit = "bounce"`: 5.6.3 where a next hop lacks 8BITMIME; otherwise sent unchanged.
+    pub eightbit_bounces: bool,
+    /// Address literals are sent to.
+    pub address_literals: bool,
+    /// Port of servers found by MX records or named by a literal.
+    pub port: u16,
+    /// Most sessions at a time.
+    pub max_sessions: usize,
+    /// Most sessions at a time with one next hop.
+    pub max_sessions_per_next_hop: usize,
+    /// Most sessions at a time with one address.
+    pub max_sessions_per_address: usize,
+    /// Most recipients of one transaction.
+    pub max_recipients: usize,
+    /// How long a session without more mail is kept.
+    pub keep_idle: Duration,
+    /// DNS servers; empty: the system's.
+    pub dns_servers: Vec<SocketAddr>,
+    /// How long sessions may wait for the answer to the dot when the server stops.
+    pub stop_within: Duration,
 }
 
 impl Config {

@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use quell_relay::directory::Population;
 
 const GOOD: &str = r#"
 [server]
@@ -45,14 +46,30 @@ fn every_fault_names_its_key_and_what_to_do() {
         ("[smtp]\nlisten = []", "smtp.listen", "at least one"),
         ("[server]\nhostname = \"a b\"", "server.hostname", "full name"),
         ("[server]\npostmaster = \"x@other.example\"", "server.postmaster", "[domains]"),
-        ("[relay]\nvia = \"smtp://127.0.0.1:25\"", "relay.via", "next release"),
+        ("[relay]\nvia = \"10.0.0.2\"", "relay.via", "smtp://10.0.0.2:25"),
+        ("[relay]\nvia = \"maildir\"", "relay.via", "no mailboxes"),
+        ("[relay]\nvia = \"smtp://127.0.0.1:2525\"", "relay.via", "leads back to this server"),
+        ("[relay]\neightbit = \"no\"", "relay.eightbit", "\"bounce\""),
+        ("[relay]\nport = 0", "relay.port", "from 1 to 65535"),
+        ("[dns]\nservers = [\"127.0.0.1\"]", "dns.servers", "address with a port"),
+        ("[server]\nstop_secs = 3601", "server.stop_secs", "from 0 to 3600"),
         ("[relay]\nfrom = [\"10.1.0.0/8\"]", "relay.from", "10.0.0.0/8"),
         (
-            "[domains.\"f.example\"]\ndeliver = \"lmtp://127.0.0.1:24\"",
+            "[domains.\"f.example\"]\ndeliver = \"imap://127.0.0.1:24\"",
             "domains.\"f.example\".deliver",
-            "next release",
+            "lmtp:///run/dovecot/lmtp",
         ),
-        ("[domains.\"f.example\"]\nrecipients = \"ask\"", "domains.\"f.example\".recipients", "next release"),
+        (
+            "[smtp]\nlisten = [\"[::]:25\"]\n[domains.\"f.example\"]\ndeliver = \"smtp://localhost\"",
+            "domains.\"f.example\".deliver",
+            "leads back to this server",
+        ),
+        ("[domains.\"f.example\"]\nrecipients = \"ask\"", "domains.\"f.example\".recipients", "no next hop"),
+        (
+            "[domains.\"f.example\"]\ndeliver = \"smtp://10.0.0.2\"\nrecipients = [\"*\"]\ncatch_all = \"a\"",
+            "domains.\"f.example\".catch_all",
+            "[aliases]",
+        ),
         ("[domains.\"f.example\"]\nrecipients = \"jane\"", "domains.\"f.example\".recipients", "file:PATH"),
         (
             "[domains.\"f.example\"]\nrecipients = \"file:none\"",
@@ -66,7 +83,12 @@ fn every_fault_names_its_key_and_what_to_do() {
         ),
         ("[domains.\"f.example\"]\ncatch_all = \"a\"", "domains.\"f.example\".catch_all", "\"*\""),
         ("[domains.\"f_.. example\"]", "domains.\"f_.. example\"", "not a domain"),
-        ("[tell]\nmail = \"a@b.example\"\n[domains.\"f.example\"]", "tell.mail", "[domains]"),
+        ("[tell]\nmail = \"jane\"", "tell.mail", "write an address"),
+        (
+            "[tell]\nmail = \"a@f.example\"\n[domains.\"f.example\"]\nrecipients = []",
+            "tell.mail",
+            "`recipients`",
+        ),
         ("[log]\nformat = \"xml\"", "log.format", "json"),
         ("[judge]\nclosed_after_secs = 120", "judge.closed_after_secs", "quiet_after_secs"),
         (
@@ -123,6 +145,55 @@ fn a_reload_names_each_key_and_what_needs_a_restart() {
     let want = [change("smtp.listen", true), change("smtp.max_errors", false)];
     assert_eq!(Config::diff(&old, &new), want);
     assert_eq!(Config::diff(&old, &old), []);
+}
+
+#[test]
+fn what_goes_out_and_how() {
+    let text = "[smtp]\nlisten = [\"10.0.0.1:25\"]\n[relay]\nvia = \"smtp://Smart.example\"\neightbit = \"bounce\"\n\
+                [tell]\nmail = \"boss@elsewhere.example\"\n[domains.\"b.example\"]\ndeliver = \"lmtp:///run/lmtp\"\n\
+                [domains.\"a.example\"]\n[domains.\"c.example\"]\ndeliver = \"smtp://10.0.0.1:26\"\nrecipients = [\"*\"]\n";
+    let config = parse(text).unwrap();
+    let of = |address: &str| config.routes.of(address).to_string();
+    assert_eq!(of("x@a.example"), "maildir");
+    assert_eq!(of("x@b.example"), "lmtp:///run/lmtp");
+    assert_eq!(of("x@c.example"), "smtp://10.0.0.1:26");
+    assert_eq!(of("x@other.example"), "smtp://smart.example:25");
+    let asked = |name: &str| config.directory.domain(name).unwrap().population == Population::Asked;
+    assert!(asked("b.example") && !asked("a.example") && !asked("c.example"));
+    assert!(config.outgoing.eightbit_bounces);
+    assert_eq!((config.outgoing.port, config.outgoing.stop_within.as_secs()), (25, 60));
+    let plain = parse("").unwrap();
+    assert_eq!(plain.routes.of("x@other.example").to_string(), "other.example");
+}
+
+#[test]
+fn next_hops_that_lead_back_are_found() {
+    let good = |listen: &str, via: &str| {
+        let text = format!(
+            "[server]\nhostname = \"mx.f.example\"\n[smtp]\nlisten = [\"{listen}\"]\n[relay]\nvia = \"{via}\""
+        );
+        parse(&text).is_ok()
+    };
+    for (listen, via) in [
+        ("127.0.0.1:25", "smtp://127.0.0.1"),
+        ("127.0.0.1:25", "smtp://0.0.0.0"),
+        ("127.0.0.1:25", "smtp://LOCALHOST:25"),
+        ("127.0.0.1:24", "lmtp://127.0.0.1"),
+        ("10.0.0.1:25", "smtp://mx.F.example"),
+        ("10.0.0.1:25", "smtp://[::ffff:10.0.0.1]"),
+        ("[::]:25", "smtp://127.0.0.1"),
+        ("0.0.0.0:25", "smtp://127.9.9.9"),
+    ] {
+        assert!(!good(listen, via), "{listen} {via}");
+    }
+    for (listen, via) in [
+        ("127.0.0.1:25", "smtp://127.0.0.1:26"),
+        ("127.0.0.1:25", "smtp://127.0.0.2"),
+        ("127.0.0.1:2525", "smtp://mx.f.example"),
+        ("0.0.0.0:25", "smtp://10.0.0.2"),
+    ] {
+        assert!(good(listen, via), "{listen} {via}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `[tell] mail`: an alert as a mail to one of our own mailboxes, through the door.
+//! `[tell] mail`: an alert as a mail, through the door.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use quell_mail::date;
 use quell_mail::reading::Reader;
 use quell_mail::trace::{ReceivedStamp, token};
 use quell_queue::door::{Answer, Bytes, Incoming};
-use quell_relay::directory::{Lookup, Query};
+use quell_relay::directory::OwnMailError;
 use quell_relay::reception::Policy;
 use quell_storm::facts::{Answered, Facts, Recipient, Source};
 use quell_storm::tell::Alert;
@@ -24,9 +24,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Why no mail was made.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSent {
-    /// The address is nobody's.
-    #[error("{0} is no mailbox here")]
-    NoMailbox(String),
+    /// The address is nobody's, or nobody can say.
+    #[error("{0}: {1}")]
+    NoRecipient(String, OwnMailError),
     /// No queue id could be had.
     #[error("no queue id could be had")]
     NoId,
@@ -83,11 +83,9 @@ impl Mailer {
 
     fn compose(&self, policy: &Policy, to: &str, alert: &Alert) -> Result<Incoming, NotSent> {
         let now = self.time.now();
-        let query = Query { address: to, source_route: false, inside: true };
         let exists = |domain: &str, local: &str| self.maildirs.told_exists(domain, local);
-        let Lookup::Local(found) = policy.directory.look_up(&query, &exists) else {
-            return Err(NotSent::NoMailbox(to.to_owned()));
-        };
+        let found = policy.directory.own_mail_to(to, &exists);
+        let found = found.map_err(|why| NotSent::NoRecipient(to.to_owned(), why))?;
         let queue_id = self.time.queue_id(&now).ok_or(NotSent::NoId)?;
         let host = &policy.hostname;
         let text = format!(
@@ -115,7 +113,7 @@ impl Mailer {
         };
         let recipients = found.into_iter().map(|r| Recipient {
             identity: r.identity,
-            as_given: to.to_owned(),
+            as_given: r.goes_out.unwrap_or_else(|| to.to_owned()),
             tenant: r.tenant,
             notify: None,
             orcpt: None,
