@@ -183,6 +183,21 @@ proptest! {
         }
     }
 
+    /// What is sent on keeps one row for one recipient: the identity finds itself again, and no two
+    /// local parts become one where a next hop might tell them apart.
+    #[test]
+    fn identities_sent_on_are_whole(local in "[a-zA-Z+.%]{1,8}", domain in "(all|ask|other)\\.example") {
+        let directory = Directory::new(&gate()).unwrap();
+        let lookup = ask(&directory, &format!("{local}@{domain}"), true);
+        for (identity, goes_out) in told(&lookup) {
+            let same = ask(&directory, identity, true);
+            prop_assert_eq!(told(&same)[0].0, identity);
+            if goes_out.is_none() && !local.to_lowercase().starts_with("anna") {
+                prop_assert!(identity.eq_ignore_ascii_case(&format!("{local}@{domain}")), "{}", identity);
+            }
+        }
+    }
+
     #[test]
     fn a_found_identity_finds_itself(local in "[ -~]{1,12}") {
         let directory = firm();
@@ -197,6 +212,161 @@ proptest! {
             }
         }
     }
+}
+
+/// One domain with Maildirs, and three with a next hop: a list, all, asked.
+fn gate() -> Plan {
+    let hop = |name: &str, locals| DomainPlan { maildir: false, ..domain(name, locals) };
+    let asked = DomainPlan { population: Population::Asked, ..hop("ask.example", None) };
+    let domains = vec![
+        domain("here.example", Some(&["jane"])),
+        hop("list.example", Some(&["bob", "Bob+lists".to_lowercase().as_str()])),
+        hop("all.example", Some(&["anna", "*"])),
+        asked,
+    ];
+    let aliases: [(&str, &[&str]); 5] = [
+        (
+            "info@here.example",
+            &["jane@here.example", "Bob+x@list.example", "Who+x@all.example", "Max@ask.example"],
+        ),
+        ("info@ask.example", &["jane@here.example"]),
+        ("both@here.example", &["bob@list.example", "bob+x@list.example"]),
+        ("boss@all.example", &["postmaster@list.example"]),
+        ("gone@here.example", &["info@ask.example"]),
+    ];
+    plan(domains, Some("Anna@all.example"), &aliases)
+}
+
+/// Identity, and what goes out if it is not the address as given.
+fn told(lookup: &Lookup) -> Vec<(&str, Option<&str>)> {
+    let found = match lookup {
+        Lookup::Local(found) => found.as_slice(),
+        Lookup::Ask(one) | Lookup::Remote(one) => std::slice::from_ref(one),
+        _ => &[],
+    };
+    found.iter().map(|r| (r.identity.as_str(), r.goes_out.as_deref())).collect()
+}
+
+#[test]
+fn domains_with_a_next_hop() {
+    let directory = Directory::new(&gate()).unwrap();
+    let anna: &[(&str, Option<&str>)] = &[("anna@all.example", Some("anna@all.example"))];
+    let cases: [(&str, char, &[(&str, Option<&str>)]); 18] = [
+        ("Bob@list.example", 'l', &[("bob@list.example", None)]),
+        ("bob+shop@list.example", 'l', &[("bob@list.example", None)]),
+        ("BOB+Lists@list.example", 'l', &[("bob+lists@list.example", None)]),
+        ("max@list.example", 'u', &[]),
+        ("Anna+x@all.example", 'l', &[("anna@all.example", None)]),
+        ("Max@all.example", 'l', &[("max@all.example", None)]),
+        ("max+one@all.example", 'l', &[("max+one@all.example", None)]),
+        ("max+two@all.example", 'l', &[("max+two@all.example", None)]),
+        ("Max+x@ask.example", 'a', &[("max+x@ask.example", None)]),
+        ("\"m x\"@ask.example", 'a', &[("\"m x\"@ask.example", None)]),
+        ("postmaster", 'l', anna),
+        ("postmaster@ask.example", 'l', anna),
+        ("postmaster+x@list.example", 'l', anna),
+        ("boss@all.example", 'l', anna),
+        ("info+x@ask.example", 'l', &[("jane@here.example", Some("jane@here.example"))]),
+        ("gone@here.example", 'l', &[("jane@here.example", Some("jane@here.example"))]),
+        ("both@here.example", 'l', &[("bob@list.example", Some("bob@list.example"))]),
+        (
+            "info@here.example",
+            'l',
+            &[
+                ("jane@here.example", Some("jane@here.example")),
+                ("bob@list.example", Some("bob+x@list.example")),
+                ("who+x@all.example", Some("who+x@all.example")),
+                ("max@ask.example", Some("max@ask.example")),
+            ],
+        ),
+    ];
+    for (address, kind, want) in cases {
+        let got = ask(&directory, address, false);
+        let right = match got {
+            Lookup::Local(_) => 'l',
+            Lookup::Ask(_) => 'a',
+            Lookup::UnknownUser => 'u',
+            _ => '?',
+        };
+        assert_eq!((right, told(&got)), (kind, want.to_vec()), "{address}");
+    }
+    // No Maildir is made for what is kept elsewhere.
+    let named: Vec<_> = directory.named_mailboxes().into_iter().map(|r| r.identity).collect();
+    assert_eq!(named, ["jane@here.example"]);
+    assert!(directory.has_maildirs("here.example") && !directory.has_maildirs("ask.example"));
+    assert!(!directory.has_maildirs("other.example"));
+}
+
+#[test]
+fn the_postmaster_of_an_asked_domain_is_not_asked_for() {
+    let mut plan = gate();
+    plan.postmaster = Some("chief@ask.example".to_owned());
+    let directory = Directory::new(&plan).unwrap();
+    assert!(matches!(ask(&directory, "Chief@ask.example", false), Lookup::Local(_)));
+    assert!(matches!(ask(&directory, "chief+x@ask.example", false), Lookup::Ask(_)));
+    plan.postmaster = None;
+    plan.domains.rotate_right(1);
+    let directory = Directory::new(&plan).unwrap();
+    let first = [("postmaster@ask.example", Some("postmaster@ask.example"))];
+    assert_eq!(told(&ask(&directory, "POSTMASTER@ask.example", false)), first);
+    assert!(directory.named_mailboxes().iter().all(|r| r.domain == "here.example"));
+}
+
+#[test]
+fn other_domains_from_our_own_machines() {
+    let mut plan = gate();
+    let directory = Directory::new(&plan).unwrap();
+    let sent = [
+        ("Max.M+x@Other.Example", "Max.M+x@other.example"),
+        ("x@b\u{fc}cher.example", "x@xn--bcher-kva.example"),
+        ("\"Max\"@other.example.", "Max@other.example"),
+        ("\"m x\"@other.example", "\"m x\"@other.example"),
+        ("x%y@other.example", "x%y@other.example"),
+        ("postmaster@other.example", "postmaster@other.example"),
+    ];
+    for (address, identity) in sent {
+        let Lookup::Remote(to) = ask(&directory, address, true) else { panic!("{address}") };
+        assert_eq!((to.identity.as_str(), to.goes_out), (identity, None), "{address}");
+        assert_eq!(to.tenant, identity.rsplit_once('@').unwrap().1);
+        let outside = ask(&directory, address, false);
+        let routed = Lookup::Bad(BadAddress::RoutedLocalPart);
+        assert_eq!(outside, if address.contains('%') { routed } else { Lookup::NotOurs }, "{address}");
+    }
+    let literals = ["Max@[192.0.2.1]", "Max@[IPv6:2001:DB8::1]"];
+    for address in literals {
+        assert_eq!(ask(&directory, address, true), Lookup::Bad(BadAddress::Literal), "{address}");
+        assert_eq!(ask(&directory, address, false), Lookup::NotOurs, "{address}");
+    }
+    plan.address_literals = true;
+    let directory = Directory::new(&plan).unwrap();
+    for address in literals {
+        let got = ask(&directory, address, true);
+        assert!(matches!(got, Lookup::Remote(_)), "{address}");
+        assert_eq!(told(&got)[0].0, address.to_lowercase().replace("max", "Max"));
+    }
+    for address in ["x@[192.0.2.256]", "x@[2001:db8::1]", "x@[IPv6:192.0.2.1]", "x@[abc]"] {
+        assert_eq!(ask(&directory, address, true), Lookup::Bad(BadAddress::Malformed), "{address}");
+    }
+}
+
+#[test]
+fn own_mail_finds_its_recipients() {
+    let directory = Directory::new(&gate()).unwrap();
+    let exists = |_: &str, _: &str| Ok(false);
+    let to = |address: &str| {
+        let found = directory.own_mail_to(address, &exists)?;
+        Ok(found.into_iter().map(|r| r.identity).collect::<Vec<_>>())
+    };
+    assert_eq!(to("info@ask.example"), Ok(vec!["jane@here.example".to_owned()]));
+    assert_eq!(to("max@ask.example"), Ok(vec!["max@ask.example".to_owned()]));
+    assert_eq!(to("Max@other.example"), Ok(vec!["Max@other.example".to_owned()]));
+    assert_eq!(to("max@here.example"), Err(OwnMailError::Nobody));
+    assert_eq!(to("max@[192.0.2.1]"), Err(OwnMailError::Bad(BadAddress::Literal)));
+    assert_eq!(to(""), Err(OwnMailError::Bad(BadAddress::Malformed)));
+    let directory = firm();
+    let broken = |_: &str, _: &str| Err(CannotTell("no such disk".to_owned()));
+    let why = directory.own_mail_to("x@box.example", &broken).unwrap_err();
+    assert_eq!(why.to_string(), "the mailbox cannot be looked at: no such disk");
 }
 
 #[test]
