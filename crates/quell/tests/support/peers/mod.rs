@@ -5,6 +5,7 @@
 
 pub mod aiosmtpd;
 pub mod counter;
+pub mod dns;
 pub mod dovecot;
 pub mod exim;
 pub mod lmtp;
