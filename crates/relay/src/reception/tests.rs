@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use quell_queue::body::{LargeWriters, Spool, SpoolSettings};
 use quell_storm::facts::Ms;
 
+use quell_queue::door::Incoming;
+
 use super::*;
 use crate::directory::{DomainPlan, Plan, Population};
+
+mod elsewhere;
 
 const MIB: usize = 1 << 20;
 const NOW: Ms = 1_795_303_244_000;
@@ -67,7 +71,14 @@ fn policy(memory: &Arc<Memory>) -> Arc<Policy> {
     };
     let boxes =
         DomainPlan { name: "box.example".to_owned(), population: Population::Existing, ..domain.clone() };
-    let plan = Plan { domains: vec![domain, boxes], ..Plan::default() };
+    let asked = DomainPlan {
+        name: "ask.example".to_owned(),
+        maildir: false,
+        population: Population::Asked,
+        ..domain.clone()
+    };
+    let aliases = [("info@firm.example".to_owned(), vec!["Boss@ask.example".to_owned()])];
+    let plan = Plan { domains: vec![domain, boxes, asked], aliases: aliases.into(), ..Plan::default() };
     Arc::new(Policy {
         hostname: "mx.firm.example".to_owned(),
         secret: Secret::new(1, [1; 32]),
@@ -82,14 +93,22 @@ fn policy(memory: &Arc<Memory>) -> Arc<Policy> {
 struct Client<'a> {
     reception: Reception,
     world: &'a Ground,
+    /// What it was asked for, and what the door was given.
+    asks: Vec<Ask>,
+    given: Vec<Incoming>,
 }
 
 impl<'a> Client<'a> {
+    fn new(memory: &Arc<Memory>, world: &'a Ground, inside: bool) -> Self {
+        let settings = Settings { offer_dsn: true, ..Settings::new("mx.firm.example") };
+        let address = [192, 0, 2, 1].into();
+        let reception = Reception::new(policy(memory), Arc::new(settings), address, inside);
+        Self { reception, world, asks: Vec::new(), given: Vec::new() }
+    }
+
     /// A client that has been told 354.
     fn sending(memory: &Arc<Memory>, world: &'a Ground) -> Self {
-        let settings = Arc::new(Settings::new("mx.firm.example"));
-        let address = [192, 0, 2, 1].into();
-        let mut client = Self { reception: Reception::new(policy(memory), settings, address, false), world };
+        let mut client = Self::new(memory, world, false);
         let said =
             client.says(b"EHLO a\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<jane@firm.example>\r\nDATA\r\n");
         assert!(said.contains("\r\n354 "), "{said}");
@@ -104,7 +123,7 @@ impl<'a> Client<'a> {
             match want {
                 Want::Submit(submission) => {
                     let id = submission.queue_id();
-                    submission.complete().unwrap();
+                    self.given.push(submission.complete().unwrap());
                     self.reception.answered(&Answer::Accepted(id));
                 }
                 Want::Ask(ask) => {
@@ -113,6 +132,7 @@ impl<'a> Client<'a> {
                         Some(known) if known.starts_with("Maria") => Asked::Exists,
                         _ => Asked::Unknown,
                     };
+                    self.asks.push(ask);
                     self.reception.asked(asked, self.world);
                 }
                 Want::Flush => {}
@@ -215,9 +235,7 @@ fn a_share_is_given_back_however_a_transaction_ends() {
 fn a_share_is_given_back_by_rset_between_chunks() {
     let (memory, world) = (Memory::new(64 * MIB), Ground::new("rset"));
     for end in ["RSET\r\n", "EHLO b\r\n", "QUIT\r\n"] {
-        let settings = Arc::new(Settings::new("mx.firm.example"));
-        let reception = Reception::new(policy(&memory), settings, [192, 0, 2, 1].into(), false);
-        let mut client = Client { reception, world: &world };
+        let mut client = Client::new(&memory, &world, false);
         client.says(b"EHLO a\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<jane@firm.example>\r\nBDAT 1048576\r\n");
         client.says(&FIELD.repeat(MIB / FIELD.len() + 1).as_bytes()[..MIB]);
         assert!(memory.used_bytes() >= MIB, "{end}");
@@ -229,9 +247,7 @@ fn a_share_is_given_back_by_rset_between_chunks() {
 #[test]
 fn a_mailbox_that_cannot_be_looked_at_is_not_called_unknown() {
     let (memory, world) = (Memory::new(0), Ground::new("broken"));
-    let settings = Arc::new(Settings::new("mx.firm.example"));
-    let reception = Reception::new(policy(&memory), settings, [192, 0, 2, 1].into(), false);
-    let mut client = Client { reception, world: &world };
+    let mut client = Client::new(&memory, &world, false);
     client.says(b"EHLO a\r\nMAIL FROM:<a@b.example>\r\n");
     assert!(client.says(b"RCPT TO:<nobody@box.example>\r\n").starts_with("550 5.1.1 "));
     assert!(client.says(b"RCPT TO:<broken@box.example>\r\n").starts_with("451 4.3.0 "));
