@@ -142,7 +142,10 @@ pub fn step(row: &mut Row, event: &Event, now: Ms, may_expire: bool) -> Result<(
     match (row.state, event) {
         (Waiting | Unknown, Event::Dot) => at_dot(row, now),
         (Waiting | Dot | Unknown, Event::Ended(outcome)) => ended(row, outcome, now, may_expire),
-        (Dot, Event::Restarted) => unknown(row, "4.4.2 quell stopped while the answer was awaited", now),
+        (Dot, Event::Restarted) => {
+            row.attempts += 1;
+            unknown(row, "4.4.2 quell stopped while the answer was awaited", now);
+        }
         (Waiting, Event::Restarted) => {}
         (Waiting | Unknown, Event::Retry) => row.next_ms = now,
         (Failed, Event::Retry) => new_life(row, now),

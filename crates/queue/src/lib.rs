@@ -6,6 +6,7 @@ pub mod clock;
 pub mod contract;
 pub mod destination;
 pub mod door;
+pub mod dots;
 pub mod filter;
 pub mod ids;
 pub mod ledger;

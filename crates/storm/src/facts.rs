@@ -39,7 +39,7 @@ impl Source {
 }
 
 /// A source as it is counted and stored.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct SourceId(pub String);
 
 /// When a sender wants reports (RFC 3461 §4.1). `never` excludes the others.

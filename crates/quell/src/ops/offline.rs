@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use quell_queue::clock::{Clock, Now};
+use quell_queue::destination::Destination;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
 use quell_queue::store::{Reader, Store, StoreError};
@@ -55,7 +56,11 @@ impl Offline {
         let (mut clock, started) = (Clock::new(reader.high_water()?), Instant::now());
         let now = read(&mut clock, started);
         let seed = random_bytes::<8>()?;
-        let door = Door::open(reader, secret, settings, counter(u64::from_le_bytes(seed)), &now)?;
+        let door = {
+            let rng = counter(u64::from_le_bytes(seed));
+            // Nothing is delivered from here.
+            Door::open(reader, secret, settings, Box::new(|_| Destination::maildir()), rng, &now)?
+        };
         Ok(Self { door, store, clock, started, _data: data })
     }
 

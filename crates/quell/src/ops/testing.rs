@@ -5,7 +5,8 @@ use quell_mail::key::{ExactKey, Secret};
 use quell_queue::body::BodyRef;
 use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
-use quell_queue::door::{Bytes, Door, DoorSettings, Incoming};
+use quell_queue::destination::Destination;
+use quell_queue::door::{Bytes, Door, DoorSettings, Incoming, Together};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::Store;
 use quell_queue::store::memory::MemoryStore;
@@ -41,7 +42,10 @@ impl<S: Store> Bench<S> {
             n
         });
         let now = Now { ms, wall_ms: ms, mono_ms: 0, may_expire: true };
-        let door = Door::open(store.reader().unwrap(), secret, settings(), rng, &now).unwrap();
+        let door = {
+            let to = Box::new(|_: &str| Destination::maildir());
+            Door::open(store.reader().unwrap(), secret, settings(), to, rng, &now).unwrap()
+        };
         Self { store, door, ms, made: 0 }
     }
 
@@ -99,7 +103,7 @@ impl<S: Store> Bench<S> {
 
     pub fn claims(&mut self) -> Vec<Claim> {
         let now = self.now();
-        self.door.claim(100_000, &now)
+        self.door.claim_for(&Destination::maildir(), 100_000, Together::Any, &now)
     }
 
     /// All that is ready ends so.

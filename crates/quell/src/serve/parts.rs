@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolSettings};
+use quell_queue::destination::Destination;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::SqliteStore;
@@ -113,6 +114,7 @@ impl Parts {
             reader,
             secret.clone(),
             DoorSettings { limits: config.limits.clone(), gateway },
+            Box::new(|_| Destination::maildir()),
             random(),
             &time.now(),
         )?;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use quell_mail::id::QueueId;
 use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
-use quell_queue::door::{Answer, Door, Effect, Incoming, Verdicts};
+use quell_queue::destination::Destination;
+use quell_queue::door::{Answer, Door, Effect, Incoming, Together, Verdicts};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::sqlite::SqliteReader;
 use quell_storm::facts::Answered;
@@ -276,6 +277,7 @@ impl<L: Listener + 'static> Desk<L> {
                 // The client may be gone: then nobody waits, and the row stays.
                 Effect::Answer(ticket, answer) => drop(ticket.send(answer)),
                 Effect::Release(body) => released.push(body),
+                Effect::DotsOver(_) => {}
                 Effect::Tell(alert) => self.listener.tell(*alert),
                 Effect::Judged(verdicts) => self.listener.judged(&verdicts),
                 // Only once until it is open again: a second reopening would take the store from
@@ -297,8 +299,10 @@ impl<L: Listener + 'static> Desk<L> {
     }
 
     fn give_claims(&mut self, now: &Now) {
-        while !self.idle.is_empty() && self.door.any_ready(now) {
-            let claims = self.door.claim(CLAIMS, now);
+        while !self.idle.is_empty() {
+            let maildir = &mut |destination: &Destination, _| destination.is_maildir();
+            let Some(destination) = self.door.next_destination(now, maildir) else { return };
+            let claims = self.door.claim_for(&destination, CLAIMS, Together::Any, now);
             if claims.is_empty() {
                 return;
             }

@@ -9,6 +9,7 @@ use quell_storm::judge::judge;
 use quell_storm::verdict::{Permit, Reason, Verdict};
 
 use super::answered::{Kept, Unanswered};
+use super::claims::Phase;
 use super::{Answer, Bytes, Door, Effect, Incoming, NewBody, Verdicts};
 use crate::clock::Now;
 use crate::ledger;
@@ -79,7 +80,7 @@ impl<R: Reader, T> Door<R, T> {
         let day = 86_400_000;
         let lives = row.extra.lives_ms.iter().filter(|at| now.ms - **at < day);
         Ok(RowView {
-            state: row.state,
+            state: if self.phase(&row.id) == Some(Phase::Dot) { RowState::Dot } else { row.state },
             since_ms: row.since_ms,
             queue_id: row.queue_id,
             source: arrival.as_ref().map_or_else(|| SourceId(String::new()), |a| a.source.clone()),

@@ -6,6 +6,7 @@ use quell_mail::id::QueueId;
 use quell_storm::facts::{Answered, RowState, SourceId};
 
 use super::Door;
+use super::turns::Place;
 use crate::clock::Now;
 use crate::ledger;
 use crate::store::{Reader, Row, RowId};
@@ -70,7 +71,13 @@ impl<R: Reader, T> Door<R, T> {
         }
         let Some(waits) = self.unanswered.remove(queue_id) else { return };
         for rcpt in waits.rcpts {
-            self.turns.add(RowId { kid: waits.kid, rcpt }, waits.source.clone(), now.ms, now.ms);
+            let place = Place {
+                destination: (self.destination_of)(&rcpt),
+                source: waits.source.clone(),
+                queue_id: *queue_id,
+                sent: false,
+            };
+            self.turns.add(RowId { kid: waits.kid, rcpt }, place, now.ms, now.ms);
         }
     }
 

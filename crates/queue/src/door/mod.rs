@@ -8,7 +8,11 @@
 
 mod accept;
 mod answered;
+mod claims;
 mod counters;
+mod dots;
+mod downs;
+mod lane;
 mod operator;
 mod overlay;
 mod settle;
@@ -26,10 +30,15 @@ use quell_storm::limits::Limits;
 use quell_storm::verdict::Permit;
 
 use self::answered::Unanswered;
+use self::claims::Out;
+pub use self::claims::{Phase, Together};
 use self::counters::Counters;
+use self::dots::Restoring;
+use self::downs::Downs;
+pub use self::downs::{DestinationView, Destinations, DownView};
 pub use self::operator::Refusal;
 use self::overlay::Layer;
-use self::turns::Turns;
+use self::turns::{Admit, Turns};
 pub use self::types::*;
 use crate::body::BodyRef;
 use crate::claim::Claim;
@@ -56,6 +65,8 @@ struct Gathering<T> {
     kids: HashMap<QueueId, QueueId>,
     /// Rows that a person has given a new life.
     woken: Vec<RowId>,
+    /// Rows that an earlier life left at the dot, Unknown with this batch.
+    restored: Vec<RowId>,
     /// Storms that have ended: written again if this batch is lost, or they would end twice.
     ended: Vec<Ended>,
     rest: Batch,
@@ -72,6 +83,7 @@ impl<T> Gathering<T> {
             releases: Vec::new(),
             kids: HashMap::new(),
             woken: Vec::new(),
+            restored: Vec::new(),
             ended: Vec::new(),
             rest: Batch::default(),
         }
@@ -100,7 +112,10 @@ pub struct Door<R, T> {
     counters: Counters,
     book: Book,
     turns: Turns,
-    claimed: HashSet<RowId>,
+    destination_of: Destinations,
+    downs: Downs,
+    claimed: HashMap<RowId, Out>,
+    restoring: Restoring,
     unanswered: HashMap<QueueId, Unanswered>,
     release_when_known: HashSet<QueueId>,
     /// When bodies are next looked for that nobody asks for any more.
@@ -109,11 +124,13 @@ pub struct Door<R, T> {
     remembered: VecDeque<Verdicts>,
     remembered_rows: usize,
     open_rows: HashMap<RowState, u64>,
+    jitter_seed: u64,
     rng: Box<dyn FnMut() -> u64 + Send>,
 }
 
 impl<R: Reader, T> Door<R, T> {
-    /// Opens the door on what the store says. `rng` names storms and draws samples.
+    /// Opens the door on what the store says. `destinations` says where the row of a recipient
+    /// identity goes; `rng` names storms, draws samples, and spreads retries.
     ///
     /// # Errors
     /// Those of the store.
@@ -121,7 +138,8 @@ impl<R: Reader, T> Door<R, T> {
         reader: R,
         secret: Secret,
         settings: DoorSettings,
-        rng: Box<dyn FnMut() -> u64 + Send>,
+        destinations: Destinations,
+        mut rng: Box<dyn FnMut() -> u64 + Send>,
         now: &Now,
     ) -> Result<Self, StoreError> {
         let mut door = Self {
@@ -138,7 +156,10 @@ impl<R: Reader, T> Door<R, T> {
             writing: None,
             counters: Counters::default(),
             turns: Turns::default(),
-            claimed: HashSet::new(),
+            destination_of: destinations,
+            downs: Downs::default(),
+            claimed: HashMap::new(),
+            restoring: Restoring::new(),
             unanswered: HashMap::new(),
             release_when_known: HashSet::new(),
             next_release_ms: now.ms,
@@ -146,6 +167,7 @@ impl<R: Reader, T> Door<R, T> {
             remembered: VecDeque::new(),
             remembered_rows: 0,
             open_rows: HashMap::new(),
+            jitter_seed: rng(),
             rng,
         };
         door.restore_storms(&reader)?;
@@ -178,6 +200,7 @@ impl<R: Reader, T> Door<R, T> {
             self.reader = None;
             return Err(why);
         }
+        self.restore(now);
         let ended: Vec<_> = self.gathering.ended.iter().map(|e| (e.key, e.ended_ms)).collect();
         ended.into_iter().for_each(|(key, ended_ms)| self.note_end(&key, ended_ms));
         let lost = std::mem::take(&mut self.gathering.outcomes);
@@ -194,12 +217,20 @@ impl<R: Reader, T> Door<R, T> {
         let rest = rows.last().filter(|_| rows.len() == FETCH).map(|r| (r.next_ms, r.id.clone()));
         self.turns.fetched_up_to(rest);
         for row in rows {
-            if self.unanswered.contains_key(&row.queue_id) || self.claimed.contains(&row.id) {
+            let busy = self.claimed.contains_key(&row.id) || self.restoring.contains_key(&row.id);
+            if busy || self.unanswered.contains_key(&row.queue_id) || self.turns.knows(&row.id) {
                 continue;
             }
-            let source = self.source_of(&row)?;
+            let destination = (self.destination_of)(&row.id.rcpt);
+            let due = (row.next_ms, row.id.clone());
+            match self.turns.admit(&destination, &due, now.ms) {
+                Admit::Leaves if row.state != RowState::Dot => continue,
+                Admit::Stops => break,
+                Admit::Takes | Admit::Leaves => {}
+            }
             let row = self.found_at_dot(row, now);
-            self.turns.add(row.id, source, row.next_ms, now.ms);
+            let place = self.place_of(&row)?;
+            self.turns.add(row.id, place, row.next_ms, now.ms);
         }
         Ok(())
     }
@@ -239,7 +270,8 @@ impl<R: Reader, T> Door<R, T> {
         for (key, touches) in self.counters.due(now.ms, false) {
             self.write_counts(key, touches);
         }
-        if self.turns.wants_more() {
+        self.look_at_who_waited(now);
+        if !self.is_shut() && self.turns.wants_more(now.ms) {
             let fetched = self.fetch(now);
             self.check(fetched);
         }
@@ -309,12 +341,26 @@ impl<R: Reader, T> Door<R, T> {
         done.kids.keys().for_each(|queue_id| self.now_durable(queue_id, now));
         self.effects.extend(done.releases.into_iter().map(Effect::Release));
         self.effects.extend(done.tickets.into_iter().map(|(t, answer)| Effect::Answer(t, answer)));
-        for (claim, _) in done.outcomes {
-            self.claimed.remove(&claim.id);
+        self.claims_ended(done.outcomes, now);
+        self.restored(done.restored, now);
+        done.woken.iter().for_each(|id| self.wait_again(id, now));
+    }
+
+    /// The outcomes of these claims are durable.
+    fn claims_ended(&mut self, outcomes: Vec<(Claim, Outcome)>, now: &Now) {
+        let mut over = Vec::new();
+        for (claim, _) in outcomes {
+            let out = self.claimed.remove(&claim.id);
             self.turns.done(&claim.id);
             self.wait_again(&claim.id, now);
+            if let Some(out) = out {
+                self.probe_may_be_over(&out.destination);
+                over.extend((out.phase == Phase::Dot).then_some(claim.id));
+            }
         }
-        done.woken.iter().for_each(|id| self.wait_again(id, now));
+        if !over.is_empty() {
+            self.effects.push(Effect::DotsOver(over));
+        }
     }
 
     /// A body is known to lie at `body`: the next batch may already speak of its arrival.
@@ -362,7 +408,7 @@ impl<R: Reader, T> Door<R, T> {
         self.unanswered.retain(|_, u| u.durable);
         self.release_when_known.clear();
         let g = &mut self.gathering;
-        (g.bodies, g.body_bytes, g.releases, g.kids, g.woken) = Default::default();
+        (g.bodies, g.body_bytes, g.releases, g.kids, g.woken, g.restored) = Default::default();
         let storms = g.ended.iter().map(|e| e.stored.clone()).collect();
         g.rest = Batch { storms, high_water: g.rest.high_water, ..Batch::default() };
     }
@@ -427,12 +473,12 @@ impl<R: Reader, T> Door<R, T> {
         self.open_rows.iter().map(|(state, n)| (*state, *n))
     }
 
-    /// When [`Door::claim`] may next have something, if it is known.
+    /// When [`Door::next_destination`] may next have something, if it is known.
     pub fn next_due(&self) -> Option<Ms> {
         self.turns.next_due()
     }
 
-    /// True if [`Door::claim`] would find a row now.
+    /// True if a row is ready now; its destination may be down.
     pub fn any_ready(&self, now: &Now) -> bool {
         !self.is_shut() && self.turns.any_ready(now.ms)
     }

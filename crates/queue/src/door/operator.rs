@@ -54,11 +54,11 @@ impl<R: Reader, T> Door<R, T> {
 
     /// True while a delivery has the row.
     pub fn is_claimed(&self, id: &RowId) -> bool {
-        self.claimed.contains(id)
+        self.claimed.contains_key(id)
     }
 
     /// Tries a row now: Waiting, Unknown, or Failed (a new life, as long as its body is kept:
-    /// [`ledger::KEEP_FAILED_MS`]).
+    /// [`ledger::KEEP_FAILED_MS`]). A destination that is down is tried now, too.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -83,19 +83,22 @@ impl<R: Reader, T> Door<R, T> {
         // A body that no row wants is gone, or about to go.
         let arrival = self.arrival(&id.kid, &row.queue_id)?.filter(Arrival::is_wanted);
         let Some(mut arrival) = arrival else { return Err(Refusal::NoBody(id.clone())) };
-        let source = arrival.source.clone();
         if !ledger::needs_body(before) {
             arrival.take_back(asked);
             self.put_arrival(arrival);
         }
         self.turns.forget_later(id, next_ms);
         let answered = !self.unanswered.contains_key(&row.queue_id);
-        self.put_row(Some(before), row);
+        if *event == Event::Retry {
+            let destination = (self.destination_of)(&id.rcpt);
+            self.destination_up(&destination, now);
+        }
+        self.put_row(Some(before), row.clone());
         if !matches!(before, RowState::Waiting | RowState::Unknown) {
             // A delivery must not begin before its new life is durable.
             self.gathering.woken.push(id.clone());
         } else if answered {
-            self.turns.add(id.clone(), source, now.ms, now.ms);
+            self.in_line(&row, now.ms, now);
         }
         Ok(())
     }
@@ -132,7 +135,7 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     fn unclaimed(&self, id: &RowId) -> Result<Row, Refusal> {
-        if self.claimed.contains(id) {
+        if self.claimed.contains_key(id) {
             return Err(Refusal::Claimed(id.clone()));
         }
         self.row(id)?.ok_or_else(|| Refusal::NoRow(id.clone()))

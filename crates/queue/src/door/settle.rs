@@ -1,14 +1,14 @@
-//! Claims out, outcomes in.
+//! Outcomes in.
 
 use quell_mail::id::QueueId;
-use quell_storm::facts::{Ms, Notify, RowState, SourceId};
+use quell_storm::facts::{Ms, RowState};
 
 use super::Door;
-use super::accept::united;
+use super::claims::{Phase, is_tried};
 use crate::claim::Claim;
 use crate::clock::Now;
 use crate::ledger::{self, Event, Outcome, Report};
-use crate::store::{Arrival, Envelope, Reader, Row, RowId, StoreError};
+use crate::store::{Arrival, Reader, Row, RowId, StoreError};
 
 /// Bodies let go in one step; the rest comes with the next tick.
 const RELEASES_AT_ONCE: usize = 1000;
@@ -16,66 +16,6 @@ const RELEASES_AT_ONCE: usize = 1000;
 const RELEASE_EVERY_MS: Ms = 60_000;
 
 impl<R: Reader, T> Door<R, T> {
-    /// Gives out claims on rows whose turn it is, at most `limit`.
-    pub fn claim(&mut self, limit: usize, now: &Now) -> Vec<Claim> {
-        let mut claims = Vec::new();
-        while claims.len() < limit && !self.is_shut() {
-            let Some((id, _)) = self.turns.next(now.ms) else { break };
-            let made = self.make_claim(&id);
-            match self.check(made).flatten() {
-                Some(claim) => {
-                    self.claimed.insert(id);
-                    claims.push(claim);
-                }
-                None => self.turns.done(&id),
-            }
-        }
-        claims
-    }
-
-    fn make_claim(&self, id: &RowId) -> Result<Option<Claim>, StoreError> {
-        let Some(row) = self.row(id)? else { return Ok(None) };
-        if !matches!(row.state, RowState::Waiting | RowState::Unknown) || self.claimed.contains(id) {
-            return Ok(None);
-        }
-        // Removed and given a new life before its first answer was out: it waits for the second.
-        if self.unanswered.contains_key(&row.queue_id) {
-            return Ok(None);
-        }
-        // A new life that is not durable yet: its turn comes with the commit. (The row may be in
-        // line still from an earlier one.)
-        if self.rows.batch(id).is_some() {
-            let durable = self.reader()?.row(id)?;
-            if durable.is_none_or(|r| !matches!(r.state, RowState::Waiting | RowState::Unknown)) {
-                return Ok(None);
-            }
-        }
-        let Some(arrival) = self.arrival(&id.kid, &row.queue_id)? else { return Ok(None) };
-        let Some(body) = arrival.body else { return Ok(None) };
-        let (notify, orcpt) = wishes(&row, &arrival.reverse_path);
-        Ok(Some(Claim {
-            id: id.clone(),
-            queue_id: row.queue_id,
-            reverse_path: arrival.reverse_path,
-            as_given: row.extra.as_given,
-            tenant: row.tenant,
-            body,
-            received_ms: arrival.received_ms,
-            size_bytes: arrival.size_bytes,
-            smtputf8: arrival.smtputf8,
-            envid: arrival.envid,
-            ret_full: arrival.ret_full,
-            notify,
-            orcpt,
-            sendings: row.sendings,
-            attempts: row.attempts,
-            search_first: row.attempts > 0
-                || row.extra.maybe_delivered
-                || row.extra.life_ms.is_some()
-                || row.queue_id.ms() < self.started_ms,
-        }))
-    }
-
     /// Writes the outcome of a claim. Nothing else happens with the row before that is durable.
     pub fn settle(&mut self, claim: Claim, mut outcome: Outcome, now: &Now) {
         if let Outcome::Relayed { reports } = &mut outcome {
@@ -89,20 +29,45 @@ impl<R: Reader, T> Door<R, T> {
         let Some(found) = self.check(found) else {
             return self.gathering.outcomes.push((claim, outcome));
         };
-        if let Some(mut row) = found {
-            let before = row.state;
-            let settled = ledger::step(&mut row, &Event::Ended(outcome.clone()), now.ms, now.may_expire);
-            if settled.is_ok() {
-                if ledger::needs_body(before) && !ledger::needs_body(row.state) {
-                    self.note_report(&mut row);
-                    let keep = ledger::keeps_body_until(&row);
-                    self.let_body_go(&row.id.kid, &row.queue_id, keep, now.ms);
-                }
-                self.put_row(Some(before), row);
-            }
+        // Written already, by a commit that was believed lost: what it was is known.
+        if let Some(row) = found.filter(|row| row.attempts == claim.attempts) {
+            self.ended(row, &claim, &outcome, now);
         }
         self.gathering.outcomes.push((claim, outcome));
     }
+
+    fn ended(&mut self, mut row: Row, claim: &Claim, outcome: &Outcome, now: &Now) {
+        let before = row.state;
+        let out = self.claimed.get(&claim.id).map(|out| (out.phase, out.destination.clone()));
+        let dot = out.as_ref().is_some_and(|(phase, _)| *phase == Phase::Dot).then_some(Event::Dot);
+        for event in dot.into_iter().chain([Event::Ended(outcome.clone())]) {
+            if ledger::step(&mut row, &event, now.ms, now.may_expire).is_err() {
+                return;
+            }
+        }
+        if let (Outcome::Temporary { .. }, Some((_, destination))) = (outcome, &out)
+            && is_tried(&row)
+        {
+            self.spread(&mut row, destination, now);
+        }
+        self.stepped(before, row, now);
+    }
+
+    /// Writes a row that an attempt has changed.
+    pub(super) fn stepped(&mut self, before: RowState, mut row: Row, now: &Now) {
+        if !ledger::needs_body(row.state) {
+            self.note_report(&mut row);
+            let keep = ledger::keeps_body_until(&row);
+            self.let_body_go(&row.id.kid, &row.queue_id, keep, now.ms);
+        } else {
+            self.row_waits(&mut row, now);
+        }
+        self.put_row(Some(before), row);
+    }
+
+    /// Called for each row that goes on waiting after an attempt, or after a probe of its
+    /// destination that failed when the row was four hours old or more.
+    pub(super) fn row_waits(&mut self, _row: &mut Row, _now: &Now) {}
 
     /// A row that has come into a final state by an attempt owes those a report who want one.
     pub(super) fn note_report(&mut self, row: &mut Row) {
@@ -124,21 +89,12 @@ impl<R: Reader, T> Door<R, T> {
     pub(super) fn wait_again(&mut self, id: &RowId, now: &Now) {
         let found = self.row(id);
         if let Some(Some(row)) = self.check(found)
-            && matches!(row.state, RowState::Waiting | RowState::Unknown)
+            && is_tried(&row)
             // A new life that began meanwhile waits for its own answer.
             && !self.unanswered.contains_key(&row.queue_id)
         {
-            let source = self.source_of(&row);
-            if let Some(source) = self.check(source) {
-                self.turns.add(row.id, source, row.next_ms, now.ms);
-            }
+            self.in_line(&row, row.next_ms, now);
         }
-    }
-
-    /// Whose turn a row takes.
-    pub(super) fn source_of(&self, row: &Row) -> Result<SourceId, StoreError> {
-        let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
-        Ok(arrival.map_or_else(|| SourceId(String::new()), |a| a.source))
     }
 
     /// One row less needs the body of an arrival; until `keep_until` it asks for it. The last lets
@@ -183,11 +139,4 @@ impl<R: Reader, T> Door<R, T> {
             }
         }
     }
-}
-
-/// What the copies with `reverse_path` want of the next hop: NOTIFY united, the first ORCPT.
-fn wishes(row: &Row, reverse_path: &str) -> (Option<Notify>, Option<String>) {
-    let own = || row.extra.envelopes.iter().filter(|e| e.reverse_path == reverse_path);
-    let notify = own().map(Envelope::wishes).reduce(united).flatten();
-    (notify, own().find_map(|e| e.orcpt.clone()))
 }

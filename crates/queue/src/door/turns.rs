@@ -1,29 +1,33 @@
-//! Whose turn it is: rows ready to be delivered, in fair turns between their sources, and rows
-//! that wait for their next time.
+//! Whose turn it is: rows ready to be delivered, in fair turns between their destinations and
+//! within those between their sources, and rows that wait for their next time.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use quell_mail::id::QueueId;
-use quell_storm::facts::{Ms, SourceId};
+use quell_storm::facts::Ms;
 
+use super::lane::Lane;
+pub(super) use super::lane::{Due, Place};
+use crate::destination::Destination;
 use crate::store::RowId;
 
-/// Rows remembered here. Beyond that those that fall due last wait in the store, and are fetched
-/// when half of the room is free.
+/// Rows remembered here. A destination remembers no more rows than there is room left besides (so
+/// one alone has half of it, two a third each, and one that comes new always finds some); those of
+/// its rows that fall due last wait in the store, and are fetched when half of its room is free.
 pub(super) const MAX_ROWS: usize = 200_000;
-
-/// A place in the order in which rows fall due.
-pub(super) type Due = (Ms, RowId);
 
 /// Ready and waiting rows.
 #[derive(Debug)]
 pub(super) struct Turns {
-    ready: HashMap<SourceId, VecDeque<RowId>>,
-    ring: VecDeque<SourceId>,
-    later: BTreeMap<Due, SourceId>,
-    known: HashSet<RowId>,
+    lanes: HashMap<Destination, Lane>,
+    /// Destinations with ready rows, the next one first.
+    ring: BTreeMap<u64, Destination>,
+    turns_given: u64,
+    /// When the first waiting row of each destination falls due.
+    dues: BTreeSet<(Ms, Destination)>,
+    known: HashMap<RowId, Destination>,
     max_rows: usize,
-    /// Rows due here or later may be in the store only; None: all are known.
+    /// Rows due here or later may be in the store only; None: all were looked at.
     rest: Option<Due>,
 }
 
@@ -38,23 +42,95 @@ fn beginning() -> Due {
     (Ms::MIN, RowId { kid: QueueId::from_bytes([0; 10]), rcpt: String::new() })
 }
 
+fn earlier(a: Option<Due>, b: Option<Due>) -> Option<Due> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What becomes of a row that was read from the store.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admit {
+    /// It is to be added.
+    Takes,
+    /// Its destination has no room for it: it stays in the store for now. Others may have.
+    Leaves,
+    /// There is no room, and the time has not come for this row and those after it.
+    Stops,
+}
+
 impl Turns {
     /// Nothing known yet, room for `max_rows`.
     pub fn holding(max_rows: usize) -> Self {
         Self {
-            ready: HashMap::new(),
-            ring: VecDeque::new(),
-            later: BTreeMap::new(),
-            known: HashSet::new(),
+            lanes: HashMap::new(),
+            ring: BTreeMap::new(),
+            turns_given: 0,
+            dues: BTreeSet::new(),
+            known: HashMap::new(),
             max_rows,
             rest: Some(beginning()),
         }
     }
 
+    /// Changes a destination's rows, and keeps its turn and its time.
+    fn change<V>(&mut self, destination: &Destination, change: impl FnOnce(&mut Lane) -> V) -> V {
+        let lane = self.lanes.entry(destination.clone()).or_default();
+        let before = lane.first_due();
+        let value = change(lane);
+        let after = lane.first_due();
+        if before != after {
+            before.map(|due| self.dues.remove(&(due, destination.clone())));
+            after.map(|due| self.dues.insert((due, destination.clone())));
+        }
+        match (lane.turn, lane.ready()) {
+            (None, 1..) => {
+                self.turns_given += 1;
+                lane.turn = Some(self.turns_given);
+                self.ring.insert(self.turns_given, destination.clone());
+            }
+            (Some(turn), 0) => {
+                lane.turn = None;
+                self.ring.remove(&turn);
+            }
+            _ => {}
+        }
+        if lane.is_idle() {
+            self.lanes.remove(destination);
+        }
+        value
+    }
+
+    /// True if the row is ready, waiting or claimed.
+    pub fn knows(&self, row: &RowId) -> bool {
+        self.known.contains_key(row)
+    }
+
+    /// What becomes of a row that was read from the store, in the order in which they fall due.
+    pub fn admit(&mut self, destination: &Destination, due: &Due, now: Ms) -> Admit {
+        let left = self.lanes.get(destination).and_then(|lane| lane.left.as_ref());
+        if self.has_room(destination) && left.is_none_or(|left| due < left) {
+            return Admit::Takes;
+        }
+        if due.0 > now {
+            self.rest = Some(due.clone());
+            return Admit::Stops;
+        }
+        self.leave(destination, due.clone());
+        Admit::Leaves
+    }
+
+    /// True if there is room for one more row of `destination`.
+    pub fn has_room(&self, destination: &Destination) -> bool {
+        let held = self.lanes.get(destination).map_or(0, Lane::len);
+        held < self.max_rows.saturating_sub(self.known.len())
+    }
+
     /// Remembers a row that may be tried from `next_ms` on. A row that is known already (ready,
     /// waiting or claimed) is not taken twice.
-    pub fn add(&mut self, row: RowId, source: SourceId, next_ms: Ms, now: Ms) {
-        if self.known.contains(&row) {
+    pub fn add(&mut self, row: RowId, place: Place, next_ms: Ms, now: Ms) {
+        if self.known.contains_key(&row) {
             return;
         }
         let due = (next_ms, row);
@@ -63,77 +139,139 @@ impl Turns {
         if next_ms > now && fetched_later && self.known.len() >= self.max_rows / 2 {
             return;
         }
-        if self.known.len() >= self.max_rows && !self.make_room(&due, now) {
-            return self.leave(due);
+        if !self.has_room(&place.destination) && !self.make_room(&place.destination, &due, now) {
+            return self.leave(&place.destination, due);
         }
-        let (_, row) = due;
-        self.known.insert(row.clone());
-        if next_ms > now {
-            self.later.insert((next_ms, row), source);
-        } else {
-            self.make_ready(row, source);
-        }
+        self.put((next_ms > now).then_some(next_ms), due.1, place);
     }
 
-    /// Lets go of the row that falls due last, if that is after `due`.
-    fn make_room(&mut self, due: &Due, now: Ms) -> bool {
-        let after = |last: &Due| *last > *due && last.0 > now;
-        if !self.later.last_key_value().is_some_and(|(last, _)| after(last)) {
-            return false;
-        }
-        if let Some((last, _)) = self.later.pop_last() {
-            self.known.remove(&last.1);
-            self.leave(last);
-        }
+    /// `waits_until`: None for a row that is ready.
+    fn put(&mut self, waits_until: Option<Ms>, row: RowId, place: Place) {
+        self.known.insert(row.clone(), place.destination.clone());
+        let destination = place.destination.clone();
+        self.change(&destination, |lane| match waits_until {
+            Some(next_ms) => lane.push_later((next_ms, row), place),
+            None => lane.push_ready(row, place.source, place.queue_id),
+        });
+    }
+
+    fn make_room(&mut self, destination: &Destination, due: &Due, now: Ms) -> bool {
+        let Some(gone) = self.change(destination, |lane| lane.give_way(due, now)) else { return false };
+        self.known.remove(&gone.1);
+        self.leave(destination, gone);
         true
     }
 
-    fn leave(&mut self, due: Due) {
-        if self.rest.as_ref().is_none_or(|rest| due < *rest) {
-            self.rest = Some(due);
+    /// A row that is due then stays in the store.
+    pub fn leave(&mut self, destination: &Destination, due: Due) {
+        self.change(destination, |lane| lane.left = earlier(lane.left.take(), Some(due)));
+    }
+
+    /// The destination whose turn it is, the first that `wanted` takes. Those that it does not take
+    /// keep their turn.
+    pub fn next_destination(
+        &mut self,
+        now: Ms,
+        mut wanted: impl FnMut(&Destination) -> bool,
+    ) -> Option<Destination> {
+        self.promote(now);
+        let (turn, destination) = self.ring.iter().find(|(_, d)| wanted(d))?;
+        let (turn, destination) = (*turn, destination.clone());
+        self.ring.remove(&turn);
+        self.change(&destination, |lane| lane.turn = None);
+        Some(destination)
+    }
+
+    /// The next rows of a destination: at most `limit` of one arrival. They stay known until
+    /// [`Turns::done`].
+    pub fn take(&mut self, destination: &Destination, limit: usize, now: Ms) -> Vec<RowId> {
+        self.promote(now);
+        self.change(destination, |lane| lane.take(limit))
+    }
+
+    /// Rows whose time has come are ready.
+    pub fn promote(&mut self, now: Ms) {
+        while let Some((_, destination)) = self.dues.first().filter(|(due, _)| *due <= now).cloned() {
+            self.change(&destination, |lane| lane.promote(now));
         }
     }
 
-    fn make_ready(&mut self, row: RowId, source: SourceId) {
-        let queue = self.ready.entry(source.clone()).or_default();
-        if queue.is_empty() {
-            self.ring.push_back(source);
-        }
-        queue.push_back(row);
+    /// Rows of `destination` that wait for exactly this time are ready now.
+    pub fn wake_at(&mut self, destination: &Destination, ms: Ms) {
+        self.change(destination, |lane| lane.promote_if(|due, _| due.0 == ms));
     }
 
-    /// The next row, one from each source in turn. It stays known until [`Turns::done`].
-    pub fn next(&mut self, now: Ms) -> Option<(RowId, SourceId)> {
-        while self.later.first_key_value().is_some_and(|((due, _), _)| *due <= now) {
-            let ((_, row), source) = self.later.pop_first()?;
-            self.make_ready(row, source);
-        }
-        let source = self.ring.pop_front()?;
-        let queue = self.ready.get_mut(&source)?;
-        let row = queue.pop_front();
-        if queue.is_empty() {
-            self.ready.remove(&source);
-        } else {
-            self.ring.push_back(source.clone());
-        }
-        row.map(|row| (row, source))
+    /// All rows of `destination` that wait are ready now, but for those that were sent before.
+    pub fn wake_all(&mut self, destination: &Destination) {
+        self.change(destination, |lane| lane.promote_if(|_, place| !place.sent));
     }
 
     /// The row is not to be tried any more, or will be added again.
     pub fn done(&mut self, row: &RowId) {
-        self.known.remove(row);
+        if let Some(destination) = self.known.remove(row) {
+            self.change(&destination, Lane::done);
+        }
     }
 
     /// Forgets a waiting row, so that it can be added with another time. A ready one stays.
     pub fn forget_later(&mut self, row: &RowId, next_ms: Ms) {
-        if self.later.remove(&(next_ms, row.clone())).is_some() {
+        let Some(destination) = self.known.get(row).cloned() else { return };
+        if self.change(&destination, |lane| lane.remove_later(&(next_ms, row.clone()))) {
             self.known.remove(row);
         }
     }
 
-    /// Rows were left in the store and there is room again.
-    pub fn wants_more(&self) -> bool {
-        self.rest.is_some() && self.known.len() < self.max_rows / 2
+    /// Forgets rows that are ready or waiting.
+    pub fn forget(&mut self, rows: &HashSet<RowId>) {
+        let gone: HashSet<Destination> = rows.iter().filter_map(|row| self.known.remove(row)).collect();
+        gone.iter().for_each(|destination| self.change(destination, |lane| lane.remove(rows)));
+    }
+
+    /// The ready rows of a destination.
+    pub fn ready_rows(&self, destination: &Destination) -> impl Iterator<Item = &RowId> {
+        self.lanes.get(destination).into_iter().flat_map(Lane::ready_rows)
+    }
+
+    /// The destinations of which rows are known: ready ones, waiting ones.
+    pub fn destinations(&self) -> impl Iterator<Item = (&Destination, usize, usize)> {
+        self.lanes.iter().map(|(d, lane)| (d, lane.ready(), lane.waiting()))
+    }
+
+    /// All rows go where `destination_of` says now; those that are out stay where they are.
+    pub fn regroup(&mut self, destination_of: impl Fn(&RowId) -> Destination) {
+        let mut out = std::mem::take(&mut self.known);
+        let lanes = std::mem::take(&mut self.lanes);
+        let rest = lanes.values().fold(self.rest.take(), |rest, lane| earlier(rest, lane.left.clone()));
+        *self = Self { rest, ..Self::holding(self.max_rows) };
+        for (destination, lane) in lanes {
+            for (waits_until, row, mut place) in lane.into_rows(&destination) {
+                out.remove(&row);
+                place.destination = destination_of(&row);
+                self.put(waits_until, row, place);
+            }
+        }
+        for (row, destination) in out {
+            self.change(&destination, Lane::went_out);
+            self.known.insert(row, destination);
+        }
+    }
+
+    /// True if rows in the store are to be looked at now: there is room again, or some that may be
+    /// another destination's are due.
+    pub fn wants_more(&mut self, now: Ms) -> bool {
+        let room = self.max_rows.saturating_sub(self.known.len()) / 2;
+        let refill: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(_, l)| l.left.is_some() && l.len() < room)
+            .map(|(d, _)| d.clone())
+            .collect();
+        for destination in refill {
+            let left = self.change(&destination, |lane| lane.left.take());
+            self.rest = earlier(self.rest.take(), left);
+        }
+        let empty = self.known.len() < self.max_rows / 4;
+        self.rest.as_ref().is_some_and(|rest| empty || rest.0 <= now)
     }
 
     /// From where on rows are to be fetched.
@@ -148,7 +286,7 @@ impl Turns {
 
     /// When the next waiting row falls due.
     pub fn next_due(&self) -> Option<Ms> {
-        self.later.first_key_value().map(|((due, _), _)| *due)
+        self.dues.first().map(|(due, _)| *due)
     }
 
     /// True if a row is ready now.
@@ -163,62 +301,4 @@ impl Turns {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(n: u32) -> RowId {
-        RowId { kid: QueueId::new(1, 1, n), rcpt: "jane@firm.example".to_owned() }
-    }
-
-    fn source(name: &str) -> SourceId {
-        SourceId(name.to_owned())
-    }
-
-    /// A store with more rows than there is room for: all get their turn, in the order of their
-    /// times, and each is fetched about once.
-    #[test]
-    fn rows_beyond_the_room_come_in_their_time_and_are_read_once() {
-        let mut store: Vec<Due> = (0..1000).map(|n| (Ms::from(n), row(n))).collect();
-        let mut turns = Turns::holding(100);
-        let (mut tried, mut read) = (Vec::new(), 0);
-        for now in 0..1100 {
-            if turns.wants_more()
-                && let Some(from) = turns.rest_from()
-            {
-                let found: Vec<Due> = store.iter().filter(|d| **d >= from).take(20).cloned().collect();
-                read += found.len();
-                turns.fetched_up_to(found.last().filter(|_| found.len() == 20).cloned());
-                found.into_iter().for_each(|(due, row)| turns.add(row, source("a"), due, now));
-            }
-            while let Some((row, _)) = turns.next(now) {
-                turns.done(&row);
-                store.retain(|(_, r)| *r != row);
-                tried.push(row);
-            }
-            assert!(turns.known.len() <= 100);
-        }
-        assert_eq!(tried.len(), 1000);
-        assert!(tried.is_sorted());
-        assert!(read < 1200, "{read} rows read for 1000");
-    }
-
-    #[test]
-    fn rows_that_wait_for_hours_leave_room_for_new_ones() {
-        let mut turns = Turns::holding(10);
-        turns.fetched_up_to(None);
-        (0..10).for_each(|n| turns.add(row(n), source("a"), 1000 + Ms::from(n), 0));
-        turns.add(row(99), source("b"), 0, 0);
-        assert_eq!(turns.next(0).map(|(row, _)| row), Some(row(99)));
-        assert_eq!(turns.rest_from(), Some((1009, row(9))), "the last is in the store only");
-    }
-
-    #[test]
-    fn one_from_each_source_in_turn() {
-        let mut turns = Turns::holding(10);
-        (0..4).for_each(|n| turns.add(row(n), source("flood"), 0, 0));
-        turns.add(row(7), source("b"), 0, 0);
-        turns.add(row(7), source("b"), 0, 0);
-        let order: Vec<_> = std::iter::from_fn(|| turns.next(0)).map(|(_, s)| s.0).collect();
-        assert_eq!(order, ["flood", "b", "flood", "flood", "flood"]);
-    }
-}
+mod tests;

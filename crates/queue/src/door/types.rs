@@ -10,7 +10,7 @@ use quell_storm::tell::Alert;
 use quell_storm::verdict::Reason;
 
 use crate::body::{BodyRef, FinishedLarge};
-use crate::store::Batch;
+use crate::store::{Batch, RowId};
 
 /// What the door must know.
 #[derive(Debug, Clone)]
@@ -96,6 +96,8 @@ pub enum Effect<T> {
     Answer(T, Answer),
     /// Nobody needs this body any more.
     Release(BodyRef),
+    /// The outcome of these rows is durable: their records in the dot log are over.
+    DotsOver(Vec<RowId>),
     /// Tell the operator.
     Tell(Box<Alert>),
     /// For the log and for metrics.

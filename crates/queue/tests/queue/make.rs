@@ -8,7 +8,8 @@ use quell_mail::key::{ExactKey, LedgerKey, Secret};
 use quell_queue::body::BodyRef;
 use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
-use quell_queue::door::{Answer, Bytes, Door, DoorSettings, Effect, Incoming, Verdicts, Work};
+use quell_queue::destination::Destination;
+use quell_queue::door::{Answer, Bytes, Door, DoorSettings, Effect, Incoming, Together, Verdicts, Work};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::{MemoryReader, MemoryStore};
 use quell_queue::store::{
@@ -152,6 +153,8 @@ pub struct Rig {
     pub told: Vec<Alert>,
     pub judged: Vec<Verdicts>,
     pub commits: usize,
+    /// Rows whose dots are over.
+    pub over: Vec<RowId>,
     ids: u32,
     tickets: u32,
     places: u64,
@@ -160,12 +163,17 @@ pub struct Rig {
 pub fn open_door(store: &MemoryStore, fuse: &Fuse, now: Ms) -> TestDoor {
     let settings = DoorSettings { limits: Limits::default(), gateway: 1 };
     let reader = FusedReader(store.reader().unwrap(), fuse.clone());
+    // Our own domain's rows lie here, all others go to their domain.
+    let to = |identity: &str| match identity.split_once('@') {
+        Some((_, domain)) if domain != "firm.example" => Destination::new(domain),
+        _ => Destination::maildir(),
+    };
     let mut seed = now as u64;
     let rng = move || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         seed ^ seed >> 29
     };
-    Door::open(reader, secret(), settings, Box::new(rng), &at(now)).unwrap()
+    Door::open(reader, secret(), settings, Box::new(to), Box::new(rng), &at(now)).unwrap()
 }
 
 impl Rig {
@@ -188,6 +196,7 @@ impl Rig {
             told: Vec::new(),
             judged: Vec::new(),
             commits: 0,
+            over: Vec::new(),
             ids: 0,
             tickets: 0,
             places: 0,
@@ -241,6 +250,7 @@ impl Rig {
                 Effect::Release(body) => self.released.push(body),
                 Effect::Tell(alert) => self.told.push(*alert),
                 Effect::Judged(verdicts) => self.judged.push(verdicts),
+                Effect::DotsOver(rows) => self.over.extend(rows),
                 Effect::StoreFailed(_) => {}
             }
         }
@@ -303,7 +313,13 @@ impl Rig {
 
     pub fn claim(&mut self, limit: usize) -> Vec<Claim> {
         let now = self.at();
-        self.door.claim(limit, &now)
+        let mut claims = Vec::new();
+        while claims.len() < limit {
+            let Some(destination) = self.door.next_destination(&now, &mut |_, _| true) else { break };
+            let more = limit - claims.len();
+            claims.extend(self.door.claim_for(&destination, more, Together::Any, &now));
+        }
+        claims
     }
 
     pub fn settle(&mut self, claim: Claim, outcome: Outcome) {

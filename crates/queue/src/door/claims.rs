@@ -1,0 +1,176 @@
+//! Claims out: the right to deliver a row, for one attempt.
+
+use quell_mail::id::QueueId;
+use quell_storm::facts::{Ms, Notify, RowState};
+
+use super::Door;
+use super::accept::united;
+use super::turns::Place;
+use crate::claim::Claim;
+use crate::clock::Now;
+use crate::destination::Destination;
+use crate::store::{Envelope, Reader, Row, RowId, StoreError};
+
+/// How far an attempt has come. Kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// A stop of the server now leaves the row as it was.
+    Opened,
+    /// The terminator is about to go out, or has: a stop of the server now leaves the row Unknown.
+    Dot,
+}
+
+/// Which rows are claimed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Together {
+    /// Rows of one arrival: they go out in one transaction.
+    OneMessage,
+    /// Any, in turns between their sources.
+    Any,
+}
+
+/// A claim that is out.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub destination: Destination,
+    pub phase: Phase,
+    pub queue_id: QueueId,
+    pub attempts: u32,
+}
+
+impl<R: Reader, T> Door<R, T> {
+    /// Gives out claims on rows of `destination` whose turn it is, at most `limit`. May be less than
+    /// there are; empty: there is none.
+    pub fn claim_for(
+        &mut self,
+        destination: &Destination,
+        limit: usize,
+        together: Together,
+        now: &Now,
+    ) -> Vec<Claim> {
+        let mut claims: Vec<Claim> = Vec::new();
+        while claims.len() < limit && !self.is_shut() {
+            let at_once = if together == Together::Any { 1 } else { limit };
+            let rows = self.turns.take(destination, at_once, now.ms);
+            if rows.is_empty() {
+                break;
+            }
+            for id in rows {
+                self.try_claim(id, destination, together, &mut claims, now);
+            }
+            if together == Together::OneMessage && !claims.is_empty() {
+                break;
+            }
+        }
+        if claims.is_empty() {
+            self.probe_may_be_over(destination);
+        }
+        claims
+    }
+
+    fn try_claim(
+        &mut self,
+        id: RowId,
+        destination: &Destination,
+        together: Together,
+        claims: &mut Vec<Claim>,
+        now: &Now,
+    ) {
+        let made = self.make_claim(&id);
+        let Some(claim) = self.check(made).flatten() else { return self.turns.done(&id) };
+        let other = claims.first().is_some_and(|first| first.queue_id != claim.queue_id);
+        if together == Together::OneMessage && other {
+            // It came in line with an earlier arrival than the one whose body it has now.
+            let found = self.row(&id);
+            self.turns.done(&id);
+            if let Some(Some(row)) = self.check(found) {
+                self.in_line(&row, now.ms, now);
+            }
+            return;
+        }
+        let out = Out {
+            destination: destination.clone(),
+            phase: Phase::Opened,
+            queue_id: claim.queue_id,
+            attempts: claim.attempts,
+        };
+        self.claimed.insert(id, out);
+        claims.push(claim);
+    }
+
+    fn make_claim(&self, id: &RowId) -> Result<Option<Claim>, StoreError> {
+        let Some(row) = self.row(id)? else { return Ok(None) };
+        if !is_tried(&row) || self.claimed.contains_key(id) || self.restoring.contains_key(id) {
+            return Ok(None);
+        }
+        // Removed and given a new life before its first answer was out: it waits for the second.
+        if self.unanswered.contains_key(&row.queue_id) {
+            return Ok(None);
+        }
+        // A new life that is not durable yet: its turn comes with the commit. (The row may be in
+        // line still from an earlier one.)
+        if self.rows.batch(id).is_some() && !self.reader()?.row(id)?.as_ref().is_some_and(is_tried) {
+            return Ok(None);
+        }
+        let Some(arrival) = self.arrival(&id.kid, &row.queue_id)? else { return Ok(None) };
+        let Some(body) = arrival.body else { return Ok(None) };
+        let (notify, orcpt) = wishes(&row, &arrival.reverse_path);
+        Ok(Some(Claim {
+            id: id.clone(),
+            queue_id: row.queue_id,
+            reverse_path: arrival.reverse_path,
+            tenant: row.tenant,
+            body,
+            received_ms: arrival.received_ms,
+            size_bytes: arrival.size_bytes,
+            smtputf8: arrival.smtputf8,
+            envid: arrival.envid,
+            ret_full: arrival.ret_full,
+            notify,
+            orcpt,
+            sendings: row.sendings,
+            attempts: row.attempts,
+            search_first: row.attempts > 0
+                || row.extra.maybe_delivered
+                || row.extra.life_ms.is_some()
+                || row.queue_id.ms() < self.started_ms,
+            as_given: row.extra.as_given,
+        }))
+    }
+
+    /// How far the attempt has come that has the row; None: no attempt has it. The row itself shows
+    /// as Waiting or Unknown until its outcome.
+    pub fn phase(&self, id: &RowId) -> Option<Phase> {
+        self.claimed.get(id).map(|out| out.phase)
+    }
+
+    /// Puts a row in line, for `next_ms`.
+    pub(super) fn in_line(&mut self, row: &Row, next_ms: Ms, now: &Now) {
+        let place = self.place_of(row);
+        if let Some(place) = self.check(place) {
+            self.turns.add(row.id.clone(), place, next_ms, now.ms);
+        }
+    }
+
+    /// Where a row stands in line.
+    pub(super) fn place_of(&self, row: &Row) -> Result<Place, StoreError> {
+        let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
+        Ok(Place {
+            destination: (self.destination_of)(&row.id.rcpt),
+            source: arrival.map(|a| a.source).unwrap_or_default(),
+            queue_id: row.queue_id,
+            sent: row.state == RowState::Unknown,
+        })
+    }
+}
+
+pub(super) fn is_tried(row: &Row) -> bool {
+    matches!(row.state, RowState::Waiting | RowState::Unknown)
+}
+
+/// What the copies with `reverse_path` want of the next hop: NOTIFY united, the first ORCPT.
+fn wishes(row: &Row, reverse_path: &str) -> (Option<Notify>, Option<String>) {
+    let own = || row.extra.envelopes.iter().filter(|e| e.reverse_path == reverse_path);
+    let notify = own().map(Envelope::wishes).reduce(united).flatten();
+    (notify, own().find_map(|e| e.orcpt.clone()))
+}

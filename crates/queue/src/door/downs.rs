@@ -1,0 +1,307 @@
+//! Destinations that are down: a next hop that cannot be reached is tried as a destination, by one
+//! attempt at a time, and not once for each message that waits for it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use quell_storm::facts::{Ms, RowState};
+
+use super::Door;
+use crate::clock::Now;
+use crate::destination::Destination;
+use crate::ledger::{self, Event, Outcome};
+use crate::store::{Reader, Row, RowId};
+
+/// Destinations remembered as down. At the limit the one that is to be tried first is forgotten: it
+/// is merely tried a little early, and its waits begin anew.
+const MAX_DOWN: usize = 10_000;
+/// Bytes kept of the words in which a destination failed.
+const MAX_STATUS_BYTES: usize = 500;
+/// Rows looked through in one tick after a probe has failed.
+const LOOKED_AT: usize = 500;
+/// Younger rows neither expire behind a dead destination, nor is their sender told of a delay.
+const LOOKED_AT_FROM_MS: Ms = 4 * 3_600_000;
+
+/// What is known of a destination that is down.
+#[derive(Debug)]
+struct Down {
+    since_ms: Ms,
+    until_ms: Ms,
+    failures: u32,
+    status: String,
+    /// An attempt is under way that will tell.
+    probing: bool,
+}
+
+/// The destinations that are down.
+#[derive(Debug, Default)]
+pub(super) struct Downs {
+    down: HashMap<Destination, Down>,
+    /// Rows that waited while a probe failed: each may expire by that.
+    to_look_at: VecDeque<(Destination, RowId)>,
+}
+
+/// A destination, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationView {
+    /// Which.
+    pub destination: Destination,
+    /// Rows that could be tried now. Rows beyond the first 200,000 are not counted.
+    pub ready: usize,
+    /// Rows that wait for their next time.
+    pub waiting: usize,
+    /// Rows that are being delivered.
+    pub claimed: usize,
+    /// It is down.
+    pub down: Option<DownView>,
+}
+
+/// Since when and why a destination is down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownView {
+    /// When it failed first.
+    pub since_ms: Ms,
+    /// When it is tried next.
+    pub until_ms: Ms,
+    /// How often it has failed in a row.
+    pub failures: u32,
+    /// How it failed last: enhanced status code and text.
+    pub status: String,
+    /// It is being tried at this moment.
+    pub probing: bool,
+}
+
+impl Downs {
+    /// None: it is up. Some(true): it is down, and it is time to try it.
+    fn due(&self, destination: &Destination, now: Ms) -> Option<bool> {
+        self.down.get(destination).map(|down| now >= down.until_ms && !down.probing)
+    }
+
+    fn set_probing(&mut self, destination: &Destination, probing: bool) {
+        if let Some(down) = self.down.get_mut(destination) {
+            down.probing = probing;
+        }
+    }
+
+    /// When it is tried next, if it is down until a time to come.
+    fn until(&self, destination: &Destination, now: Ms) -> Option<Ms> {
+        self.down.get(destination).map(|down| down.until_ms).filter(|until| *until > now)
+    }
+
+    fn keep_bounded(&mut self) {
+        let first = self.down.iter().min_by_key(|(_, down)| down.until_ms).map(|(d, _)| d.clone());
+        if let Some(first) = first.filter(|_| self.down.len() >= MAX_DOWN) {
+            self.down.remove(&first);
+        }
+    }
+}
+
+fn cut(status: &str) -> String {
+    status[..status.floor_char_boundary(MAX_STATUS_BYTES)].to_owned()
+}
+
+impl<R: Reader, T> Door<R, T> {
+    /// The destination whose turn it is, of those for which rows are ready and which `wanted` takes;
+    /// it is told `true` for one that is down and would be tried only to see if it still is. Others
+    /// that are down are not offered before their time. None: there is none.
+    ///
+    /// One that was offered as down is not offered again before [`Door::destination_down`],
+    /// [`Door::destination_up`], or the end of all claims on it.
+    pub fn next_destination(
+        &mut self,
+        now: &Now,
+        wanted: &mut dyn FnMut(&Destination, bool) -> bool,
+    ) -> Option<Destination> {
+        if self.is_shut() {
+            return None;
+        }
+        let downs = &self.downs;
+        let found = self.turns.next_destination(now.ms, |destination| {
+            let due = downs.due(destination, now.ms);
+            due != Some(false) && wanted(destination, due.is_some())
+        })?;
+        self.downs.set_probing(&found, true);
+        Some(found)
+    }
+
+    /// No claim on `destination` is out any more: if one of them was its probe, it has told nothing.
+    pub(super) fn probe_may_be_over(&mut self, destination: &Destination) {
+        let probing = self.downs.down.get(destination).is_some_and(|down| down.probing);
+        if probing && !self.claimed.values().any(|out| out.destination == *destination) {
+            self.downs.set_probing(destination, false);
+        }
+    }
+
+    /// No host of the destination could be reached; `status` (enhanced status code and text) says
+    /// why. It is tried again after a wait that grows as that of a row does. Told while it is down
+    /// already, this changes nothing. To be called before the outcomes are settled: they then wait
+    /// for the same time.
+    pub fn destination_down(&mut self, destination: &Destination, status: &str, now: &Now) {
+        if self.downs.until(destination, now.ms).is_some() {
+            return;
+        }
+        if !self.downs.down.contains_key(destination) {
+            self.downs.keep_bounded();
+        }
+        let random = (self.rng)();
+        let down = self.downs.down.entry(destination.clone()).or_insert_with(|| Down {
+            since_ms: now.ms,
+            until_ms: now.ms,
+            failures: 0,
+            status: String::new(),
+            probing: false,
+        });
+        down.failures = down.failures.saturating_add(1);
+        down.until_ms = now.ms + with_jitter(ledger::retry_wait(down.failures), random);
+        down.status = cut(status);
+        down.probing = false;
+        if down.failures > 1 {
+            self.note_who_waited(destination, now);
+        }
+    }
+
+    /// A host of the destination has taken part in a session: what waited for it is ready.
+    pub fn destination_up(&mut self, destination: &Destination, _now: &Now) {
+        if let Some(down) = self.downs.down.remove(destination) {
+            self.turns.wake_at(destination, down.until_ms);
+            self.downs.to_look_at.retain(|(d, _)| d != destination);
+        }
+    }
+
+    /// A person wants the destination tried now: it counts as up, and its waiting rows (not those
+    /// that were sent before) are ready. Rows that wait in the store alone come in their time.
+    pub fn retry_destination(&mut self, destination: &Destination, now: &Now) {
+        self.destination_up(destination, now);
+        self.turns.wake_all(destination);
+    }
+
+    /// The destinations for which rows wait or are being delivered, and those that are down, in the
+    /// order of their names.
+    pub fn destinations(&self, _now: &Now) -> Vec<DestinationView> {
+        let mut views: HashMap<&Destination, DestinationView> = HashMap::new();
+        let empty = |d: &Destination| DestinationView {
+            destination: d.clone(),
+            ready: 0,
+            waiting: 0,
+            claimed: 0,
+            down: None,
+        };
+        for (d, ready, waiting) in self.turns.destinations() {
+            let view = views.entry(d).or_insert_with(|| empty(d));
+            (view.ready, view.waiting) = (ready, waiting);
+        }
+        for out in self.claimed.values() {
+            views.entry(&out.destination).or_insert_with(|| empty(&out.destination)).claimed += 1;
+        }
+        for (d, down) in &self.downs.down {
+            views.entry(d).or_insert_with(|| empty(d)).down = Some(DownView {
+                since_ms: down.since_ms,
+                until_ms: down.until_ms,
+                failures: down.failures,
+                status: down.status.clone(),
+                probing: down.probing,
+            });
+        }
+        let mut views: Vec<_> = views.into_values().filter(|v| v.is_of_interest()).collect();
+        views.sort_by(|a, b| a.destination.cmp(&b.destination));
+        views
+    }
+
+    /// Other destinations from now on; what waits is grouped anew.
+    pub fn set_destinations(&mut self, destinations: Destinations) {
+        self.destination_of = destinations;
+        let destination_of = &self.destination_of;
+        self.turns.regroup(|row| destination_of(&row.rcpt));
+        self.downs.to_look_at.clear();
+    }
+
+    /// After a failed probe: its ready rows go on waiting, or have waited too long.
+    fn note_who_waited(&mut self, destination: &Destination, now: &Now) {
+        self.turns.promote(now.ms);
+        let old = |row: &&RowId| row.kid.ms() <= now.ms - LOOKED_AT_FROM_MS;
+        let rows = self.turns.ready_rows(destination).filter(old);
+        let rows: Vec<_> = rows.map(|row| (destination.clone(), row.clone())).collect();
+        self.downs.to_look_at.retain(|(d, _)| d != destination);
+        self.downs.to_look_at.extend(rows);
+    }
+
+    /// Looks through rows behind dead destinations, a bounded number at a time.
+    pub(super) fn look_at_who_waited(&mut self, now: &Now) {
+        if !now.may_expire {
+            return;
+        }
+        let mut gone = HashSet::new();
+        for _ in 0..LOOKED_AT {
+            let Some((destination, id)) = self.downs.to_look_at.pop_front() else { break };
+            let Some(down) = self.downs.down.get(&destination) else { continue };
+            let status = down.status.clone();
+            if self.claimed.contains_key(&id) {
+                continue;
+            }
+            let found = self.row(&id);
+            let Some(found) = self.check(found) else { return };
+            if let Some(row) = found.filter(|r| matches!(r.state, RowState::Waiting | RowState::Unknown))
+                && self.waited(row, status, now)
+            {
+                gone.insert(id);
+            }
+        }
+        if !gone.is_empty() {
+            self.turns.forget(&gone);
+        }
+    }
+
+    /// True if the row has waited too long, and failed now.
+    fn waited(&mut self, mut row: Row, status: String, now: &Now) -> bool {
+        let before = row.clone();
+        let expires = now.ms - ledger::life_began(&row) > ledger::LIFETIME_MS;
+        if expires
+            && ledger::step(&mut row, &Event::Ended(Outcome::Temporary { status }), now.ms, true).is_ok()
+        {
+            self.stepped(before.state, row, now);
+            return true;
+        }
+        self.row_waits(&mut row, now);
+        if row != before {
+            self.put_row(Some(before.state), row);
+        }
+        false
+    }
+
+    /// The time at which a row is tried again whose attempt failed for now: that of its destination,
+    /// if it is down, so that all wake together; else its own, and a little later, so that what
+    /// failed together does not come back all at once. Rows of one message stay together.
+    pub(super) fn spread(&self, row: &mut Row, destination: &Destination, now: &Now) {
+        match self.downs.until(destination, now.ms) {
+            Some(until) => row.next_ms = until,
+            None => {
+                let wait = row.next_ms - now.ms;
+                let random = mixed(self.jitter_seed, row.queue_id.bytes(), row.attempts);
+                row.next_ms = now.ms + with_jitter(wait, random);
+            }
+        }
+    }
+}
+
+impl DestinationView {
+    fn is_of_interest(&self) -> bool {
+        self.ready + self.waiting + self.claimed > 0 || self.down.is_some()
+    }
+}
+
+/// A wait, and up to a quarter of it besides.
+fn with_jitter(wait: Ms, random: u64) -> Ms {
+    let most = u64::try_from(wait / 4).unwrap_or(0) + 1;
+    wait + i64::try_from(random % most).unwrap_or(0)
+}
+
+fn mixed(seed: u64, queue_id: &[u8], attempts: u32) -> u64 {
+    let sum = blake3::Hasher::new()
+        .update(&seed.to_le_bytes())
+        .update(queue_id)
+        .update(&attempts.to_le_bytes())
+        .finalize();
+    sum.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Where the row of a recipient identity goes.
+pub type Destinations = Box<dyn Fn(&str) -> Destination + Send>;
