@@ -117,7 +117,7 @@ pub struct Resolved {
     /// Local part of the mailbox: in our domains in lower case, unquoted, not yet escaped for a path;
     /// in others as it was given.
     pub mailbox: String,
-    /// The address that is sent to; None: the address as it was given.
+    /// The address that is sent to, if it is not the one that was given. None for what is kept here.
     pub goes_out: Option<String>,
 }
 

@@ -90,7 +90,7 @@ impl<'a> Compiler<'a> {
             self.expand(name, &mut walk);
             self.directory.postmaster = walk.found;
         } else {
-            self.directory.postmaster = vec![target(&name.0, &name.1)];
+            self.directory.postmaster = vec![self.target(&name.0, &name.1)];
             self.directory.named.insert(name);
         }
     }
@@ -178,7 +178,7 @@ impl<'a> Compiler<'a> {
         let (local, domain) = name;
         let bare = (strip_detail(local).to_owned(), domain.clone());
         if self.is_mailbox(name) {
-            add(walk, target(local, domain));
+            add(walk, self.target(local, domain));
         } else if bare.0 == "postmaster" {
             let postmaster = self.directory.postmaster.clone();
             postmaster.into_iter().for_each(|to| add(walk, to));
@@ -186,12 +186,13 @@ impl<'a> Compiler<'a> {
             self.expand(bare, walk);
         } else if bare != *name && self.is_mailbox(&bare) {
             // One recipient with `bare`, but what is sent to keeps the detail that was written.
-            add(walk, Resolved { goes_out: target(local, domain).goes_out, ..target(&bare.0, domain) });
+            let goes_out = self.target(local, domain).goes_out;
+            add(walk, Resolved { goes_out, ..resolved(&bare.0, domain) });
         } else if let Some(others) = self.directory.catch_all(domain) {
             let others = others.to_vec();
             others.into_iter().for_each(|to| add(walk, to));
         } else if self.directory.domains.get(domain).is_some_and(|plan| plan.takes_others) {
-            add(walk, target(local, domain));
+            add(walk, self.target(local, domain));
         } else {
             let address = super::joined(local, domain);
             self.errors.push(PlanError::Nobody { place: walk.place.clone(), address });
@@ -200,6 +201,14 @@ impl<'a> Compiler<'a> {
             walk.found.truncate(MAX_ALIAS_TARGETS);
             self.errors.push(PlanError::AliasTooLarge { place: walk.place.clone() });
         }
+    }
+
+    /// A final address that mail for another address goes to. What is kept here is sent nowhere: its
+    /// row tells people which address was given.
+    fn target(&self, local: &str, domain: &str) -> Resolved {
+        let resolved = resolved(local, domain);
+        let sent_on = !self.directory.has_maildirs(domain);
+        Resolved { goes_out: sent_on.then(|| resolved.identity.clone()), ..resolved }
     }
 
     /// Listed, named by the configuration, or in a domain where mailboxes come and go: there the
@@ -216,12 +225,6 @@ impl<'a> Compiler<'a> {
             _ => false,
         }
     }
-}
-
-/// A final address that mail for another address goes to.
-fn target(local: &str, domain: &str) -> Resolved {
-    let resolved = resolved(local, domain);
-    Resolved { goes_out: Some(resolved.identity.clone()), ..resolved }
 }
 
 /// Each recipient once.
