@@ -19,6 +19,8 @@ use quell_wire::client::{EightBit, Status, Wait};
 
 use crate::route::Own;
 
+#[doc(hidden)]
+pub mod fuzz;
 mod job;
 mod machine;
 mod way;

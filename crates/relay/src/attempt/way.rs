@@ -71,9 +71,7 @@ impl Way {
                 way.add_targets(&address.to_string(), &[*address], sending);
             }
             NextHop::Literal(_) => way.dead_end = Some(NoRoute::Literal),
-            NextHop::Maildir => {
-                way.trouble = Some(NoRoute::Trouble("mailboxes of this server have no next hop".to_owned()));
-            }
+            NextHop::Maildir => way.trouble = Some(NoRoute::Maildir),
         }
         way
     }
@@ -127,7 +125,9 @@ impl Way {
             Ok(addresses) if !addresses.is_empty() => {
                 return self.add_targets(&host, &in_order(addresses, self.random), sending);
             }
-            Err(DnsError::Trouble(why)) => NoRoute::Trouble(format!("{host}: {why}")),
+            Err(DnsError::Trouble(why)) => {
+                NoRoute::Trouble(format!("the address of {host} cannot be looked up: {why}"))
+            }
             _ if self.configured => NoRoute::Trouble(format!("{host} has no address")),
             _ => NoRoute::NoHost,
         };
@@ -141,8 +141,7 @@ impl Way {
         }
         self.connections_left -= 1;
         if self.connections_left == 0 && self.targets.len() + self.hosts.len() > 1 {
-            let why = format!("no more than {MAX_TARGETS} addresses are tried at a time");
-            self.trouble.get_or_insert(NoRoute::Trouble(why));
+            self.trouble.get_or_insert(NoRoute::TooMany);
         }
         self.targets.pop_front()
     }

@@ -44,8 +44,14 @@ pub enum NoRoute {
     #[error("address literals are not sent to")]
     Literal,
     /// DNS does not say: in words for the operator.
-    #[error("DNS: {0}")]
+    #[error("{0}")]
     Trouble(String),
+    /// There are more addresses than are tried at a time.
+    #[error("none of the addresses that were tried took it, and there are more")]
+    TooMany,
+    /// Mailboxes of this server have no next hop. (Nobody should ask.)
+    #[error("mailboxes of this server have no next hop")]
+    Maildir,
 }
 
 impl NoRoute {
@@ -57,6 +63,8 @@ impl NoRoute {
             Self::NoHost => (5, 4, 4),
             Self::LeadsBack => (5, 4, 6),
             Self::Trouble(_) => (4, 4, 3),
+            Self::TooMany => (4, 4, 1),
+            Self::Maildir => (4, 3, 5),
         }
     }
 }
@@ -74,11 +82,12 @@ pub fn choose_hosts(
     own: &Own,
     random: u64,
 ) -> Result<Vec<MxHost>, NoRoute> {
+    let trouble = |why| NoRoute::Trouble(format!("the MX of {domain} cannot be looked up: {why}"));
     let records = match answer {
         Ok(records) if !records.is_empty() => records,
         Ok(_) | Err(DnsError::NoRecords) => return implicit(domain, own),
         Err(DnsError::NoSuchDomain) => return Err(NoRoute::NoSuchDomain),
-        Err(DnsError::Trouble(why)) => return Err(NoRoute::Trouble(why)),
+        Err(DnsError::Trouble(why)) => return Err(trouble(why)),
     };
     // RFC 7505 §3: it stands alone; beside others it means nothing, and is no host name.
     if let [(_, name)] = records.as_slice()

@@ -144,7 +144,7 @@ fn hosts_are_chosen() {
         ("10 [192.0.2.1], 20 a..b, 30 -\u{7f}", &[], none),
         ("10 a_b.x", &[], "10 a_b.x"),
         ("nxdomain", &[], "(5, 1, 2) there is no such domain"),
-        ("servfail", &[], "(4, 4, 3) DNS: the server failed"),
+        ("servfail", &[], "(4, 4, 3) the MX of domain.example cannot be looked up: the server failed"),
     ] {
         assert_eq!(hosts(answer, own), expected, "{answer}");
     }

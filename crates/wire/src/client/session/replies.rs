@@ -22,7 +22,7 @@ impl Session {
             Expected::Data => self.data_replied(reply),
             Expected::LoneDot => self.end_transaction(false),
             Expected::Rset if reply.is_positive() => {}
-            Expected::Rset => self.give_up(Outcome::Temporary(reply.status())),
+            Expected::Rset => self.give_up(Outcome::Temporary(temporary(reply))),
         }
     }
 

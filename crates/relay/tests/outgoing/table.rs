@@ -1,0 +1,229 @@
+//! `attempts/*.txt`: what becomes of a message in a network that is told how to behave.
+//!
+//! `## name` begins a case. `to ROUTE` is the destination (default `b.example`). `rcpt ADDRESS …` are the
+//! recipients (default `jane@b.example`). `mx DOMAIN = 10 a.x, 20 b.x` and `host NAME = ADDRESS …` are
+//! what DNS says, or `nxdomain`, `nodata`, `servfail`; what is not said is `nxdomain`. `at ADDRESS: WHEN
+//! WHAT` is what the server at this address does at an event: WHEN is `connect`, `greeting`, a verb, a
+//! command as it begins (`RCPT TO:<jane@`), `body`, `record`, `message`, `message ADDRESS`, each with
+//! `#2` behind it for the second time only; WHAT is `closes`, `hangs`, `ours`, or a reply, its lines
+//! parted by ` / `. The first that fits counts; what is not said goes well. `= setting value` changes
+//! a setting, the message or its envelope. `again` sends the message once more when the attempt is done,
+//! then it quits. Lines with `>` are what happens; `> C: ` a command, of which only those with the same
+//! verb as one that is written in the case are compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use quell_queue::destination::Destination;
+use quell_relay::attempt::fuzz::{Does, Driver, Event, World, claims, content, facts, sending};
+use quell_relay::attempt::{Attempt, Content, Sending, Target};
+use quell_relay::route::{DnsError, NextHop};
+use quell_storm::facts::{Facts, Notify};
+use quell_wire::client::EightBit;
+
+/// A network as a case describes it.
+#[derive(Default)]
+struct Network {
+    mx: BTreeMap<String, String>,
+    hosts: BTreeMap<String, String>,
+    /// Address, event, what happens.
+    rules: Vec<(String, String, String)>,
+    /// How often an event came at an address.
+    times: BTreeMap<(String, String), usize>,
+}
+
+struct Case {
+    name: String,
+    next_hop: NextHop,
+    network: Network,
+    sending: Sending,
+    facts: Facts,
+    content: Content,
+    random: u64,
+    again: bool,
+    expected: Vec<String>,
+}
+
+fn answer(text: Option<&String>) -> Result<&str, DnsError> {
+    match text.map(String::as_str) {
+        None | Some("nxdomain") => Err(DnsError::NoSuchDomain),
+        Some("nodata") => Err(DnsError::NoRecords),
+        Some("servfail") => Err(DnsError::Trouble("the server failed".to_owned())),
+        Some(text) => Ok(text),
+    }
+}
+
+impl World for Network {
+    fn mx(&mut self, domain: &str) -> Result<Vec<(u16, String)>, DnsError> {
+        let record = |text: &str| {
+            let (number, name) = text.trim().split_once(' ').unwrap();
+            (number.parse().unwrap(), name.to_owned())
+        };
+        Ok(answer(self.mx.get(domain))?.split(',').map(record).collect())
+    }
+
+    fn addresses(&mut self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        Ok(answer(self.hosts.get(host))?.split(' ').map(|address| address.parse().unwrap()).collect())
+    }
+
+    fn happens(&mut self, at: &Target, event: &Event) -> Does {
+        let event = match event {
+            Event::Connect => "connect".to_owned(),
+            Event::Greeting => "greeting".to_owned(),
+            Event::Command(line) => line.clone(),
+            Event::Body => "body".to_owned(),
+            Event::Record => "record".to_owned(),
+            Event::Message(None) => "message".to_owned(),
+            Event::Message(Some(recipient)) => format!("message {recipient}"),
+        };
+        let address = at.to_string();
+        let found = self.rules.iter().find(|(place, when, _)| {
+            let (begin, number) = when.split_once('#').unwrap_or((when, ""));
+            if !address.contains(place.as_str()) || !event.starts_with(begin) {
+                return false;
+            }
+            let times = self.times.entry((place.clone(), when.clone())).or_default();
+            *times += 1;
+            number.is_empty() || number == times.to_string()
+        });
+        match found.map(|(_, _, what)| what.as_str()) {
+            None => Does::Goes,
+            Some("closes") => Does::Closes,
+            Some("hangs") => Does::Hangs,
+            Some("ours") => Does::Ours,
+            Some(reply) => Does::Says(reply.replace(" / ", "\r\n")),
+        }
+    }
+}
+
+#[test]
+fn attempts() {
+    let files = [
+        include_str!("attempts/routes.txt"),
+        include_str!("attempts/hosts.txt"),
+        include_str!("attempts/dot.txt"),
+        include_str!("attempts/extensions.txt"),
+        include_str!("attempts/kept.txt"),
+    ];
+    let cases: Vec<Case> = files.iter().flat_map(|file| file.split("\n## ").skip(1)).map(read).collect();
+    assert!(cases.len() >= 60, "only {} cases were found", cases.len());
+    let names: BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+    assert_eq!(names.len(), cases.len(), "two cases of one name");
+    let wrong: Vec<String> = cases.into_iter().filter_map(check).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What is wrong with a case.
+fn check(mut case: Case) -> Option<String> {
+    let mut driver = Driver::default();
+    let first = claims(case.facts.clone());
+    driver.expects(&first);
+    let sending = Arc::new(case.sending.clone());
+    let mut attempt = Attempt::new(sending, case.next_hop.clone(), first, case.content, case.random);
+    let message = b"Subject: x\r\n\r\n.hi\r\n";
+    let mut goes_on = driver.drive(&mut attempt, message, &mut case.network);
+    if case.again {
+        assert!(goes_on, "{}: {:#?}", case.name, driver.log);
+        let second = claims(case.facts.clone());
+        driver.expects(&second);
+        driver.log.push("again".to_owned());
+        attempt.begin(second, case.content, case.random).unwrap();
+        goes_on = driver.drive(&mut attempt, message, &mut case.network);
+        if goes_on {
+            driver.expects(&[]);
+            attempt.quit();
+            goes_on = driver.drive(&mut attempt, message, &mut case.network);
+            assert!(!goes_on, "{}: {:#?}", case.name, driver.log);
+        }
+    }
+    let verbs: BTreeSet<&str> = case.expected.iter().filter_map(|line| verb(line)).collect();
+    let commands = driver.commands.iter().map(|line| format!("C: {line}"));
+    let commands = commands.filter(|line| verb(line).is_some_and(|verb| verbs.contains(verb)));
+    let got: Vec<String> = commands.chain(driver.log.iter().cloned()).collect();
+    (got != case.expected).then(|| format!("## {}\n> {}\n", case.name, got.join("\n> ")))
+}
+
+fn verb(line: &str) -> Option<&str> {
+    line.strip_prefix("C: ")?.split(' ').next()
+}
+
+fn read(text: &str) -> Case {
+    let mut lines = text.lines();
+    let mut case = Case {
+        name: lines.next().unwrap().to_owned(),
+        next_hop: next_hop("b.example"),
+        network: Network::default(),
+        sending: sending(),
+        facts: facts(1, &["jane@b.example"]),
+        content: content(),
+        random: 0,
+        again: false,
+        expected: vec![],
+    };
+    for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            ">" => case.expected.push(rest.to_owned()),
+            "to" => case.next_hop = next_hop(rest),
+            "rcpt" => case.facts.recipients = facts(1, &rest.split(' ').collect::<Vec<_>>()).recipients,
+            "mx" => drop(insert(&mut case.network.mx, rest)),
+            "host" => drop(insert(&mut case.network.hosts, rest)),
+            "at" => case.network.rules.push(rule(rest)),
+            "again" => case.again = true,
+            "=" => set(&mut case, rest),
+            _ => panic!("{}: {line}", case.name),
+        }
+    }
+    case
+}
+
+fn next_hop(text: &str) -> NextHop {
+    NextHop::of_destination(&Destination::new(text))
+}
+
+fn insert(map: &mut BTreeMap<String, String>, line: &str) -> Option<String> {
+    let (name, value) = line.split_once(" = ").unwrap();
+    map.insert(name.to_owned(), value.to_owned())
+}
+
+/// `ADDRESS: WHEN WHAT`; WHEN stands in quotes if it has spaces.
+fn rule(line: &str) -> (String, String, String) {
+    let (address, rest) = line.split_once(": ").unwrap();
+    let (when, what) = match rest.strip_prefix('"') {
+        Some(rest) => rest.split_once("\" ").unwrap(),
+        None => rest.split_once(' ').unwrap(),
+    };
+    (address.to_owned(), when.to_owned(), what.to_owned())
+}
+
+fn set(case: &mut Case, line: &str) {
+    let (name, value) = line.split_once(' ').unwrap_or((line, ""));
+    let (facts, sending) = (&mut case.facts, &mut case.sending);
+    let text = || Some(value.to_owned());
+    match name {
+        "bounce" => sending.eightbit = EightBit::Bounce,
+        "max_recipients" => sending.max_recipients = value.parse().unwrap(),
+        "port" => sending.port = value.parse().unwrap(),
+        "literals" => sending.address_literals = value == "yes",
+        "listens" => sending.own.listens = value.split(' ').map(|a| a.parse().unwrap()).collect(),
+        "own" => sending.own.addresses = value.split(' ').map(|a| a.parse().unwrap()).collect(),
+        "8bit" => case.content.eight_bit = true,
+        "header8" => case.content.header_non_ascii = true,
+        "size" => case.content.size_bytes = value.parse().unwrap(),
+        "random" => case.random = value.parse().unwrap(),
+        "from" => value.clone_into(&mut facts.reverse_path),
+        "smtputf8" => facts.smtputf8 = true,
+        "envid" => facts.envid = text(),
+        "ret" => facts.ret_full = Some(value == "full"),
+        "orcpt" => facts.recipients[0].orcpt = text(),
+        "as_given" => facts.recipients[0].as_given = value.to_owned(),
+        "notify" => {
+            let has = |word| value.split(',').any(|given| given == word);
+            let never = has("never");
+            let (success, failure, delay) = (has("success"), has("failure"), has("delay"));
+            facts.recipients[0].notify = Some(Notify { never, success, failure, delay });
+        }
+        _ => panic!("{line}"),
+    }
+}
