@@ -352,7 +352,7 @@ fn aiosmtpd_notices_what_a_client_may_not_do() {
         "MAIL FROM:<a@b.example> SIZE=1",
         "MAIL FROM:<a@b.example>",
     ];
-    assert_eq!(codes(&mut client, &lines), [500, 250, 501, 250]);
+    assert_eq!(codes(&mut client, &lines), [502, 250, 501, 250]);
     assert_eq!(server.replies("501").len(), 1);
 }
 
@@ -602,4 +602,23 @@ fn a_resolver_gets_long_and_truncated_answers_over_tcp() {
     }
     let addresses = runtime.block_on(resolver.lookup_ip("mx1.firm.example.")).expect("addresses");
     assert_eq!(addresses.iter().count(), 2);
+}
+
+#[test]
+fn aiosmtpd_listens_where_it_is_told_and_comes_back() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("scripted");
+    let addresses = [[127, 0, 0, 2], [127, 0, 0, 3]].map(std::net::IpAddr::from);
+    let port = aiosmtpd::shared_port(&addresses);
+    let listens = |ip: std::net::IpAddr| smtp::Client::connect_to((ip, port).into()).is_ok();
+    let [one, other] =
+        addresses.map(|ip| Scripted::start_on(&directory, (ip, port).into(), &Script::default()));
+    assert!(addresses.into_iter().all(listens));
+    assert_eq!((one.sessions(), other.sessions()), (1, 1));
+    drop(one);
+    assert!(!listens(addresses[0]) && listens(addresses[1]));
+    let one = Scripted::start_on(&directory, (addresses[0], port).into(), &Script::default());
+    assert!(listens(addresses[0]) && one.sessions() == 1);
 }

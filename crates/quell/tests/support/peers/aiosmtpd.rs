@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -136,7 +136,7 @@ impl Fault {
 #[derive(Clone, Debug, Serialize)]
 pub struct Script {
     pub lmtp: bool,
-    /// EHLO is answered with 500.
+    /// EHLO is answered with 502.
     pub helo_only: bool,
     pub pipelining: bool,
     pub eightbit: bool,
@@ -414,9 +414,8 @@ fn write_script(home: &Path, script: &Script) {
     fs::rename(home.join("script.new"), home.join("script")).expect("a script");
 }
 
-/// The address of a server for `start_on` whose port is free on this address too.
-pub fn free_address(ip: IpAddr) -> SocketAddr {
-    let free = |address: &SocketAddr| std::net::TcpListener::bind(address).is_ok();
-    let addresses = (0..100).map(|_| SocketAddr::new(ip, free_port()));
-    addresses.into_iter().find(free).expect("a free port")
+/// A port that is free on each of these addresses: the servers of one MX set share one.
+pub fn shared_port(addresses: &[IpAddr]) -> u16 {
+    let is_free = |port: &u16| addresses.iter().all(|ip| TcpListener::bind((*ip, *port)).is_ok());
+    (0..100).map(|_| free_port()).find(is_free).expect("a port that is free on each")
 }

@@ -102,8 +102,6 @@ class Faulty:
         )
         # aiosmtpd shares these between sessions, and knows nothing of DSN's longer commands.
         self.command_size_limits = collections.defaultdict(lambda: 2048)
-        if self.rules["helo_only"]:
-            self._smtp_methods.pop("EHLO", None)
         for name, method in list(self._smtp_methods.items()):
             self._smtp_methods[name] = functools.partial(self.step, name, method)
 
@@ -172,6 +170,8 @@ class Faulty:
         fault = self.script.fault(STEPS.get(name, name.lower()), [path[2].lower()] if path else ())
         if fault and await self.perform(fault):
             return
+        if name == "EHLO" and self.rules["helo_only"]:
+            return await self.push("502 5.5.1 Not implemented")
         await method(arg)
 
     def offered(self, parameter):
