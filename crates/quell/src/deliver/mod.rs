@@ -3,8 +3,14 @@
 //! Maildirs have threads of their own (`worker`). To next hops go sessions (`session`), tasks on the
 //! network threads, which only move bytes: `quell_relay::attempt` decides.
 
+mod content;
 mod filter;
+mod link;
 mod log;
 pub mod maildir;
+pub mod remote;
+pub mod resolver;
+mod session;
+mod slots;
 pub mod verify;
 pub mod worker;

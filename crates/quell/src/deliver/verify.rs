@@ -1,14 +1,245 @@
-//! Asks next hops which recipients they take (`recipients = "ask"`).
+//! Asking the next hop whether it takes a recipient (`recipients = "ask"`): a transaction that ends
+//! before DATA. What it said is remembered for a while.
 
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use quell_relay::attempt::{Address, Target};
 use quell_relay::reception::Asked;
+use quell_relay::route::{Host, NextHop, Peer};
+use quell_wire::client::{Envelope, Lost, Outcome, Session, Settings, Step, Wait};
+use quell_wire::path::Path;
+use quell_wire::server::{MailFrom, RcptTo};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
 
-/// Asks, and remembers the answers for a while.
-#[derive(Debug, Clone, Default)]
-pub struct Verifier {}
+use super::link::Link;
+use super::remote::{Outward, OutwardNow};
+
+/// That a recipient is there is believed for so long without asking again.
+const FRESH: Duration = Duration::from_secs(3600);
+/// And for so long while the next hop cannot be asked.
+const KNOWN: Duration = Duration::from_secs(7 * 86_400);
+/// That there is none is believed for so long: somebody may be about to make the mailbox.
+const NONE: Duration = Duration::from_secs(300);
+/// After it could not be asked it is left alone for so long.
+const LEFT_ALONE: Duration = Duration::from_secs(10);
+/// Recipients remembered; beyond that the one asked for first is forgotten.
+const REMEMBERED: usize = 100_000;
+/// Questions asked at the same time; more wait for their turn.
+const AT_ONCE: usize = 20;
+/// A question is answered within this time: the client waits.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// What is remembered of a recipient.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    asked: Asked,
+    at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    recipients: HashMap<String, Known>,
+    order: VecDeque<String>,
+    /// Next hops that could not be asked, and when that was; only those of the last seconds.
+    away: HashMap<NextHop, Instant>,
+}
+
+/// Asks, and remembers.
+pub struct Verifier {
+    outward: OutwardNow,
+    memory: Mutex<Memory>,
+    turns: Semaphore,
+}
 
 impl Verifier {
-    /// Whether the next hop of the address's domain takes `address`.
-    pub async fn ask(&self, _address: &str) -> Asked {
-        Asked::CannotTell
+    /// Nothing known yet.
+    pub fn new(outward: OutwardNow) -> Arc<Self> {
+        Arc::new(Self { outward, memory: Mutex::default(), turns: Semaphore::new(AT_ONCE) })
+    }
+
+    /// Whether the next hop of `address` takes mail for it.
+    pub async fn ask(&self, address: &str) -> Asked {
+        let outward = (self.outward)();
+        let hop = outward.routes.of(address);
+        // Another next hop may know others.
+        let key = format!("{hop} {address}");
+        let now = Instant::now();
+        let known = self.known(&key);
+        let fresh = |known: &Known| now - known.at < if known.asked == Asked::Exists { FRESH } else { NONE };
+        if let Some(known) = known.filter(fresh) {
+            return known.asked;
+        }
+        let answer =
+            if self.is_away(&hop, now) { Err(()) } else { self.ask_anew(&outward, &hop, address).await };
+        match answer {
+            Ok(asked) => {
+                self.remember(key, Known { asked, at: Instant::now() });
+                asked
+            }
+            // Who was there is there still, as far as anybody can tell.
+            Err(()) => known
+                .filter(|k| k.asked == Asked::Exists && now - k.at < KNOWN)
+                .map_or(Asked::CannotTell, |k| k.asked),
+        }
+    }
+
+    /// Err: nobody could say.
+    async fn ask_anew(&self, outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, ()> {
+        let asked = async {
+            let _turn = self.turns.acquire().await.map_err(|why| why.to_string())?;
+            probe(outward, hop, address).await
+        };
+        let answer = match timeout(WITHIN, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err("it does not answer in time".to_owned()),
+        };
+        answer.map_err(|why| {
+            warn!(event = "not_asked", next_hop = %hop, reason = why, "the next hop could not be asked for a recipient");
+            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            memory.away.retain(|_, at| now - *at < LEFT_ALONE);
+            memory.away.insert(hop.clone(), now);
+        })
+    }
+
+    fn is_away(&self, hop: &NextHop, now: Instant) -> bool {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.away.get(hop).is_some_and(|at| now - *at < LEFT_ALONE)
+    }
+
+    fn known(&self, key: &str) -> Option<Known> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).recipients.get(key).copied()
+    }
+
+    fn remember(&self, key: String, known: Known) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.recipients.insert(key.clone(), known).is_none() {
+            memory.order.push_back(key);
+        }
+        while memory.order.len() > REMEMBERED {
+            if let Some(oldest) = memory.order.pop_front() {
+                memory.recipients.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// Asks at every address of the next hop until one answers.
+async fn probe(outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, String> {
+    let forward_path = path(address)?;
+    let mut trouble = "it has no address".to_owned();
+    for target in targets(outward, hop).await? {
+        match probe_at(outward, &target, forward_path.clone()).await {
+            Ok(asked) => return Ok(asked),
+            Err(why) => trouble = format!("{}: {why}", target.name),
+        }
+    }
+    Err(trouble)
+}
+
+async fn targets(outward: &Outward, hop: &NextHop) -> Result<Vec<Target>, String> {
+    let (peer, lmtp) = match hop {
+        NextHop::Smtp(peer) => (peer, false),
+        NextHop::Lmtp(peer) => (peer, true),
+        NextHop::LmtpUnix(path) => {
+            return Ok(vec![Target { address: Address::Unix(path.clone()), name: path.clone(), lmtp: true }]);
+        }
+        other => return Err(format!("{other} cannot be asked")),
+    };
+    let Peer { host, port } = peer;
+    let (name, addresses) = match host {
+        Host::Address(address) => (address.to_string(), vec![*address]),
+        Host::Name(name) => {
+            let found = outward.resolver.configured(name).await?;
+            (name.clone(), found)
+        }
+    };
+    let target =
+        |address| Target { address: Address::Tcp(SocketAddr::new(address, *port)), name: name.clone(), lmtp };
+    Ok(addresses.into_iter().map(target).collect())
+}
+
+async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Result<Asked, String> {
+    let mut link = Link::connect(target).await.map_err(|why| why.to_string())?;
+    let settings =
+        Settings { lmtp: target.lmtp, probe: true, ..Settings::new(outward.sending.our_name.clone()) };
+    let rcpt = RcptTo { forward_path, notify: None, orcpt: None };
+    let mail = MailFrom {
+        reverse_path: path("")?,
+        size_bytes: None,
+        smtputf8: false,
+        eight_bit: false,
+        ret: None,
+        envid: None,
+    };
+    let mut session = Session::new(settings, Envelope { mail, recipients: vec![rcpt] });
+    let block = Duration::from_secs(Wait::DataBlock.secs());
+    let mut said = None;
+    loop {
+        match session.next() {
+            Step::Write(bytes) => {
+                if link.write(&bytes, block).await.is_err() {
+                    session.lost(Lost::Closed);
+                }
+            }
+            Step::NeedInput(wait) => {
+                let within = Duration::from_secs(wait.secs());
+                let read = match link.flush(block).await {
+                    Ok(()) => link.read(within).await,
+                    Err(why) => Err(why),
+                };
+                match read {
+                    Ok(bytes) if !bytes.is_empty() => session.input(bytes),
+                    _ => session.lost(Lost::Closed),
+                }
+            }
+            Step::Outcome { outcome, .. } => said = Some(outcome),
+            Step::Done => {
+                session.quit();
+                // What follows is politeness: the answer is here.
+                if let Some(outcome) = said.take() {
+                    return finish(session, link, &outcome).await;
+                }
+            }
+            Step::SendBody | Step::Dot(_) => session.lost(Lost::Ours("nothing is sent".to_owned())),
+            Step::Closed => break,
+        }
+    }
+    said.map_or_else(|| Err("it closed the connection".to_owned()), |outcome| meaning(&outcome))
+}
+
+fn path(address: &str) -> Result<Path, String> {
+    match Path::parse(format!("<{address}>").as_bytes()) {
+        Ok((path, b"")) => Ok(path),
+        _ => Err("that is no address".to_owned()),
+    }
+}
+
+/// Says QUIT and closes without waiting.
+async fn finish(mut session: Session, mut link: Link, outcome: &Outcome) -> Result<Asked, String> {
+    if let Step::Write(bytes) = session.next() {
+        let said = async {
+            link.write(&bytes, Duration::from_secs(1)).await?;
+            link.flush(Duration::from_secs(1)).await
+        };
+        if let Err(why) = said.await {
+            debug!(event = "quit_unsaid", reason = %why);
+        }
+    }
+    link.close().await;
+    meaning(outcome)
+}
+
+/// Only a refusal that is about the recipient says that there is none.
+fn meaning(outcome: &Outcome) -> Result<Asked, String> {
+    match outcome {
+        Outcome::Delivered(_) | Outcome::Relayed(_) => Ok(Asked::Exists),
+        Outcome::Failed { about_recipient: true, .. } => Ok(Asked::Unknown),
+        other => Err(other.status().to_string()),
     }
 }

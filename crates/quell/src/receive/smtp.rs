@@ -75,7 +75,7 @@ pub struct Outer {
     /// Which mailboxes there are.
     pub maildirs: Arc<MaildirStore>,
     /// Asks next hops which recipients they take.
-    pub verifier: Verifier,
+    pub verifier: Arc<Verifier>,
     /// The data directory, for the room on its disk.
     pub data: PathBuf,
     /// How much room must be left.

@@ -2,6 +2,7 @@
 
 mod listeners;
 mod log;
+mod outward;
 mod parts;
 mod reload;
 mod watcher;
@@ -70,7 +71,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(|e| ServeError::Io("the network threads cannot be started", e))?;
-    let parts = Parts::start(config, log)?;
+    let parts = Parts::start(config, log, runtime.handle())?;
     runtime.block_on(serve(parts, sockets))
 }
 
@@ -93,10 +94,19 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     // Set once: there is one stop.
     parts.stop_by.get_or_init(|| Instant::now() + STOP_WITHIN);
     stop.send_replace(true);
+    let answers_by = tokio::time::Instant::now() + parts.config().outgoing.stop_within;
+    parts.remote.stop(answers_by);
     if tokio::time::timeout(STOP_WITHIN, listening.finished()).await.is_err() {
         warn!(
             event = "sessions_cut",
             "some sessions did not finish in time; what they had not been answered for is not lost: their clients send it again"
+        );
+    }
+    // They end by themselves; a disk that hangs must not keep the server for ever.
+    if tokio::time::timeout_at(answers_by + STOP_WITHIN, parts.remote.finished()).await.is_err() {
+        warn!(
+            event = "deliveries_cut",
+            "some sessions to next hops did not end in time; what they sent is tried again"
         );
     }
     stop_threads(parts).await;

@@ -5,30 +5,34 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::server::dots::DotLog;
 use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolSettings};
-use quell_queue::destination::Destination;
+use quell_queue::clock::Now;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::SqliteStore;
 use quell_queue::store::{Batch, Reader, Retention, Store};
 use quell_relay::reception::{Memory, Policy};
 use quell_wire::server::{BareNewlines, Settings as Session};
+use tokio::runtime::Handle as Runtime;
 use tracing::{error, info, warn};
 
 use super::ServeError;
 use super::listeners::connections_possible;
 use super::log::Log;
+use super::outward::{destinations, outward};
 use super::watcher::Watcher;
 use crate::config::Config;
 use crate::data::{Data, Token, random_bytes};
 use crate::deliver::maildir::MaildirStore;
+use crate::deliver::remote::{Outward, OutwardNow, Remote, Starter};
 use crate::deliver::verify::Verifier;
 use crate::deliver::worker::Worker;
 use crate::metrics::Metrics;
 use crate::receive::limits::Connections;
 use crate::receive::smtp::{Outer, Shared};
 use crate::server::committer::{Committer, RetentionNow};
-use crate::server::desk::{Desk, Handle, Msg, channel_to_desk};
+use crate::server::desk::{Desk, Handle, Msg, ServerDoor, channel_to_desk};
 use crate::server::time::Timekeeper;
 use crate::tell::{Mailer, StopBy, Teller};
 
@@ -46,6 +50,8 @@ pub struct InForce {
     pub shared: Arc<Shared>,
     /// How many connections there may be.
     pub connections: Arc<Connections>,
+    /// What deliveries to next hops go by.
+    pub outward: Arc<Outward>,
 }
 
 /// A running server.
@@ -66,6 +72,8 @@ pub struct Parts {
     pub stop_by: StopBy,
     /// How the log is written.
     pub log: Log,
+    /// Sessions to next hops.
+    pub remote: Arc<Remote>,
     /// Delivery threads.
     pub workers: Vec<JoinHandle<()>>,
     /// Desk, committer, teller.
@@ -82,7 +90,9 @@ impl Parts {
     ///
     /// # Errors
     /// [`ServeError`].
-    pub fn start(config: Config, log: Log) -> Result<Self, ServeError> {
+    pub fn start(config: Config, log: Log, runtime: &Runtime) -> Result<Self, ServeError> {
+        // The resolver's tasks run there.
+        let _entered = runtime.enter();
         let thread = |e| ServeError::Io("a thread cannot be started", e);
         let data = Data::open(&config.data)?;
         let (secret, token) = (
@@ -100,25 +110,22 @@ impl Parts {
         let maildirs = Arc::new(MaildirStore::new(config.mail_root(), &config.hostname));
         make_mailboxes(&config, &maildirs);
         let (desk, inbox) = channel_to_desk();
+        let in_force = Arc::new(RwLock::new(in_force(config, secret.clone(), None)));
+        let config = current(&in_force).config;
         let outer = Outer {
             desk: desk.clone(),
             time: time.clone(),
             large: spool.large_writers(),
             maildirs: Arc::clone(&maildirs),
-            verifier: Verifier::default(),
+            verifier: Verifier::new(outward_now(&in_force)),
             data: config.data.clone(),
             room: room(),
             metrics: Arc::new(Metrics::new()),
         };
-        let door = Door::open(
-            reader,
-            secret.clone(),
-            DoorSettings { limits: config.limits.clone(), gateway },
-            Box::new(|_| Destination::maildir()),
-            random(),
-            &time.now(),
-        )?;
-        let in_force = Arc::new(RwLock::new(in_force(config, secret, None)));
+        let settings = DoorSettings { limits: config.limits.clone(), gateway };
+        let to = destinations(&current(&in_force).outward.routes);
+        let mut door = Door::open(reader, secret, settings, to, random(), &time.now())?;
+        let dots = open_dots(&data, &mut door, &time.now())?;
         let metrics = Arc::clone(&outer.metrics);
         let bodies = spool.reader();
         let retention = retention_now(&in_force);
@@ -129,7 +136,15 @@ impl Parts {
         let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox);
-        let deciding = Desk::new(door, time, jobs, watcher).start(inbox).map_err(thread)?;
+        let remote = Remote::new(
+            desk.clone(),
+            bodies.clone(),
+            time.clone(),
+            Arc::clone(&metrics),
+            outward_now(&in_force),
+        );
+        let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
+        let deciding = Desk::new(door, time, jobs, starter, dots, watcher).start(inbox).map_err(thread)?;
         let worker = Worker {
             desk: desk.clone(),
             bodies,
@@ -145,6 +160,7 @@ impl Parts {
             desk,
             outer,
             metrics,
+            remote,
             token,
             data,
             workers,
@@ -177,6 +193,19 @@ fn retention_now(in_force: &Arc<RwLock<InForce>>) -> RetentionNow {
         let days = current(&in_force).config.settings.privacy.evidence_days;
         Retention { evidence_days: u32::try_from(days).unwrap_or(30), ..Retention::default() }
     })
+}
+
+fn outward_now(in_force: &Arc<RwLock<InForce>>) -> OutwardNow {
+    let in_force = Arc::clone(in_force);
+    Arc::new(move || current(&in_force).outward)
+}
+
+/// What was at the dot when the last life ended.
+fn open_dots(data: &Data, door: &mut ServerDoor, now: &Now) -> Result<DotLog, ServeError> {
+    let opened = DotLog::open(data.paths().dir());
+    let (dots, left) = opened.map_err(|e| ServeError::Io("the dot log cannot be opened", e))?;
+    door.restore_dots(left, now);
+    Ok(dots)
 }
 
 fn policy_now(in_force: &Arc<RwLock<InForce>>) -> crate::deliver::worker::Directory {
@@ -307,7 +336,8 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
     let connections =
         before.map_or_else(|| Connections::new(most, from_one), |before| Arc::clone(&before.connections));
     connections.set_limits(most, from_one);
-    InForce { shared: Arc::new(shared), connections, config: Arc::new(config) }
+    let outward = Arc::new(outward(&config, before.map(|before| &*before.outward)));
+    InForce { shared: Arc::new(shared), connections, outward, config: Arc::new(config) }
 }
 
 fn clamp(n: u64) -> usize {

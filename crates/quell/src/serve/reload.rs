@@ -1,9 +1,10 @@
 //! SIGHUP: the configuration again, at once or not at all.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use tracing::{error, info, warn};
 
+use super::outward::destinations;
 use super::parts::{Parts, current, file_of, in_force, make_mailboxes};
 use crate::config::Config;
 use crate::server::desk::Msg;
@@ -33,6 +34,10 @@ pub(super) fn reload(parts: &mut Parts) {
     make_mailboxes(&config, &parts.outer.maildirs);
     parts.desk.send(Msg::Limits(Box::new(config.limits.clone())));
     let new = in_force(config, old.shared.policy.secret.clone(), Some(&old));
+    let routes = Arc::clone(&new.outward.routes);
     *parts.in_force.write().unwrap_or_else(PoisonError::into_inner) = new;
+    if routes != old.outward.routes {
+        parts.desk.send(Msg::Destinations(destinations(&routes)));
+    }
     info!(event = "reloaded", "the configuration was read again");
 }

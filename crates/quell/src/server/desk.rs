@@ -6,12 +6,15 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::time::Duration;
 
+use super::dots::DotLog;
 use quell_mail::id::QueueId;
 use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
-use quell_queue::door::{Answer, Door, Effect, Incoming, Together, Verdicts};
+use quell_queue::door::{Answer, Destinations, Door, Effect, Incoming, Together, Verdicts};
+use quell_queue::dots::DotRecord;
 use quell_queue::ledger::Outcome;
+use quell_queue::store::RowId;
 use quell_queue::store::sqlite::SqliteReader;
 use quell_storm::facts::Answered;
 use quell_storm::limits::Limits;
@@ -20,6 +23,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::committer::{Done, Job};
+use super::sessions::{Dispatch, Free, Sessions};
 use super::time::Timekeeper;
 
 /// Messages taken in one go.
@@ -51,6 +55,17 @@ pub enum Msg {
     Idle(Sender<Vec<Claim>>),
     /// An attempt ended.
     Settle(Claim, Outcome),
+    /// A session is about to send the end of a message to these recipients: to be written down
+    /// first.
+    Dot(Vec<RowId>, oneshot::Sender<Result<(), String>>),
+    /// A session has nothing to do.
+    Free(Destination, Free),
+    /// A session has ended.
+    SessionOver(Destination),
+    /// A next hop of the destination has greeted us, or none could be brought to that.
+    Destination(Destination, Result<(), String>),
+    /// Mail goes other ways from now on.
+    Destinations(Destinations),
     /// From the committer.
     Done(Done),
     /// A person or the console asks.
@@ -120,6 +135,10 @@ pub struct Desk<L> {
     time: Timekeeper,
     jobs: SyncSender<Job>,
     idle: VecDeque<Sender<Vec<Claim>>>,
+    sessions: Sessions,
+    dots: DotLog,
+    /// To be written with the next others.
+    at_dot: (Vec<DotRecord>, Vec<oneshot::Sender<Result<(), String>>>),
     listener: L,
     mark: Option<i64>,
     mark_written: Option<i64>,
@@ -135,13 +154,23 @@ pub struct Desk<L> {
 }
 
 impl<L: Listener + 'static> Desk<L> {
-    /// A desk with an open door.
-    pub fn new(door: ServerDoor, time: Timekeeper, jobs: SyncSender<Job>, listener: L) -> Self {
+    /// A desk with an open door. `dots`: where it is written that the end of a message goes out.
+    pub fn new(
+        door: ServerDoor,
+        time: Timekeeper,
+        jobs: SyncSender<Job>,
+        dispatch: Box<dyn Dispatch>,
+        dots: DotLog,
+        listener: L,
+    ) -> Self {
         Self {
             door,
             time,
             jobs,
             idle: VecDeque::new(),
+            sessions: Sessions::new(dispatch),
+            dots,
+            at_dot: Default::default(),
             listener,
             mark: None,
             mark_written: None,
@@ -181,6 +210,7 @@ impl<L: Listener + 'static> Desk<L> {
                     let now = self.time.now();
                     let waiting = std::iter::once(first).chain(inbox.try_iter()).take(AT_ONCE);
                     waiting.for_each(|msg| self.take(msg, &now));
+                    self.write_dots();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -198,6 +228,18 @@ impl<L: Listener + 'static> Desk<L> {
             Msg::Idle(worker) if self.draining => drop(worker),
             Msg::Idle(worker) => self.idle.push_back(worker),
             Msg::Settle(claim, outcome) => self.door.settle(claim, outcome, now),
+            Msg::Dot(rows, written) => {
+                self.at_dot.0.extend(self.door.at_dot(&rows, now));
+                self.at_dot.1.push(written);
+            }
+            // Whose channel is dropped ends.
+            Msg::Free(_, session) if self.draining => drop(session),
+            Msg::Free(destination, session) => self.sessions.free(&destination, session),
+            Msg::SessionOver(destination) => self.sessions.over(&destination),
+            Msg::Destination(destination, reached) => self.reached(&destination, reached, now),
+            Msg::Destinations(destinations) => {
+                self.door.set_destinations(destinations);
+            }
             Msg::Done(done) => self.done(done, now),
             Msg::Ask(question) => question(&mut self.door, now),
             // The batch under way, and the one that is gathered now.
@@ -206,6 +248,7 @@ impl<L: Listener + 'static> Desk<L> {
             Msg::Drain => {
                 self.draining = true;
                 self.idle.clear();
+                self.sessions.end_free();
             }
             Msg::Stop(done) => {
                 self.door.flush(now);
@@ -277,7 +320,7 @@ impl<L: Listener + 'static> Desk<L> {
                 // The client may be gone: then nobody waits, and the row stays.
                 Effect::Answer(ticket, answer) => drop(ticket.send(answer)),
                 Effect::Release(body) => released.push(body),
-                Effect::DotsOver(_) => {}
+                Effect::DotsOver(rows) => self.dots.over(&rows),
                 Effect::Tell(alert) => self.listener.tell(*alert),
                 Effect::Judged(verdicts) => self.listener.judged(&verdicts),
                 // Only once until it is open again: a second reopening would take the store from
@@ -298,13 +341,55 @@ impl<L: Listener + 'static> Desk<L> {
         }
     }
 
+    /// Written without waiting for the disk: that a process killed from here on leaves it behind is
+    /// all that is asked (DESIGN, "The ledger").
+    fn write_dots(&mut self) {
+        let (records, written) = std::mem::take(&mut self.at_dot);
+        if written.is_empty() {
+            return;
+        }
+        let done = self.dots.append(&records).map_err(|why| why.to_string());
+        if let Err(why) = &done {
+            error!(
+                event = "dot_not_written",
+                reason = why,
+                "nothing is sent while it cannot be written down"
+            );
+        }
+        // A session that is gone has not sent it.
+        written.into_iter().for_each(|session| drop(session.send(done.clone())));
+    }
+
+    fn reached(&mut self, destination: &Destination, reached: Result<(), String>, now: &Now) {
+        self.sessions.proven(destination, reached.is_ok());
+        match reached {
+            Ok(()) => self.door.destination_up(destination, now),
+            Err(status) => self.door.destination_down(destination, &status, now),
+        }
+    }
+
     fn give_claims(&mut self, now: &Now) {
-        while !self.idle.is_empty() {
-            let maildir = &mut |destination: &Destination, _| destination.is_maildir();
-            let Some(destination) = self.door.next_destination(now, maildir) else { return };
+        if self.draining {
+            return;
+        }
+        loop {
+            let (idle, sessions) = (&self.idle, &mut self.sessions);
+            let mut room = |destination: &Destination, probe| match destination.is_maildir() {
+                true => !idle.is_empty(),
+                false => sessions.has_room(destination, probe),
+            };
+            let Some(destination) = self.door.next_destination(now, &mut room) else { return };
+            if !destination.is_maildir() {
+                let some = self.sessions.recipients();
+                let claims = self.door.claim_for(&destination, some, Together::OneMessage, now);
+                if !claims.is_empty() {
+                    self.sessions.give(destination, claims);
+                }
+                continue;
+            }
             let claims = self.door.claim_for(&destination, CLAIMS, Together::Any, now);
             if claims.is_empty() {
-                return;
+                continue;
             }
             let Some(worker) = self.idle.pop_front() else { return };
             if let Err(lost) = worker.send(claims) {

@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 
 pub mod committer;
 pub mod desk;
+pub mod dots;
+pub mod sessions;
 pub mod time;
 
 /// Starts a thread without which the server cannot do its work. If it panics the process ends at

@@ -1,0 +1,174 @@
+//! The DNS as deliveries see it: MX and addresses, through a caching stub resolver.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError as Answered, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData};
+use quell_relay::route::DnsError;
+use tokio::time::timeout;
+
+/// An answer is remembered no longer, whatever its TTL says: an MX list is a hint that expires.
+const REMEMBER: Duration = Duration::from_secs(3600);
+/// That there is none, no longer than this.
+const REMEMBER_NONE: Duration = Duration::from_secs(300);
+/// Answers remembered; at the limit those go that were not asked for lately.
+const REMEMBERED: u64 = 10_000;
+/// A look-up with all its tries.
+const WITHIN: Duration = Duration::from_secs(30);
+/// Records of one answer that are looked at; the rest is ignored.
+const MAX_RECORDS: usize = 256;
+
+/// Looks names up.
+pub struct Resolver {
+    /// Or why there is none.
+    dns: Result<TokioResolver, String>,
+    /// Configured hosts are asked of the system, which knows its hosts file and search list too.
+    system: bool,
+}
+
+impl Resolver {
+    /// A resolver that asks `servers`; the system's, if there are none.
+    pub fn new(servers: &[SocketAddr]) -> Self {
+        let builder = match servers {
+            [] => TokioResolver::builder_tokio(),
+            servers => {
+                let servers = servers.iter().map(name_server).collect();
+                let config = ResolverConfig::from_name_servers(servers);
+                Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
+            }
+        };
+        let built = builder.and_then(|mut builder| {
+            set(builder.options_mut());
+            builder.build()
+        });
+        Self { dns: built.map_err(|why| why.to_string()), system: servers.is_empty() }
+    }
+
+    /// Why no name can be looked up, if that is so.
+    pub fn trouble(&self) -> Option<&str> {
+        self.dns.as_ref().err().map(String::as_str)
+    }
+
+    /// The MX records of `domain`: preference and host; `.` is the null MX (RFC 7505).
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn mx(&self, domain: &str) -> Result<Vec<(u16, String)>, DnsError> {
+        let (dns, name) = (self.dns()?, absolute(domain)?);
+        let found = within(dns.mx_lookup(name)).await?;
+        let of = |data: &RData| match data {
+            RData::MX(mx) => Some((mx.preference, relative(&mx.exchange))),
+            _ => None,
+        };
+        let hosts: Vec<_> =
+            found.answers().iter().filter_map(|record| of(&record.data)).take(MAX_RECORDS).collect();
+        if hosts.is_empty() { Err(DnsError::NoRecords) } else { Ok(hosts) }
+    }
+
+    /// The addresses of a host that an MX record names, of both families.
+    ///
+    /// # Errors
+    /// [`DnsError`]: trouble with one family counts only if the other has no address.
+    pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let (dns, name) = (self.dns()?, absolute(host)?);
+        let (v4, v6) = tokio::join!(within(dns.ipv4_lookup(name.clone())), within(dns.ipv6_lookup(name)));
+        let mut found = Vec::new();
+        for records in [&v6, &v4].into_iter().flatten() {
+            found.extend(
+                records.answers().iter().filter_map(|record| record.data.ip_addr()).take(MAX_RECORDS),
+            );
+        }
+        match (found.is_empty(), v4, v6) {
+            (false, ..) => Ok(found),
+            (true, Err(trouble @ DnsError::Trouble(_)), _)
+            | (true, _, Err(trouble @ DnsError::Trouble(_))) => Err(trouble),
+            (true, Err(DnsError::NoSuchDomain), _) => Err(DnsError::NoSuchDomain),
+            _ => Err(DnsError::NoRecords),
+        }
+    }
+
+    /// The addresses of a host that the configuration names. That there are none is trouble, too: a
+    /// mistake in the configuration must not make mail fail.
+    ///
+    /// # Errors
+    /// Why there are none, in words for the operator.
+    pub async fn configured(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        if !self.system {
+            return self.addresses(host).await.map_err(|why| match why {
+                DnsError::Trouble(why) => format!("{host}: {why}"),
+                DnsError::NoSuchDomain | DnsError::NoRecords => format!("{host} has no address"),
+            });
+        }
+        match timeout(WITHIN, tokio::net::lookup_host((host, 0))).await {
+            Ok(Ok(found)) => Ok(found.map(|address| address.ip()).take(MAX_RECORDS).collect()),
+            Ok(Err(why)) => Err(format!("{host}: {why}")),
+            Err(_) => Err(format!("{host}: the system's resolver does not answer")),
+        }
+    }
+
+    fn dns(&self) -> Result<&TokioResolver, DnsError> {
+        let why = |why: &String| DnsError::Trouble(format!("no DNS: {why}"));
+        self.dns.as_ref().map_err(why)
+    }
+}
+
+fn set(options: &mut ResolverOpts) {
+    options.cache_size = REMEMBERED;
+    options.positive_max_ttl = Some(REMEMBER);
+    options.negative_max_ttl = Some(REMEMBER_NONE);
+    // Answers that were cut are asked for again over TCP.
+    options.try_tcp_on_error = true;
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    server.connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()]
+        .into_iter()
+        .map(|mut connection| {
+            connection.port = address.port();
+            connection
+        })
+        .collect();
+    server
+}
+
+/// Mail domains are whole names: no search list is tried with them.
+fn absolute(name: &str) -> Result<Name, DnsError> {
+    let mut parsed = Name::from_ascii(name).map_err(|_| DnsError::NoSuchDomain)?;
+    parsed.set_fqdn(true);
+    Ok(parsed)
+}
+
+/// Lower case and without the dot at its end; `.` stays.
+fn relative(name: &Name) -> String {
+    let text = name.to_ascii().to_ascii_lowercase();
+    match text.strip_suffix('.') {
+        Some(rest) if !rest.is_empty() => rest.to_owned(),
+        _ => text,
+    }
+}
+
+async fn within<V>(asked: impl Future<Output = Result<V, NetError>>) -> Result<V, DnsError> {
+    match timeout(WITHIN, asked).await {
+        Ok(answer) => answer.map_err(|why| meaning(&why)),
+        Err(_) => Err(DnsError::Trouble("the DNS does not answer".to_owned())),
+    }
+}
+
+/// Only a clear answer is one; everything else is trouble, and trouble passes.
+fn meaning(why: &NetError) -> DnsError {
+    match why {
+        NetError::Dns(Answered::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => DnsError::NoSuchDomain,
+            ResponseCode::NoError => DnsError::NoRecords,
+            code => DnsError::Trouble(format!("the DNS answered {code}")),
+        },
+        other => DnsError::Trouble(other.to_string()),
+    }
+}

@@ -1,0 +1,370 @@
+//! One session to a next hop: moves bytes between [`Attempt`], which decides, and the world.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quell_queue::claim::Claim;
+use quell_queue::destination::Destination;
+use quell_queue::ledger::Outcome;
+use quell_queue::store::RowId;
+use quell_relay::attempt::{Address, Attempt, Reached, Settled, Step, Target};
+use quell_relay::route::{DnsError, NextHop};
+use quell_wire::client::{Lost, Status, Wait};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::content::Stored;
+use super::link::Link;
+use super::log::log;
+use super::remote::{Remote, Stopping};
+use super::slots::Slot;
+use crate::server::desk::Msg;
+
+/// Messages sent over one connection; then another is made.
+const MAX_MESSAGES: usize = 1_000;
+/// QUIT is answered by then, or the connection is closed without.
+const QUIT_WITHIN: Duration = Duration::from_secs(2);
+
+/// One session, from its first claims to its end.
+pub(super) struct Session {
+    remote: Arc<Remote>,
+    destination: Destination,
+    stopping: Stopping,
+    attempt: Attempt,
+    hop: NextHop,
+    link: Option<Link>,
+    slot: Option<Slot>,
+    said: Option<bool>,
+    quitting: bool,
+}
+
+/// Counts a session as long as it lives, whatever becomes of it.
+struct Counted<'a> {
+    remote: &'a Remote,
+    destination: &'a Destination,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.remote.desk.send(Msg::SessionOver(self.destination.clone()));
+        self.remote.ended();
+    }
+}
+
+/// Runs a session.
+pub(super) async fn run(remote: Arc<Remote>, destination: Destination, claims: Vec<Claim>) {
+    let _counted = Counted { remote: &remote, destination: &destination };
+    let mut claims = Some(claims);
+    let mut session: Option<Session> = None;
+    for _ in 0..MAX_MESSAGES {
+        let Some(some) = claims.take() else { break };
+        let stored = match stored(&remote, &some) {
+            Ok(stored) => stored,
+            Err(why) => {
+                unreadable(&remote, some, &why);
+                claims = remote.more(&destination).await;
+                continue;
+            }
+        };
+        let kept = match session.as_mut() {
+            Some(session) => session.begin(some, &stored).await,
+            None => {
+                let new = Session::new(&remote, &destination, some, &stored);
+                session.insert(new).drive(Some(&stored)).await
+            }
+        };
+        if !kept {
+            return;
+        }
+        claims = remote.more(&destination).await;
+    }
+    if let Some(session) = &mut session {
+        session.quit().await;
+    }
+}
+
+fn stored(remote: &Remote, claims: &[Claim]) -> io::Result<Stored> {
+    let first = claims.first().ok_or(io::ErrorKind::InvalidInput)?;
+    tokio::task::block_in_place(|| Stored::open(&remote.bodies, first.body()))
+}
+
+fn unreadable(remote: &Remote, claims: Vec<Claim>, why: &io::Error) {
+    for claim in claims {
+        let status = format!("4.3.0 the stored message cannot be read: {why}");
+        remote.settle(claim, Outcome::Temporary { status }, "", None);
+    }
+}
+
+impl Session {
+    fn new(remote: &Arc<Remote>, destination: &Destination, claims: Vec<Claim>, stored: &Stored) -> Self {
+        let now = remote.now();
+        let identity = claims.first().map_or("", Claim::identity);
+        let hop = now.routes.of(identity);
+        let random = remote.random();
+        Self {
+            attempt: Attempt::new(Arc::clone(&now.sending), hop.clone(), claims, stored.content, random),
+            remote: Arc::clone(remote),
+            destination: destination.clone(),
+            stopping: remote.stopping(),
+            hop,
+            link: None,
+            slot: None,
+            said: None,
+            quitting: false,
+        }
+    }
+
+    /// Another message on the same connection.
+    async fn begin(&mut self, claims: Vec<Claim>, stored: &Stored) -> bool {
+        let random = self.remote.random();
+        if let Err(claims) = self.attempt.begin(claims, stored.content, random) {
+            // It is asked for no more than it said it can take.
+            for claim in claims {
+                let status = "4.3.0 the session had ended".to_owned();
+                self.remote.settle(claim, Outcome::Temporary { status }, "", None);
+            }
+            return false;
+        }
+        self.drive(Some(stored)).await
+    }
+
+    /// Says QUIT and closes.
+    async fn quit(&mut self) {
+        self.quitting = true;
+        self.attempt.quit();
+        self.drive(None).await;
+    }
+
+    /// Does what the attempt says until all its claims are settled. True: the connection takes
+    /// another message.
+    async fn drive(&mut self, stored: Option<&Stored>) -> bool {
+        loop {
+            match self.attempt.next() {
+                Step::FindMx(domain) => {
+                    let found = self.unless_stopping(self.remote.now().resolver.mx(&domain)).await;
+                    self.attempt.found_mx(found);
+                }
+                Step::FindAddresses(host) => {
+                    let found = self.addresses(&host).await;
+                    self.attempt.found_addresses(found);
+                }
+                Step::Connect(target) => self.connect(target).await,
+                Step::Write(bytes) => self.write(&bytes).await,
+                Step::NeedInput(wait) => self.read(wait).await,
+                Step::SendBody => match stored {
+                    Some(stored) => self.send_body(stored).await,
+                    None => self.attempt.lost(Lost::Ours("there is no message".to_owned())),
+                },
+                Step::Dot(rows) => self.dot(rows).await,
+                Step::Settle(settled) => self.settle(*settled),
+                Step::Disconnect => self.disconnect().await,
+                Step::Done => {
+                    self.reached();
+                    return true;
+                }
+                Step::Over => {
+                    self.disconnect().await;
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn addresses(&self, host: &str) -> Result<Vec<std::net::IpAddr>, DnsError> {
+        let now = self.remote.now();
+        match self.hop {
+            NextHop::Mx(_) => self.unless_stopping(now.resolver.addresses(host)).await,
+            _ => {
+                let found = async { now.resolver.configured(host).await.map_err(DnsError::Trouble) };
+                self.unless_stopping(found).await
+            }
+        }
+    }
+
+    async fn unless_stopping<V>(
+        &self,
+        asked: impl Future<Output = Result<V, DnsError>>,
+    ) -> Result<V, DnsError> {
+        let mut stopping = self.stopping.clone();
+        tokio::select! {
+            answer = asked => answer,
+            _ = stopping.begun() => Err(DnsError::Trouble("the server stops".to_owned())),
+        }
+    }
+
+    async fn connect(&mut self, target: Target) {
+        let most = self.remote.now().per_address;
+        let mut stopping = self.stopping.clone();
+        let connected = async {
+            let slot = match &target.address {
+                Address::Tcp(address) => match self.remote.slots.enter(address.ip(), most).await {
+                    Some(slot) => Some(slot),
+                    None => return Err("there are too many connections to it already".to_owned()),
+                },
+                Address::Unix(_) => None,
+            };
+            let link = Link::connect(&target).await.map_err(|why| in_words(&why))?;
+            Ok((link, slot))
+        };
+        let connected = tokio::select! {
+            connected = connected => connected,
+            _ = stopping.begun() => Err("the server stops".to_owned()),
+        };
+        match connected {
+            Ok((link, slot)) => {
+                (self.link, self.slot) = (Some(link), slot);
+                self.attempt.connected();
+            }
+            Err(why) => self.attempt.connect_failed(&why),
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
+        if let Err(why) = link.write(bytes, Duration::from_secs(Wait::DataBlock.secs())).await {
+            self.attempt.lost(lost(&why));
+        }
+    }
+
+    /// Reads. When the server stops, nobody is waited for but those that may have the message
+    /// already, and these no longer than `stop_secs`.
+    async fn read(&mut self, wait: Wait) {
+        let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
+        let block = Duration::from_secs(Wait::DataBlock.secs());
+        if let Err(why) = link.flush(block).await {
+            return self.attempt.lost(lost(&why));
+        }
+        let mut within = Duration::from_secs(wait.secs());
+        if self.quitting {
+            within = within.min(QUIT_WITHIN);
+        }
+        let stop = async {
+            let by = self.stopping.begun().await;
+            if wait == Wait::FinalDot {
+                tokio::time::sleep_until(by).await;
+            }
+        };
+        tokio::select! {
+            read = link.read(within) => match read {
+                Ok([]) => self.attempt.lost(Lost::Closed),
+                Ok(bytes) => self.attempt.input(bytes),
+                Err(why) => self.attempt.lost(lost(&why)),
+            },
+            () = stop => self.attempt.lost(Lost::Ours("the server stops".to_owned())),
+        }
+    }
+
+    async fn send_body(&mut self, stored: &Stored) {
+        match self.pour(stored).await {
+            Ok(()) => self.attempt.body_end(),
+            Err(why) => self.attempt.lost(why),
+        }
+    }
+
+    async fn pour(&mut self, stored: &Stored) -> Result<(), Lost> {
+        let link = self.link.as_mut().ok_or(Lost::Closed)?;
+        let unreadable = |why: io::Error| Lost::Ours(format!("the stored message cannot be read: {why}"));
+        let within = Duration::from_secs(Wait::DataBlock.secs());
+        let mut pieces = tokio::task::block_in_place(|| stored.pieces()).map_err(unreadable)?;
+        loop {
+            let mut piece = tokio::task::block_in_place(|| pieces.next()).map_err(unreadable)?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            while !piece.is_empty() {
+                let (taken, out) = self.attempt.body(piece);
+                link.write(out, within).await.map_err(|why| lost(&why))?;
+                piece = piece.get(taken..).unwrap_or_default();
+            }
+            if self.stopping.has_begun() {
+                return Err(Lost::Ours("the server stops".to_owned()));
+            }
+        }
+    }
+
+    /// That the end goes out is written down first.
+    async fn dot(&mut self, rows: Vec<RowId>) {
+        let (tx, recorded) = oneshot::channel();
+        self.remote.desk.send(Msg::Dot(rows, tx));
+        match recorded.await {
+            Ok(Ok(())) => self.attempt.dot_recorded(),
+            Ok(Err(why)) => self.attempt.lost(Lost::Ours(format!("it cannot be written down: {why}"))),
+            Err(_) => self.attempt.lost(Lost::Ours("the desk has stopped".to_owned())),
+        }
+    }
+
+    fn settle(&mut self, settled: Settled) {
+        // Before the outcome, which then waits as long as its destination.
+        self.reached_or_not(&settled.outcome);
+        let Settled { claim, outcome, next_hop, status } = settled;
+        self.remote.settle(claim, outcome, &next_hop, Some(&status));
+    }
+
+    fn reached_or_not(&mut self, outcome: &Outcome) {
+        match (self.attempt.reached(), outcome) {
+            (Reached::Yes, _) => self.reached(),
+            (Reached::No(status), Outcome::Temporary { .. }) if !self.stopping.has_begun() => {
+                if self.said != Some(false) {
+                    self.said = Some(false);
+                    self.remote.desk.send(Msg::Destination(self.destination.clone(), Err(status)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn reached(&mut self) {
+        if self.said != Some(true) {
+            self.said = Some(true);
+            self.remote.desk.send(Msg::Destination(self.destination.clone(), Ok(())));
+        }
+    }
+
+    async fn disconnect(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close().await;
+        }
+        self.slot = None;
+    }
+}
+
+impl Remote {
+    /// A session that is free asks for more. None: nothing came in time.
+    async fn more(&self, destination: &Destination) -> Option<Vec<Claim>> {
+        let mut stopping = self.stopping();
+        if stopping.has_begun() {
+            return None;
+        }
+        let (tx, mut more) = oneshot::channel();
+        self.desk.send(Msg::Free(destination.clone(), tx));
+        let until = Instant::now() + self.now().keep_idle;
+        tokio::select! {
+            claims = &mut more => return claims.ok(),
+            () = tokio::time::sleep_until(until) => {}
+            _ = stopping.begun() => {}
+        }
+        // What was given at the last moment is not lost.
+        more.close();
+        more.try_recv().ok()
+    }
+
+    fn settle(&self, claim: Claim, outcome: Outcome, next_hop: &str, status: Option<&Status>) {
+        self.metrics.delivery(&outcome);
+        let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
+        log(&claim, &outcome, next_hop, status, delay_ms);
+        self.desk.send(Msg::Settle(claim, outcome));
+    }
+}
+
+fn lost(why: &io::Error) -> Lost {
+    if why.kind() == io::ErrorKind::TimedOut { Lost::TimedOut } else { Lost::Closed }
+}
+
+fn in_words(why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::TimedOut => "it does not answer".to_owned(),
+        io::ErrorKind::ConnectionRefused => "it refuses connections".to_owned(),
+        _ => why.to_string(),
+    }
+}

@@ -1,0 +1,70 @@
+//! What deliveries to next hops go by, out of the configuration.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use quell_queue::door::Destinations;
+use quell_relay::attempt::Sending;
+use quell_relay::route::{Own, Routes};
+use quell_wire::client::EightBit;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::deliver::remote::Outward;
+use crate::deliver::resolver::Resolver;
+use crate::server::sessions::SessionLimits;
+
+/// Compiles it. `before`: what was in force, whose resolver and its memory stay if it asks the same
+/// servers.
+pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
+    let set = &config.outgoing;
+    let same = before.filter(|before| before.dns == set.dns_servers);
+    let resolver =
+        same.map_or_else(|| Arc::new(Resolver::new(&set.dns_servers)), |same| Arc::clone(&same.resolver));
+    if let Some(why) = resolver.trouble() {
+        warn!(event = "no_dns", reason = why, "no MX can be looked up: mail for other domains waits");
+    }
+    let sending = Sending {
+        our_name: config.hostname.clone(),
+        eightbit: if set.eightbit_bounces { EightBit::Bounce } else { EightBit::Send },
+        max_recipients: set.max_recipients,
+        port: set.port,
+        address_literals: set.address_literals,
+        own: Own {
+            names: vec![config.hostname.clone()],
+            listens: config.smtp_listen.clone(),
+            addresses: own_addresses(),
+        },
+    };
+    Outward {
+        routes: Arc::new(config.routes.clone()),
+        sending: Arc::new(sending),
+        resolver,
+        dns: set.dns_servers.clone(),
+        limits: SessionLimits {
+            most: set.max_sessions,
+            per_destination: set.max_sessions_per_next_hop,
+            recipients: set.max_recipients,
+        },
+        per_address: set.max_sessions_per_address,
+        keep_idle: set.keep_idle,
+    }
+}
+
+/// Where each recipient's mail goes, for the door.
+pub(super) fn destinations(routes: &Arc<Routes>) -> Destinations {
+    let routes = Arc::clone(routes);
+    Box::new(move |identity| routes.of(identity).destination())
+}
+
+/// The addresses of this machine. Without them only the token in our `Received` tells a route that
+/// leads back.
+fn own_addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    };
+    interfaces.filter_map(address).collect()
+}

@@ -1,0 +1,135 @@
+//! Which sessions to next hops are open, which of them are free, and whether there may be one more.
+//! Belongs to the desk: it gives what is claimed to a free session, or starts another.
+
+use std::collections::{HashMap, VecDeque};
+
+use quell_queue::claim::Claim;
+use quell_queue::destination::Destination;
+use tokio::sync::oneshot;
+
+/// Sessions to a destination of which none has been greeted yet: one that is down or slow must not
+/// take many.
+const UNPROVEN: usize = 5;
+
+/// How many sessions there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// In all; 0: no new ones at all.
+    pub most: usize,
+    /// To one destination.
+    pub per_destination: usize,
+    /// Recipients given to a session at a time.
+    pub recipients: usize,
+}
+
+/// Starts sessions; called on the desk's thread, so it must not block.
+pub trait Dispatch: Send {
+    /// How many there may be at this moment.
+    fn limits(&self) -> SessionLimits;
+    /// A new session with its first claims: of one message. Its end is [`Sessions::over`].
+    fn start(&self, destination: Destination, claims: Vec<Claim>);
+}
+
+/// A session's way to be given more.
+pub type Free = oneshot::Sender<Vec<Claim>>;
+
+#[derive(Debug, Default)]
+struct Open {
+    sessions: usize,
+    free: VecDeque<Free>,
+    proven: bool,
+}
+
+/// The open sessions. Has at most as many entries as there are sessions.
+pub struct Sessions {
+    dispatch: Box<dyn Dispatch>,
+    open: HashMap<Destination, Open>,
+    total: usize,
+}
+
+impl Sessions {
+    /// None yet.
+    pub fn new(dispatch: Box<dyn Dispatch>) -> Self {
+        Self { dispatch, open: HashMap::new(), total: 0 }
+    }
+
+    /// Recipients given to a session at a time.
+    pub fn recipients(&self) -> usize {
+        self.dispatch.limits().recipients.max(1)
+    }
+
+    /// True if claims for `destination` could be handed out now; `probe`: it is down, and one session
+    /// is to find out whether it still is. Where all sessions there may be are taken, and some of
+    /// them by nobody, one of these is told to end.
+    pub fn has_room(&mut self, destination: &Destination, probe: bool) -> bool {
+        let limits = self.dispatch.limits();
+        if limits.most == 0 {
+            return false;
+        }
+        let open = self.open.get(destination);
+        if open.is_some_and(|open| !open.free.is_empty()) {
+            return true;
+        }
+        let most = match open {
+            _ if probe => 1,
+            Some(open) if open.proven => limits.per_destination,
+            _ => limits.per_destination.min(UNPROVEN),
+        };
+        if open.map_or(0, |open| open.sessions) >= most.max(1) {
+            return false;
+        }
+        if self.total >= limits.most {
+            // It hears of it when its channel is dropped, and its end makes room.
+            let free = self.open.values_mut().find_map(|open| open.free.pop_front());
+            drop(free);
+            return false;
+        }
+        true
+    }
+
+    /// Gives claims of one message to a free session, or to a new one.
+    pub fn give(&mut self, destination: Destination, mut claims: Vec<Claim>) {
+        let open = self.open.entry(destination.clone()).or_default();
+        while let Some(free) = open.free.pop_front() {
+            match free.send(claims) {
+                Ok(()) => return,
+                // It ended at this very moment.
+                Err(back) => claims = back,
+            }
+        }
+        open.sessions += 1;
+        self.total += 1;
+        self.dispatch.start(destination, claims);
+    }
+
+    /// A session has nothing to do: it waits for more, for a while.
+    pub fn free(&mut self, destination: &Destination, session: Free) {
+        if let Some(open) = self.open.get_mut(destination) {
+            // Those that gave up waiting are not kept.
+            open.free.retain(|free| !free.is_closed());
+            open.free.push_back(session);
+        }
+    }
+
+    /// A next hop of the destination has greeted us.
+    pub fn proven(&mut self, destination: &Destination, proven: bool) {
+        if let Some(open) = self.open.get_mut(destination) {
+            open.proven = proven;
+        }
+    }
+
+    /// A session has ended.
+    pub fn over(&mut self, destination: &Destination) {
+        let Some(open) = self.open.get_mut(destination) else { return };
+        self.total = self.total.saturating_sub(1);
+        open.sessions = open.sessions.saturating_sub(1);
+        if open.sessions == 0 {
+            self.open.remove(destination);
+        }
+    }
+
+    /// Free sessions are to end: the server stops.
+    pub fn end_free(&mut self) {
+        self.open.values_mut().for_each(|open| open.free.clear());
+    }
+}
