@@ -145,6 +145,14 @@ fn a_reload_names_each_key_and_what_needs_a_restart() {
     let want = [change("smtp.listen", true), change("smtp.max_errors", false)];
     assert_eq!(Config::diff(&old, &new), want);
     assert_eq!(Config::diff(&old, &old), []);
+    let text = format!("{GOOD}\n[relay]\nvia = \"smtp://10.0.0.2\"\n")
+        .replace("recipients = [\"jane\", \"*\"]", "deliver = \"lmtp://127.0.0.1\"");
+    let want = [
+        change("domains.firm.example.deliver", false),
+        change("domains.firm.example.recipients", false),
+        change("relay.via", false),
+    ];
+    assert_eq!(Config::diff(&old, &parse(&text).unwrap()), want);
 }
 
 #[test]

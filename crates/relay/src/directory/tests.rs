@@ -173,12 +173,20 @@ fn alias_limits() {
 
 proptest! {
     #[test]
-    fn never_panics_and_stays_at_home(address in "\\PC{0,60}", at in "[a-z]{1,9}@(firm|all|box).example", inside: bool) {
-        let directory = firm();
-        for address in [address, at] {
-            if let Lookup::Local(targets) = ask(&directory, &address, inside) {
-                prop_assert!(!targets.is_empty());
-                prop_assert!(targets.iter().all(|t| directory.is_ours(&t.domain)));
+    fn never_panics_and_stays_at_home(address in "\\PC{0,60}", at in "[a-z]{1,9}@(\\[[0-9.]{5,9}\\]|(firm|all|box|ask|x)\\.example)", inside: bool) {
+        let gate = Plan { address_literals: true, ..gate() };
+        for directory in [firm(), Directory::new(&gate).unwrap()] {
+            for address in [&address, &at] {
+                match ask(&directory, address, inside) {
+                    Lookup::Local(targets) => {
+                        prop_assert!(!targets.is_empty());
+                        prop_assert!(targets.iter().all(|t| directory.is_ours(&t.domain)));
+                    }
+                    Lookup::Ask(target) => prop_assert!(directory.is_ours(&target.domain)),
+                    Lookup::Remote(target) => prop_assert!(inside && !directory.is_ours(&target.domain)),
+                    Lookup::NotOurs => prop_assert!(!inside),
+                    _ => {}
+                }
             }
         }
     }

@@ -25,7 +25,7 @@ fn health_and_metrics() {
     accepted(&server, &["jane@firm.example"], &one);
     wait_for_mails(&server, "jane", 1);
     wait_for_empty_queue(&server);
-    assert_eq!(send(&server, &["x@elsewhere.example"], &one).code, 550);
+    assert_eq!(send(&server, &["x@[192.0.2.1]"], &one).code, 550);
     let (status, text) = server.get("/metrics");
     assert_eq!(status, 200);
     let counted = [
