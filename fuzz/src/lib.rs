@@ -4,11 +4,13 @@
 
 mod kept;
 mod mail;
+mod outgoing;
 mod typed;
 mod wire;
 
 pub use kept::{copy_times, filter, sample, storm_id};
 pub use mail::{body, date, header, message_id, reading, received};
+pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use typed::{address, config, control, maildir_name};
 pub use wire::{content, lines, session};
 
@@ -16,19 +18,24 @@ pub use wire::{content, lines, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("address", address),
+    ("attempt", attempt),
     ("body", body),
+    ("client", client),
+    ("client_bytes", client_bytes),
     ("config", config),
     ("content", content),
     ("control", control),
     ("copy_times", copy_times),
     ("date", date),
+    ("encoder", encoder),
     ("filter", filter),
     ("header", header),
     ("lines", lines),
     ("maildir_name", maildir_name),
     ("message_id", message_id),
+    ("next_hop", next_hop),
     ("reading", reading),
     ("received", received),
     ("sample", sample),
