@@ -417,3 +417,19 @@ fn dovecot_delivers_over_tcp_and_a_unix_socket() {
         assert!(body.contains("hello\n.a line with a dot\n.\nthe end"), "{body}");
     }
 }
+
+#[test]
+fn a_probe_asks_aiosmtpd_and_sends_nothing() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("client-scripted");
+    let refused = Fault::reply(At::Rcpt, "550 5.1.1 Nobody").of("r1@firm.example");
+    let server = Scripted::start(&directory, &Script::with([refused]));
+    let settings = Settings { probe: true, ..Settings::new("client.example") };
+    let sent = send(server.port, settings, &[(3, message("m"))]);
+    assert_eq!((sent.all_names(), sent.dots), (vec!["relayed", "failed", "relayed"], 0), "{}", server.log());
+    let data = server.commands("DATA").len();
+    assert_eq!((data, server.commands("RSET").len(), server.sendings().len()), (0, 1, 0), "{}", server.log());
+    assert!(server.violations().is_empty(), "{}", server.log());
+}
