@@ -48,6 +48,8 @@ pub(super) struct Said {
 pub(super) struct Verdict {
     pub said: Said,
     pub permanent: bool,
+    /// No host was left out that may be there.
+    pub all_tried: bool,
 }
 
 impl Job {
@@ -133,7 +135,7 @@ impl Job {
             let (temporary, refused) = (member.temporary.take(), member.refused.take());
             let (said, permanent) = match (temporary, refused) {
                 (Some(said), _) => (said, false),
-                (None, Some(said)) if verdict.permanent => (said, true),
+                (None, Some(said)) if verdict.all_tried => (said, true),
                 (None, _) => (verdict.said.clone(), verdict.permanent),
             };
             let outcome = match permanent {

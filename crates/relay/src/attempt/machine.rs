@@ -143,11 +143,21 @@ impl Attempt {
 
     /// It cannot be made: why, in words for the operator.
     pub fn connect_failed(&mut self, why: &str) {
-        if let Some(target) = self.take_target() {
-            let status = Status::new((4, 4, 1), None, &format!("no connection: {why}"));
-            self.unreached = Some(status.clone());
-            self.job.note_temporary_for_all(&Said { status, by: target.to_string() });
-        }
+        let status = self.not_connected(why);
+        self.unreached = status.or(self.unreached.take());
+    }
+
+    /// We do not connect, for a reason of our own (too many connections to that address): as
+    /// [`Attempt::connect_failed`], but the destination does not count as down for it.
+    pub fn connect_declined(&mut self, why: &str) {
+        self.not_connected(why);
+    }
+
+    fn not_connected(&mut self, why: &str) -> Option<Status> {
+        let target = self.take_target()?;
+        let status = Status::new((4, 4, 1), None, &format!("no connection: {why}"));
+        self.job.note_temporary_for_all(&Said { status: status.clone(), by: target.to_string() });
+        Some(status)
     }
 
     /// Takes what was read.
@@ -200,11 +210,12 @@ impl Attempt {
         }
     }
 
-    /// Whether the destination was reached with the present message: to be asked at [`Step::Done`]
-    /// and [`Step::Over`].
+    /// Whether the destination was reached with the present message. What it says is certain at
+    /// [`Step::Done`] and [`Step::Over`], and at a [`Step::Settle`] with a temporary outcome: these
+    /// come last.
     pub fn reached(&self) -> Reached {
         match &self.unreached {
-            Some(status) if !self.reached => Reached::No(status.to_string()),
+            Some(status) if !self.reached && self.ended.is_none() => Reached::No(status.to_string()),
             _ => Reached::Yes,
         }
     }
@@ -215,7 +226,7 @@ impl Attempt {
             return Some(Step::Over);
         }
         if let Some(said) = &self.ended {
-            self.job.settle_rest(&Verdict { said: said.clone(), permanent: false });
+            self.job.settle_rest(&Verdict { said: said.clone(), permanent: false, all_tried: false });
             return None;
         }
         match self.way.need() {
@@ -232,7 +243,7 @@ impl Attempt {
     /// Nowhere is left to go.
     fn give_up(&mut self) {
         let verdict = self.way.verdict(&self.next_hop.to_string());
-        if !verdict.permanent {
+        if !verdict.all_tried {
             self.unreached.get_or_insert(verdict.said.status.clone());
         }
         self.job.settle_rest(&verdict);

@@ -148,9 +148,12 @@ impl Way {
 
     /// What is said of those to whom no host has said anything.
     pub fn verdict(&self, by: &str) -> Verdict {
-        let why = self.trouble.as_ref().or(self.dead_end.as_ref()).unwrap_or(&NoRoute::NoHost);
+        // A way that ends without a reason has led to hosts, and these have said something to all: the
+        // last one is never heard.
+        let why = self.trouble.as_ref().or(self.dead_end.as_ref()).unwrap_or(&NoRoute::TooMany);
         let status = Status::new(why.enhanced(), None, &why.to_string());
-        Verdict { permanent: status.enhanced.0 == 5, said: Said { status, by: by.to_owned() } }
+        let permanent = status.enhanced.0 == 5;
+        Verdict { permanent, all_tried: self.trouble.is_none(), said: Said { status, by: by.to_owned() } }
     }
 
     /// Addresses of a host. An MX host that is ourselves ends the way: those behind it are not better
