@@ -24,7 +24,9 @@ pub(super) fn asker(config: &Config) -> Result<Link, Failure> {
     // The configuration keeps the number within 0 to 255.
     let gateway = u8::try_from(config.settings.server.gateway).unwrap_or_default();
     let settings = DoorSettings { limits: config.limits.clone(), gateway };
-    Ok(Link::open(&config.data, Some(&config.secret_file), settings)?)
+    let routes = config.routes.clone();
+    let destinations = Box::new(move |identity: &str| routes.of(identity).destination());
+    Ok(Link::open(&config.data, Some(&config.secret_file), settings, destinations)?)
 }
 
 /// An answer that is none of those that were hoped for.

@@ -33,8 +33,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List where mail goes, what waits for it, and which next hops are down
+    NextHops {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Try now: of a message what is waiting, unknown, or failed (its body is kept for five days); of a
-    /// domain, or of all, what waits
+    /// domain, of a next hop, or of all, what waits
     Retry(RetryArgs),
     /// Give up: the rows become discarded, without a report to the sender unless --report is given;
     /// the next copy is new
@@ -80,16 +86,19 @@ pub struct ListArgs {
 
 /// What to try.
 #[derive(Debug, Clone, clap::Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["id", "domain", "all"]))]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["id", "domain", "next_hop", "all"]))]
 pub struct RetryArgs {
     /// Queue id
     pub id: Option<String>,
     /// Only this recipient
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["domain", "all"])]
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["domain", "next_hop", "all"])]
     pub to: Option<String>,
     /// All rows to recipients in this domain
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<String>,
+    /// All rows that go to this next hop, as `quell queue next-hops` names it
+    #[arg(long, value_name = "NEXT-HOP")]
+    pub next_hop: Option<String>,
     /// All rows
     #[arg(long)]
     pub all: bool,
@@ -116,6 +125,10 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
             let shown = show(&mut link, id)?;
             print::shown(&shown, *json, wall_ms(), out)
         }
+        Command::NextHops { json } => match link.ask(&Request::NextHops {})? {
+            Response::NextHops(found) => print::next_hops(&found, *json, wall_ms(), out),
+            other => Err(refused(other)),
+        },
         Command::Retry(args) => {
             let states = args.states.clone();
             let request = |after| Request::QueueRetry { target: target(args), states: states.clone(), after };
@@ -137,10 +150,11 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
 }
 
 fn target(args: &RetryArgs) -> Target {
-    match (&args.id, &args.domain) {
-        (Some(id), _) => Target::Message { id: id.clone(), recipient: args.to.clone() },
-        (None, Some(domain)) => Target::Domain(domain.clone()),
-        (None, None) => Target::All,
+    match (&args.id, &args.domain, &args.next_hop) {
+        (Some(id), ..) => Target::Message { id: id.clone(), recipient: args.to.clone() },
+        (None, Some(domain), _) => Target::Domain(domain.clone()),
+        (None, None, Some(next_hop)) => Target::NextHop(next_hop.clone()),
+        (None, None, None) => Target::All,
     }
 }
 

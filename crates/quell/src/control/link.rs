@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use quell_queue::door::DoorSettings;
+use quell_queue::door::{Destinations, DoorSettings};
 use quell_queue::store::StoreError;
 
 use super::{Client, ClientError};
@@ -43,7 +43,12 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn open(data: &Path, secret_file: Option<&Path>, settings: DoorSettings) -> Result<Self, LinkError> {
+    pub fn open(
+        data: &Path,
+        secret_file: Option<&Path>,
+        settings: DoorSettings,
+        destinations: Destinations,
+    ) -> Result<Self, LinkError> {
         match Client::connect(&Paths::new(data).control()) {
             Ok(client) => return Ok(Self::Live(client)),
             Err(ClientError::NobodyThere) => {}
@@ -54,7 +59,7 @@ impl Link {
             Err(DataError::Locked { holder, .. }) => return Err(LinkError::Deaf(holder)),
             Err(other) => return Err(OfflineError::from(other).into()),
         };
-        Ok(Self::Stopped(Box::new(Offline::open(data, secret_file, settings)?)))
+        Ok(Self::Stopped(Box::new(Offline::open(data, secret_file, settings, destinations)?)))
     }
 
     /// Asks, and waits for the answer.

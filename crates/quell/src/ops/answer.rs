@@ -17,6 +17,8 @@ pub enum Response {
     Rows(Rows),
     /// To `QueueShow`.
     Shown(Box<Shown>),
+    /// To `NextHops`.
+    NextHops(NextHops),
     /// To `QueueRetry` and `QueueRemove`.
     Changed(Changed),
     /// To `Storms`.
@@ -102,8 +104,12 @@ pub struct RowShown {
     pub recipient: String,
     /// The address as given, where it differs.
     pub as_given: Option<String>,
+    /// Where it goes: `maildir`, the URL of a next hop, or the domain whose MX is asked.
+    pub next_hop: String,
     /// Its state.
     pub state: State,
+    /// Of a claimed row: `opened`, or `dot` once the end of the message has gone out.
+    pub phase: Option<String>,
     /// Since when.
     pub since: String,
     /// When it is tried next; null: not by itself, or now.
@@ -136,6 +142,34 @@ pub struct RowShown {
     pub size_bytes: Option<u64>,
     /// When it was received.
     pub received: Option<String>,
+}
+
+/// Where mail goes, and what waits for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NextHops {
+    /// Those for which something waits or is under way, and those that are down.
+    pub next_hops: Vec<NextHopShown>,
+}
+
+/// One next hop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextHopShown {
+    /// `maildir`, its URL, or the domain whose MX is asked.
+    pub next_hop: String,
+    /// Rows that are to be tried now.
+    pub ready: u64,
+    /// Rows that wait for their next time.
+    pub waiting: u64,
+    /// Rows being delivered at this moment.
+    pub claimed: u64,
+    /// Since when it is down; null: it is not, as far as is known.
+    pub down_since: Option<String>,
+    /// When it is tried next, if it is down.
+    pub next: Option<String>,
+    /// How often it failed since.
+    pub failures: u32,
+    /// How it failed the last time.
+    pub status: Option<String>,
 }
 
 /// One message and its rows.

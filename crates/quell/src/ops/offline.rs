@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use quell_queue::clock::{Clock, Now};
-use quell_queue::destination::Destination;
-use quell_queue::door::{Door, DoorSettings};
+use quell_queue::door::{Destinations, Door, DoorSettings};
 use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
 use quell_queue::store::{Reader, Store, StoreError};
 
@@ -37,7 +36,8 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Opens the store in `data`. `secret_file`: as for [`Data::secret`].
+    /// Opens the store in `data`. `secret_file`: as for [`Data::secret`]. `destinations`: where mail
+    /// would go; nothing is delivered from here.
     ///
     /// # Errors
     /// [`OfflineError`].
@@ -45,6 +45,7 @@ impl Offline {
         data: Data,
         secret_file: Option<&Path>,
         settings: DoorSettings,
+        destinations: Destinations,
     ) -> Result<Self, OfflineError> {
         let path = data.paths().ledger();
         if !std::fs::metadata(&path).is_ok_and(|meta| meta.len() > 0) {
@@ -56,11 +57,8 @@ impl Offline {
         let (mut clock, started) = (Clock::new(reader.high_water()?), Instant::now());
         let now = read(&mut clock, started);
         let seed = random_bytes::<8>()?;
-        let door = {
-            let rng = counter(u64::from_le_bytes(seed));
-            // Nothing is delivered from here.
-            Door::open(reader, secret, settings, Box::new(|_| Destination::maildir()), rng, &now)?
-        };
+        let rng = counter(u64::from_le_bytes(seed));
+        let door = Door::open(reader, secret, settings, destinations, rng, &now)?;
         Ok(Self { door, store, clock, started, _data: data })
     }
 

@@ -7,14 +7,17 @@ pub(super) use change::{remove, retry};
 use std::collections::HashMap;
 
 use quell_mail::id::QueueId;
-use quell_queue::door::Door;
+use quell_queue::clock::Now;
+use quell_queue::door::{DestinationView, Door, Phase};
 use quell_queue::store::{Arrival, Reader, Row, RowId};
 use quell_storm::facts::{Ms, RowState};
 use quell_storm::storm::rfc3339;
 
 use super::answer::{away, bad, not_found};
 use super::forget::To;
-use super::{Failure, Filter, MessageShown, RowRef, RowShown, Rows, SLICE, Shown, State};
+use super::{
+    Failure, Filter, MessageShown, NextHopShown, NextHops, RowRef, RowShown, Rows, SLICE, Shown, State,
+};
 
 /// The state as people see it.
 pub(super) fn shown_state(state: RowState, claimed: bool) -> State {
@@ -152,7 +155,7 @@ pub(super) fn list<R: Reader, T>(
         looked_at += 1;
         if wanted.wants(door, row, &mut arrivals)? {
             let arrival = arrivals.get(door, &row.queue_id)?;
-            rows.push(row_shown(row, arrival, door.is_claimed(&row.id)));
+            rows.push(row_shown(door, row, arrival));
         }
     }
     let more = looked_at < found.len() || found.len() == SLICE;
@@ -167,7 +170,7 @@ pub(super) fn show<R: Reader, T>(door: &Door<R, T>, id: &str, after: Option<&str
     let mut shown = Vec::with_capacity(rows.len());
     for row in &rows {
         let arrival = arrivals.get(door, &row.queue_id)?;
-        shown.push(row_shown(row, arrival, door.is_claimed(&row.id)));
+        shown.push(row_shown(door, row, arrival));
     }
     Ok(Shown { message: message_shown(&arrival), rows: shown, next })
 }
@@ -196,19 +199,42 @@ pub(super) fn no_message(id: &str) -> Failure {
     ))
 }
 
+pub(super) fn next_hops<R: Reader, T>(door: &Door<R, T>, now: &Now) -> NextHops {
+    let shown = |view: DestinationView| {
+        let down = view.down.as_ref();
+        NextHopShown {
+            next_hop: view.destination.to_string(),
+            ready: view.ready as u64,
+            waiting: view.waiting as u64,
+            claimed: view.claimed as u64,
+            down_since: down.map(|d| rfc3339(d.since_ms)),
+            next: down.map(|d| rfc3339(d.until_ms)),
+            failures: down.map_or(0, |d| d.failures),
+            status: down.map(|d| d.status.clone()),
+        }
+    };
+    NextHops { next_hops: door.destinations(now).into_iter().map(shown).collect() }
+}
+
 fn time(ms: Ms) -> Option<String> {
     (ms > 0).then(|| rfc3339(ms))
 }
 
-fn row_shown(row: &Row, arrival: Option<&Arrival>, claimed: bool) -> RowShown {
-    let state = shown_state(row.state, claimed);
+fn row_shown<R: Reader, T>(door: &Door<R, T>, row: &Row, arrival: Option<&Arrival>) -> RowShown {
+    let phase = door.phase(&row.id);
+    let state = shown_state(row.state, phase.is_some());
     let by_itself = matches!(state, State::Waiting | State::Unknown);
     RowShown {
         id: row.queue_id.to_string(),
         key: row.id.kid.to_string(),
         recipient: row.id.rcpt.clone(),
         as_given: row.extra.as_given.clone(),
+        next_hop: door.destination_of(&row.id.rcpt).to_string(),
         state,
+        phase: phase.map(|phase| match phase {
+            Phase::Opened => "opened".to_owned(),
+            Phase::Dot => "dot".to_owned(),
+        }),
         since: rfc3339(row.since_ms),
         next: time(row.next_ms).filter(|_| by_itself),
         tenant: row.tenant.clone(),

@@ -59,6 +59,8 @@ pub enum Request {
         #[serde(default)]
         after: Option<RowRef>,
     },
+    /// Where mail goes, and what waits for it: [`super::NextHops`].
+    NextHops {},
     /// Storms, the last seen first: [`super::Storms`].
     Storms {
         /// At most so many; 1 to [`super::SLICE`].
@@ -105,7 +107,8 @@ impl Request {
     pub fn changes(&self) -> bool {
         use Request::*;
         match self {
-            Status {} | QueueList { .. } | QueueShow { .. } | Storms { .. } | Storm { .. } => false,
+            Status {} | QueueList { .. } | QueueShow { .. } | NextHops {} => false,
+            Storms { .. } | Storm { .. } => false,
             Explain { .. } | MailboxesChanged {} => false,
             QueueRetry { .. } | QueueRemove { .. } | LedgerForget { .. } => true,
             StormRelease { .. } | StormDiscard { .. } => true,
@@ -127,6 +130,8 @@ pub enum Target {
     },
     /// Those whose recipient is in this domain.
     Domain(String),
+    /// Those that go to this next hop, as [`super::RowShown::next_hop`] names it.
+    NextHop(String),
     /// All.
     All,
 }

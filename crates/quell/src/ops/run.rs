@@ -20,6 +20,7 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
         Request::QueueShow { id, after } => {
             queue::show(door, id, after.as_deref()).map(|shown| Response::Shown(Box::new(shown)))
         }
+        Request::NextHops {} => Ok(Response::NextHops(queue::next_hops(door, now))),
         Request::QueueRetry { target, states, after } => {
             queue::retry(door, target, states, after.as_ref(), now).map(Response::Changed)
         }

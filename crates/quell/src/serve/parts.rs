@@ -95,16 +95,13 @@ impl Parts {
         let _entered = runtime.enter();
         let thread = |e| ServeError::Io("a thread cannot be started", e);
         let data = Data::open(&config.data)?;
-        let (secret, token) = (
-            data.secret(config.settings.server.secret_file.as_ref().map(|_| &*config.secret_file))?,
-            data.token()?,
-        );
+        let given = config.settings.server.secret_file.as_ref().map(|_| &*config.secret_file);
+        let (secret, token) = (data.secret(given)?, data.token()?);
         let gateway = u8::try_from(config.settings.server.gateway).unwrap_or(0);
         let mut store = SqliteStore::open(&data.ledger()?)?;
         let reader = store.reader()?;
         let spool = open_spool(&data, &reader)?;
-        let reserve = Reserve::open(&config.data, RESERVE_BYTES)
-            .map_err(|e| ServeError::Io("the reserve cannot be set aside", e))?;
+        let reserve = open_reserve(&config)?;
         let time = Timekeeper::new(gateway, reader.high_water()?);
         store_first_mark(&mut store, &time);
         let maildirs = Arc::new(MaildirStore::new(config.mail_root(), &config.hostname));
@@ -136,13 +133,8 @@ impl Parts {
         let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox);
-        let remote = Remote::new(
-            desk.clone(),
-            bodies.clone(),
-            time.clone(),
-            Arc::clone(&metrics),
-            outward_now(&in_force),
-        );
+        let out = outward_now(&in_force);
+        let remote = Remote::new(desk.clone(), bodies.clone(), time.clone(), Arc::clone(&metrics), out);
         let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
         let deciding = Desk::new(door, time, jobs, starter, dots, watcher).start(inbox).map_err(thread)?;
         let worker = Worker {
@@ -153,21 +145,10 @@ impl Parts {
             time: outer.time.clone(),
             metrics: Arc::clone(&metrics),
         };
-        let workers =
-            (0..WORKERS).map(|n| worker.clone().start(n)).collect::<Result<_, _>>().map_err(thread)?;
-        Ok(Self {
-            in_force,
-            desk,
-            outer,
-            metrics,
-            remote,
-            token,
-            data,
-            workers,
-            stop_by,
-            log,
-            threads: vec![deciding, committing, telling],
-        })
+        let workers = (0..WORKERS).map(|n| worker.clone().start(n));
+        let workers = workers.collect::<Result<_, _>>().map_err(thread)?;
+        let threads = vec![deciding, committing, telling];
+        Ok(Self { in_force, desk, outer, metrics, remote, token, data, workers, stop_by, log, threads })
     }
 }
 
@@ -198,6 +179,11 @@ fn retention_now(in_force: &Arc<RwLock<InForce>>) -> RetentionNow {
 fn outward_now(in_force: &Arc<RwLock<InForce>>) -> OutwardNow {
     let in_force = Arc::clone(in_force);
     Arc::new(move || current(&in_force).outward)
+}
+
+fn open_reserve(config: &Config) -> Result<Reserve, ServeError> {
+    let opened = Reserve::open(&config.data, RESERVE_BYTES);
+    opened.map_err(|e| ServeError::Io("the reserve cannot be set aside", e))
 }
 
 /// What was at the dot when the last life ended.

@@ -206,6 +206,11 @@ impl<R: Reader, T> Door<R, T> {
         views
     }
 
+    /// Where mail for a recipient goes.
+    pub fn destination_of(&self, identity: &str) -> Destination {
+        (self.destination_of)(identity)
+    }
+
     /// Other destinations from now on; what waits is grouped anew.
     pub fn set_destinations(&mut self, destinations: Destinations) {
         self.destination_of = destinations;

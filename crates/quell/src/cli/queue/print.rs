@@ -8,7 +8,7 @@ use super::Failure;
 use crate::cli::ask::{ago, json as as_json, or_dash, until};
 use crate::ops::table::{Table, plain};
 use crate::ops::time::size_text;
-use crate::ops::{Changed, RowShown, Rows, Shown};
+use crate::ops::{Changed, NextHops, RowShown, Rows, Shown};
 
 pub fn rows(rows: &Rows, json: bool, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
     if json {
@@ -77,6 +77,29 @@ pub fn shown(shown: &Shown, json: bool, now: Ms, out: &mut dyn Write) -> Result<
     }
     writeln!(out)?;
     Ok(out.write_all(table(&shown.rows, now).text().as_bytes())?)
+}
+
+pub fn next_hops(found: &NextHops, json: bool, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
+    if json {
+        return as_json(found, out);
+    }
+    if found.next_hops.is_empty() {
+        return Ok(writeln!(out, "nothing waits, and no next hop is known to be down")?);
+    }
+    let mut table =
+        Table::new(&["NEXT HOP", ">READY", ">WAITING", ">CLAIMED", ">DOWN FOR", ">NEXT", "LAST FAILURE"]);
+    for hop in &found.next_hops {
+        table.row([
+            hop.next_hop.clone(),
+            hop.ready.to_string(),
+            hop.waiting.to_string(),
+            hop.claimed.to_string(),
+            or_dash(hop.down_since.as_deref().and_then(|at| ago(at, now))),
+            or_dash(hop.next.as_deref().and_then(|at| until(at, now))),
+            or_dash(hop.status.clone()),
+        ]);
+    }
+    Ok(out.write_all(table.text().as_bytes())?)
 }
 
 pub fn changed(what: &str, changed: &Changed, json: bool, out: &mut dyn Write) -> Result<(), Failure> {

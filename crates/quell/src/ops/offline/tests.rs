@@ -2,8 +2,13 @@ use super::*;
 use crate::control::{Link, LinkError};
 use crate::ops::testing::{Bench, settings};
 use crate::ops::{Filter, Forgotten, State};
+use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use std::path::PathBuf;
+
+fn maildir() -> Destinations {
+    Box::new(|_| Destination::maildir())
+}
 
 struct Dir(PathBuf);
 
@@ -36,13 +41,13 @@ impl Drop for Dir {
 fn forgets_durably_with_the_server_stopped() {
     let dir = Dir::new("forget");
     dir.with_mail();
-    let mut link = Link::open(&dir.0, None, settings()).unwrap();
+    let mut link = Link::open(&dir.0, None, settings(), maildir()).unwrap();
     let request = Request::LedgerForget { to: "firm.example".into(), since_ms: 0, after: None };
     let answer = link.ask(&request).unwrap();
     assert_eq!(answer, Response::Forgotten(Forgotten { forgotten: 1, examined: 2, next: None }));
     drop(link);
     let data = Data::open_existing(&dir.0).unwrap();
-    let mut offline = Offline::open(data, None, settings()).unwrap();
+    let mut offline = Offline::open(data, None, settings(), maildir()).unwrap();
     let list = Request::QueueList {
         states: vec![State::Delivered],
         filter: Filter::default(),
@@ -59,7 +64,7 @@ fn a_store_in_use_is_not_opened() {
     let dir = Dir::new("deaf");
     dir.with_mail();
     let _server = Data::open(&dir.0).unwrap();
-    let refused = Link::open(&dir.0, None, settings()).err().unwrap();
+    let refused = Link::open(&dir.0, None, settings(), maildir()).err().unwrap();
     assert!(matches!(refused, LinkError::Deaf(_)), "{refused}");
     assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
 }
@@ -67,10 +72,10 @@ fn a_store_in_use_is_not_opened() {
 #[test]
 fn where_no_server_ever_ran_it_says_so() {
     let dir = Dir::new("empty");
-    let refused = Link::open(&dir.0, None, settings()).err().unwrap();
+    let refused = Link::open(&dir.0, None, settings(), maildir()).err().unwrap();
     assert!(refused.to_string().contains("no such data directory"), "{refused}");
     drop(Data::open(&dir.0).unwrap());
-    let refused = Link::open(&dir.0, None, settings()).err().unwrap();
+    let refused = Link::open(&dir.0, None, settings(), maildir()).err().unwrap();
     assert!(refused.to_string().contains("no ledger yet"), "{refused}");
     assert!(!dir.0.join("ledger.db").exists());
 }

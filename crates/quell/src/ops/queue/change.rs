@@ -1,6 +1,7 @@
 //! Rows tried again, and taken out.
 
 use quell_queue::clock::Now;
+use quell_queue::destination::Destination;
 use quell_queue::door::{Door, Refusal};
 use quell_queue::store::{Reader, Row, RowId};
 
@@ -27,9 +28,18 @@ pub fn retry<R: Reader, T>(
         }
         Target::Domain(domain) => {
             let to = To::parse(domain).map_err(bad)?;
-            many(door, &or(&[State::Waiting]), after, |row| to.means_row(row), to_retry)
+            many(door, &or(&[State::Waiting]), after, |_, row| to.means_row(row), to_retry)
         }
-        Target::All => many(door, &or(&[State::Waiting]), after, |_| true, to_retry),
+        Target::NextHop(name) => {
+            let destination = Destination::new(name);
+            if after.is_none() {
+                door.retry_destination(&destination, now);
+            }
+            // What the door has not in mind yet waits in the store.
+            let there = |door: &Door<R, T>, row: &Row| door.destination_of(&row.id.rcpt) == destination;
+            many(door, &or(&[State::Waiting]), after, there, to_retry)
+        }
+        Target::All => many(door, &or(&[State::Waiting]), after, |_, _| true, to_retry),
     }
 }
 
@@ -60,7 +70,7 @@ fn one_message<R: Reader, T>(
     }
     let (arrival, rows) = message(door, id, after.map(|row| row.recipient.as_str()))?;
     let meant = |row: &Row| row.queue_id == arrival.queue_id;
-    let changed = each(door, &rows, states, meant, change)?;
+    let changed = each(door, &rows, states, |_, row| meant(row), change)?;
     if after.is_none() && changed.next.is_none() && !rows.iter().any(meant) {
         return Err(not_found(format!(
             "no row has the body of {} any more; `quell queue show` lists the rows of its key",
@@ -96,7 +106,7 @@ fn many<R: Reader, T>(
     door: &mut Door<R, T>,
     states: &[State],
     after: Option<&RowRef>,
-    meant: impl Fn(&Row) -> bool,
+    meant: impl Fn(&Door<R, T>, &Row) -> bool,
     change: impl Fn(&mut Door<R, T>, &RowId) -> Result<(), Refusal>,
 ) -> Result<Changed, Failure> {
     let after = after.map(row_id).transpose()?;
@@ -108,13 +118,13 @@ fn each<R: Reader, T>(
     door: &mut Door<R, T>,
     rows: &[Row],
     states: &[State],
-    meant: impl Fn(&Row) -> bool,
+    meant: impl Fn(&Door<R, T>, &Row) -> bool,
     change: impl Fn(&mut Door<R, T>, &RowId) -> Result<(), Refusal>,
 ) -> Result<Changed, Failure> {
     let mut changed = Changed::default();
     for row in rows {
         let claimed = door.is_claimed(&row.id);
-        if !meant(row) || !states.contains(&shown_state(row.state, claimed)) {
+        if !meant(door, row) || !states.contains(&shown_state(row.state, claimed)) {
             changed.skipped += 1;
             continue;
         }
