@@ -61,3 +61,8 @@ pub fn filter(bytes: &[u8]) {
     }
     assert_eq!(filter.to_bytes().len(), sealed.len());
 }
+
+/// A file of the dot log: what is read of it is what stands there, up to where it is damaged.
+pub fn dots(bytes: &[u8]) {
+    quell_queue::dots::fuzz(bytes);
+}

@@ -8,7 +8,7 @@ mod outgoing;
 mod typed;
 mod wire;
 
-pub use kept::{copy_times, filter, sample, storm_id};
+pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, date, header, message_id, reading, received};
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use typed::{address, config, control, maildir_name};
@@ -18,7 +18,7 @@ pub use wire::{content, lines, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 23] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -29,6 +29,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("control", control),
     ("copy_times", copy_times),
     ("date", date),
+    ("dots", dots),
     ("encoder", encoder),
     ("filter", filter),
     ("header", header),

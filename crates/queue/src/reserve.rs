@@ -148,7 +148,7 @@ pub(crate) fn preallocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
+pub(crate) fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     let zeros = [0; 16 << 10];
     let mut at = 0;
     while at < bytes {

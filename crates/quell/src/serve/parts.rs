@@ -5,10 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::server::dots::DotLog;
 use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolSettings};
 use quell_queue::clock::Now;
 use quell_queue::door::{Door, DoorSettings};
+use quell_queue::dots::DotLog;
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::SqliteStore;
 use quell_queue::store::{Batch, Reader, Retention, Store};
@@ -190,6 +190,9 @@ fn open_reserve(config: &Config) -> Result<Reserve, ServeError> {
 fn open_dots(data: &Data, door: &mut ServerDoor, now: &Now) -> Result<DotLog, ServeError> {
     let opened = DotLog::open(data.paths().dir());
     let (dots, left) = opened.map_err(|e| ServeError::Io("the dot log cannot be opened", e))?;
+    for place in dots.damaged() {
+        warn!(event = "dots_damaged", place, "what was being sent when the server ended is known in part");
+    }
     door.restore_dots(left, now);
     Ok(dots)
 }

@@ -6,13 +6,12 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::time::Duration;
 
-use super::dots::DotLog;
 use quell_mail::id::QueueId;
 use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
 use quell_queue::door::{Answer, Destinations, Door, Effect, Incoming, Together, Verdicts};
-use quell_queue::dots::DotRecord;
+use quell_queue::dots::{DotLog, DotRecord};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
 use quell_queue::store::sqlite::SqliteReader;
@@ -229,8 +228,14 @@ impl<L: Listener + 'static> Desk<L> {
             Msg::Idle(worker) => self.idle.push_back(worker),
             Msg::Settle(claim, outcome) => self.door.settle(claim, outcome, now),
             Msg::Dot(rows, written) => {
-                self.at_dot.0.extend(self.door.at_dot(&rows, now));
-                self.at_dot.1.push(written);
+                let records = self.door.at_dot(&rows, now);
+                if records.len() < rows.len() {
+                    // An outcome could not be written now, so nothing is sent.
+                    let _gone = written.send(Err("the store is away".to_owned()));
+                } else {
+                    self.at_dot.0.extend(records);
+                    self.at_dot.1.push(written);
+                }
             }
             // Whose channel is dropped ends.
             Msg::Free(_, session) if self.draining => drop(session),

@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 
 pub mod committer;
 pub mod desk;
-pub mod dots;
 pub mod sessions;
 pub mod time;
 
