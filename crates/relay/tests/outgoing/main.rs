@@ -3,5 +3,6 @@
 // Helpers of tests are tests: what is not there may panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod house;
 mod properties;
 mod table;

@@ -55,6 +55,10 @@ pub trait World {
     fn addresses(&mut self, host: &str) -> Result<Vec<IpAddr>, DnsError>;
     /// What happens at a server.
     fn happens(&mut self, at: &Target, event: &Event) -> Does;
+    /// These rows are at the dot: false if that cannot be written down.
+    fn write_down(&mut self, rows: &[RowId]) -> bool {
+        !rows.is_empty()
+    }
 }
 
 /// Drives attempts, and holds them to their promises.
@@ -239,6 +243,7 @@ impl Driver {
         self.log.push(format!("dot {}", rows.iter().map(|r| r.rcpt.as_str()).collect::<Vec<_>>().join(" ")));
         connection.rows = rows;
         match world.happens(&connection.target, &Event::Record) {
+            _ if !world.write_down(&connection.rows) => attempt.lost(ours()),
             Does::Goes => attempt.dot_recorded(),
             Does::Says(text) => {
                 attempt.input(format!("{text}\r\n").as_bytes());
