@@ -10,6 +10,7 @@ mod ledger;
 mod mailboxes;
 mod queue;
 mod reload;
+mod routes;
 mod stop;
 mod tell;
 
@@ -21,19 +22,19 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long anything may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(30);
-const JSON_LOG: &str = "[log]\nformat = \"json\"\n";
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const JSON_LOG: &str = "[log]\nformat = \"json\"\n";
 
 /// What a command said and how it ended.
 #[derive(Debug)]
-struct Said {
-    status: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
-    fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
         let output = command.stdin(Stdio::null()).output().expect("a command");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let status = output.status.code().expect("no signal");
@@ -42,30 +43,30 @@ impl Said {
 }
 
 /// Runs a `quell` command with the server's configuration.
-fn quell(server: &Server, arguments: &[&str]) -> Said {
+pub(crate) fn quell(server: &Server, arguments: &[&str]) -> Said {
     Said::of(server.command(arguments))
 }
 
 /// The same, wanting status 0; what it printed.
-fn done(server: &Server, arguments: &[&str]) -> String {
+pub(crate) fn done(server: &Server, arguments: &[&str]) -> String {
     let said = quell(server, arguments);
     assert_eq!(said.status, 0, "{arguments:?}: {said:?}");
     said.out
 }
 
 /// The same with `--json`.
-fn json(server: &Server, arguments: &[&str]) -> Value {
+pub(crate) fn json(server: &Server, arguments: &[&str]) -> Value {
     let out = done(server, &[arguments, &["--json"]].concat());
     serde_json::from_str(&out).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {out}"))
 }
 
 /// A message with this id, dated now.
-fn mail(id: &str) -> Vec<u8> {
+pub(crate) fn mail(id: &str) -> Vec<u8> {
     message(id, &date_now(), "A message.")
 }
 
 /// Sends one message in a connection of its own, ended by QUIT.
-fn send(server: &Server, to: &[&str], message: &[u8]) -> Reply {
+pub(crate) fn send(server: &Server, to: &[&str], message: &[u8]) -> Reply {
     let mut client = Client::hello(server.smtp_port);
     let reply = client.send("sender@client.example", to, message).expect("a reply");
     client.quit().expect("a reply");
@@ -73,7 +74,7 @@ fn send(server: &Server, to: &[&str], message: &[u8]) -> Reply {
 }
 
 /// The queue id that a 250 names.
-fn queue_id(reply: &Reply) -> String {
+pub(crate) fn queue_id(reply: &Reply) -> String {
     assert_eq!(reply.code, 250, "{reply:?}");
     let id = reply.text().rsplit(' ').next().expect("an id").to_owned();
     assert_eq!(id.len(), 16, "{reply:?}");
@@ -81,12 +82,12 @@ fn queue_id(reply: &Reply) -> String {
 }
 
 /// Sends and returns the queue id.
-fn accepted(server: &Server, to: &[&str], message: &[u8]) -> String {
+pub(crate) fn accepted(server: &Server, to: &[&str], message: &[u8]) -> String {
     queue_id(&send(server, to, message))
 }
 
 /// Waits until the mailbox has exactly this many messages.
-fn wait_for_mails(server: &Server, local: &str, count: usize) -> Vec<maildir::Mail> {
+pub(crate) fn wait_for_mails(server: &Server, local: &str, count: usize) -> Vec<maildir::Mail> {
     let folder = server.maildir("firm.example", local);
     wait_until(LIMIT, || maildir::count(&folder) >= count);
     let mails = maildir::read(&folder);
@@ -95,13 +96,13 @@ fn wait_for_mails(server: &Server, local: &str, count: usize) -> Vec<maildir::Ma
 }
 
 /// Waits until nothing is open, so that what is not in a Maildir now will not come.
-fn wait_for_empty_queue(server: &Server) {
+pub(crate) fn wait_for_empty_queue(server: &Server) {
     let open = || json(server, &["queue", "list"])["rows"].as_array().expect("rows").len();
     assert!(wait_until(LIMIT, || open() == 0), "{}", done(server, &["queue", "list"]));
 }
 
 /// The one row of a message.
-fn row(server: &Server, id: &str) -> Value {
+pub(crate) fn row(server: &Server, id: &str) -> Value {
     let shown = json(server, &["queue", "show", id]);
     let rows = shown["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 1, "{shown}");
@@ -109,7 +110,7 @@ fn row(server: &Server, id: &str) -> Value {
 }
 
 /// Waits until the one row of a message fits; the row.
-fn wait_for_row(server: &Server, id: &str, fits: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait_for_row(server: &Server, id: &str, fits: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     wait_until(LIMIT, || {
         last = row(server, id);
@@ -120,7 +121,7 @@ fn wait_for_row(server: &Server, id: &str, fits: impl Fn(&Value) -> bool) -> Val
 }
 
 /// Waits until the log has a line with all of these.
-fn wait_for_log(server: &Server, parts: &[&str]) {
+pub(crate) fn wait_for_log(server: &Server, parts: &[&str]) {
     let has = || server.output().lines().any(|line| parts.iter().all(|part| line.contains(part)));
     assert!(wait_until(LIMIT, has), "no line with {parts:?} in:\n{}", server.output());
 }
