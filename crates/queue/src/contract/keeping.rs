@@ -53,7 +53,7 @@ pub(super) fn owing<S: Store>(bench: &mut Bench<'_, S>) -> Found {
         extra: Extra { report_due, ..Extra::default() },
         ..row(id(ms, n), rcpt, RowState::Unknown)
     };
-    let mut rows = vec![
+    let mut rows = [
         owes(NOON - DAY, 1, "a@x", true),
         owes(NOON, 2, "b@x", true),
         owes(NOON, 2, "c@x", true),
