@@ -21,6 +21,9 @@ pub const RETRY_WAITS_MS: [Ms; 6] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUT
 /// For so long after it failed a row keeps its body: `queue retry` may give it a new life, and the
 /// report to its sender may want it.
 pub const KEEP_FAILED_MS: Ms = 5 * DAY;
+/// For so long a row that owes a report keeps its body if nothing else wants it. A report made later
+/// goes without the message's header.
+pub const KEEP_TOLD_MS: Ms = HOUR;
 /// For so long after a held row was discarded it keeps its body, for a release.
 pub const KEEP_DISCARDED_MS: Ms = 30 * DAY;
 /// A row that was not delivered by this age fails at its next attempt (RFC 5321 §4.5.4.1).
@@ -105,6 +108,8 @@ pub fn needs_body(state: RowState) -> bool {
 pub fn keeps_body_until(row: &Row) -> Option<Ms> {
     match row.state {
         RowState::Failed => Some(row.since_ms + KEEP_FAILED_MS),
+        RowState::Delivered | RowState::Relayed if row.extra.report_due => Some(row.since_ms + KEEP_TOLD_MS),
+        RowState::Discarded if row.extra.removed && row.extra.report_due => Some(row.since_ms + KEEP_TOLD_MS),
         // What was not removed had been held: see `step`.
         RowState::Discarded if !row.extra.removed => Some(row.since_ms + KEEP_DISCARDED_MS),
         _ => None,

@@ -80,7 +80,8 @@ impl<S: Store> Bench<S> {
             recipients: to.iter().map(recipient).collect(),
         };
         let header = b"Subject: \x1b[31mred\r\n".to_vec();
-        let incoming = Incoming { facts, front: Vec::new(), bytes: Bytes::Small(b"x".to_vec()), header };
+        let incoming =
+            Incoming { facts, front: Vec::new(), bytes: Bytes::Small(b"x".to_vec()), header, settles: None };
         let now = self.now();
         self.door.accept(incoming, self.made, &now);
         self.commit();

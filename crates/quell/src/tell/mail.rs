@@ -134,6 +134,12 @@ impl Mailer {
             recipients: recipients.collect(),
         };
         let front = stamp.field().into_bytes();
-        Ok(Incoming { facts, front, bytes: Bytes::Small(text.into_bytes()), header: Vec::new() })
+        Ok(Incoming {
+            facts,
+            front,
+            bytes: Bytes::Small(text.into_bytes()),
+            header: Vec::new(),
+            settles: None,
+        })
     }
 }

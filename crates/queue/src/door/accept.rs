@@ -33,12 +33,24 @@ impl<R: Reader, T> Door<R, T> {
     /// Takes one arrival. Its answer comes as an [`Effect::Answer`]: at once where nothing has to
     /// be written, else when what it needs is durable.
     pub fn accept(&mut self, mut incoming: Incoming, ticket: T, now: &Now) {
+        let settles = incoming.settles.take();
+        if settles.as_ref().is_some_and(|token| !self.is_report_out(token)) {
+            return self.trouble(ticket, "this report is no longer due".to_owned());
+        }
         if self.gathering.body_bytes > MAX_GATHERED_BYTES {
+            settles.into_iter().for_each(|token| self.report_later(token, now));
             return self.trouble(ticket, "the disk does not keep up".to_owned());
         }
         keep_distinct(&mut incoming.facts);
         match self.meet(&incoming.facts, now) {
-            Ok(met) => self.decide(incoming, met, ticket, now),
+            Ok(met) => {
+                let kept = self.decide(incoming, met, ticket, now);
+                match settles {
+                    Some(token) if kept => self.report_made(&token, now),
+                    Some(token) => self.report_dropped(token, now),
+                    None => {}
+                }
+            }
             Err(why) => {
                 self.trouble(ticket, why.to_string());
                 if !self.is_shut() {
@@ -94,7 +106,8 @@ impl<R: Reader, T> Door<R, T> {
         })
     }
 
-    fn decide(&mut self, incoming: Incoming, mut met: Met, ticket: T, now: &Now) {
+    /// True: some of it is kept.
+    fn decide(&mut self, incoming: Incoming, mut met: Met, ticket: T, now: &Now) -> bool {
         let facts = &incoming.facts;
         if met.key.is_some_and(|key| self.book.by_key(&key).is_some()) {
             let discarded = met.views.iter_mut().flatten().filter(|v| v.state == RowState::Discarded);
@@ -118,15 +131,18 @@ impl<R: Reader, T> Door<R, T> {
         if self.is_shut() {
             // The store failed in the middle: no part of this arrival may stay, nor its 250.
             self.forget_undone();
-            return self.trouble(ticket, "the store failed".to_owned());
+            self.trouble(ticket, "the store failed".to_owned());
+            return false;
         }
         // After the copies have joined: an envelope that joined is promised by the answer, too.
         let wait_for = met_rows.iter().filter_map(|id| self.rows.batch(id)).max();
         if stored.is_empty() {
-            return self.answer_later(ticket, answer, wait_for);
+            self.answer_later(ticket, answer, wait_for);
+            return false;
         }
         self.store(incoming, &met, stored, now);
         self.gathering.tickets.push((ticket, answer));
+        true
     }
 
     /// A copy of a row that is not durable yet is answered after that row's commit, and fails with
@@ -155,6 +171,11 @@ impl<R: Reader, T> Door<R, T> {
             Verdict::Absorb(_) => {
                 self.join(facts, recipient, old?);
                 None
+            }
+            // Our own reports and alerts are bounded where they are made, and no class holds them.
+            Verdict::Hold(permit, reason) if facts.source.address.is_none() => {
+                self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                Some(Kept { rcpt: recipient.identity.clone(), former })
             }
             Verdict::Pass(permit, reason) => {
                 self.keep(facts, recipient, met.kid, old, permit, &reason, now);

@@ -15,6 +15,7 @@ mod downs;
 mod lane;
 mod operator;
 mod overlay;
+mod reports;
 mod settle;
 mod storms;
 mod turns;
@@ -38,6 +39,8 @@ use self::downs::Downs;
 pub use self::downs::{DestinationView, Destinations, DownView};
 pub use self::operator::Refusal;
 use self::overlay::Layer;
+pub use self::reports::*;
+use self::reports::{Line, Message};
 use self::turns::{Admit, Turns};
 pub use self::types::*;
 use crate::body::BodyRef;
@@ -67,6 +70,8 @@ struct Gathering<T> {
     woken: Vec<RowId>,
     /// Rows that an earlier life left at the dot, Unknown with this batch.
     restored: Vec<RowId>,
+    /// Messages of which rows owe a report.
+    owing: HashSet<Message>,
     /// Storms that have ended: written again if this batch is lost, or they would end twice.
     ended: Vec<Ended>,
     rest: Batch,
@@ -84,6 +89,7 @@ impl<T> Gathering<T> {
             kids: HashMap::new(),
             woken: Vec::new(),
             restored: Vec::new(),
+            owing: HashSet::new(),
             ended: Vec::new(),
             rest: Batch::default(),
         }
@@ -125,6 +131,7 @@ pub struct Door<R, T> {
     remembered_rows: usize,
     open_rows: HashMap<RowState, u64>,
     jitter_seed: u64,
+    reports: Line,
     rng: Box<dyn FnMut() -> u64 + Send>,
 }
 
@@ -168,6 +175,7 @@ impl<R: Reader, T> Door<R, T> {
             remembered_rows: 0,
             open_rows: HashMap::new(),
             jitter_seed: rng(),
+            reports: Line::default(),
             rng,
         };
         door.restore_storms(&reader)?;
@@ -194,6 +202,7 @@ impl<R: Reader, T> Door<R, T> {
     pub fn reopened(&mut self, reader: R, now: &Now) -> Result<(), StoreError> {
         self.forget_undone();
         self.turns.start_anew();
+        self.reports.start_anew();
         self.open_rows = reader.open_counts()?.into_iter().collect();
         self.reader = Some(reader);
         if let Err(why) = self.fetch(now) {
@@ -267,6 +276,7 @@ impl<R: Reader, T> Door<R, T> {
         }
         self.tick_storms(now);
         self.release_bodies_due(now);
+        self.fetch_owing(now);
         for (key, touches) in self.counters.due(now.ms, false) {
             self.write_counts(key, touches);
         }
@@ -341,9 +351,11 @@ impl<R: Reader, T> Door<R, T> {
         done.kids.keys().for_each(|queue_id| self.now_durable(queue_id, now));
         self.effects.extend(done.releases.into_iter().map(Effect::Release));
         self.effects.extend(done.tickets.into_iter().map(|(t, answer)| Effect::Answer(t, answer)));
+        let settled = done.outcomes.iter().map(|(claim, _)| (claim.id.kid, claim.queue_id)).collect();
         self.claims_ended(done.outcomes, now);
         self.restored(done.restored, now);
         done.woken.iter().for_each(|id| self.wait_again(id, now));
+        self.owing_durable(done.owing, settled, now);
     }
 
     /// The outcomes of these claims are durable.
@@ -408,7 +420,7 @@ impl<R: Reader, T> Door<R, T> {
         self.unanswered.retain(|_, u| u.durable);
         self.release_when_known.clear();
         let g = &mut self.gathering;
-        (g.bodies, g.body_bytes, g.releases, g.kids, g.woken, g.restored) = Default::default();
+        (g.bodies, g.body_bytes, g.releases, g.kids, g.woken, g.restored, g.owing) = Default::default();
         let storms = g.ended.iter().map(|e| e.stored.clone()).collect();
         g.rest = Batch { storms, high_water: g.rest.high_water, ..Batch::default() };
     }
@@ -459,6 +471,9 @@ impl<R: Reader, T> Door<R, T> {
         }
         if !ledger::is_final(row.state) {
             *self.open_rows.entry(row.state).or_insert(0) += 1;
+        }
+        if row.extra.report_due {
+            self.gathering.owing.insert((row.id.kid, row.queue_id));
         }
         self.rows.put(row.id.clone(), Some(row), self.gathering.number);
     }

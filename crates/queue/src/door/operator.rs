@@ -125,7 +125,8 @@ impl<R: Reader, T> Door<R, T> {
         let mut row = self.unclaimed(id)?;
         let (before, next_ms) = (row.state, row.next_ms);
         ledger::step(&mut row, event, now.ms, now.may_expire)?;
-        row.extra.report_due |= report && self.is_wanted(&row, Report::Failure)?;
+        // A notice of its delay that was not sent yet is over with it.
+        row.extra.report_due = report && self.is_wanted(&row, Report::Failure)?;
         self.turns.forget_later(id, next_ms);
         if ledger::needs_body(before) {
             self.let_body_go(&id.kid, &row.queue_id, ledger::keeps_body_until(&row), now.ms);

@@ -67,7 +67,9 @@ impl<R: Reader, T> Door<R, T> {
 
     /// Called for each row that goes on waiting after an attempt, or after a probe of its
     /// destination that failed when the row was four hours old or more.
-    pub(super) fn row_waits(&mut self, _row: &mut Row, _now: &Now) {}
+    pub(super) fn row_waits(&mut self, row: &mut Row, now: &Now) {
+        self.note_delay(row, now);
+    }
 
     /// A row that has come into a final state by an attempt owes those a report who want one.
     pub(super) fn note_report(&mut self, row: &mut Row) {
@@ -77,7 +79,8 @@ impl<R: Reader, T> Door<R, T> {
             _ => return,
         };
         let wanted = self.is_wanted(row, report);
-        row.extra.report_due |= self.check(wanted).unwrap_or(false);
+        // What was due before tells of a state that is over.
+        row.extra.report_due = self.check(wanted).unwrap_or(false);
     }
 
     pub(super) fn is_wanted(&self, row: &Row, report: Report) -> Result<bool, StoreError> {

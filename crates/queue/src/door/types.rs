@@ -9,6 +9,7 @@ use quell_storm::limits::Limits;
 use quell_storm::tell::Alert;
 use quell_storm::verdict::Reason;
 
+use super::reports::ReportToken;
 use crate::body::{BodyRef, FinishedLarge};
 use crate::store::{Batch, RowId};
 
@@ -41,6 +42,8 @@ pub struct Incoming {
     pub bytes: Bytes,
     /// Its header set, for evidence; may be cut.
     pub header: Vec<u8>,
+    /// It is the report of a job ([`super::ReportJob`]): what it pays is written with it.
+    pub settles: Option<ReportToken>,
 }
 
 /// A body to be stored with a batch.

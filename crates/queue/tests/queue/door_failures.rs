@@ -294,7 +294,7 @@ fn a_disk_that_hangs_bounds_what_waits_in_memory() {
         // No exact key: every one is new.
         let facts = rig.facts(0, 1, &["jane@firm.example"]);
         let bytes = Bytes::Small(vec![b'x'; 1 << 20]);
-        let incoming = Incoming { facts, front: Vec::new(), bytes, header: Vec::new() };
+        let incoming = Incoming { facts, front: Vec::new(), bytes, header: Vec::new(), settles: None };
         rig.door.accept(incoming, 1000 + n, &now);
     }
     rig.drain();

@@ -236,7 +236,7 @@ impl Rig {
         self.tickets += 1;
         let bytes = Bytes::Small(b"Subject: x\r\n\r\n".to_vec());
         let front = b"Received: from x\r\n".to_vec();
-        let incoming = Incoming { facts, front, bytes, header: b"Subject: x\r\n".to_vec() };
+        let incoming = Incoming { facts, front, bytes, header: b"Subject: x\r\n".to_vec(), settles: None };
         let now = self.at();
         self.door.accept(incoming, self.tickets, &now);
         self.drain();

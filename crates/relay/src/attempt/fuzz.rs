@@ -84,7 +84,7 @@ pub fn claims(facts: Facts) -> Vec<Claim> {
             .expect("a door");
     let (queue_id, count) = (facts.queue_id, facts.recipients.len());
     let bytes = Bytes::Small(b"Subject: x\r\n\r\n".to_vec());
-    door.accept(Incoming { facts, front: vec![], bytes, header: vec![] }, (), &now);
+    door.accept(Incoming { facts, front: vec![], bytes, header: vec![], settles: None }, (), &now);
     while let Some(mut work) = door.take_batch() {
         let place = |offset| BodyRef { file: 2, offset, len: 10 };
         let places: Vec<_> = work.bodies.iter().zip(1..).map(|(body, n)| (body.queue_id, place(n))).collect();

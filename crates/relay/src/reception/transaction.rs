@@ -235,13 +235,13 @@ impl Submission {
     pub fn complete(self) -> Result<Incoming, Reply> {
         let Self { facts, front, header, large, bytes } = self;
         let Some(mut large) = large else {
-            return Ok(Incoming { facts, front, bytes: Bytes::Small(bytes), header });
+            return Ok(Incoming { facts, front, bytes: Bytes::Small(bytes), header, settles: None });
         };
         let written = if bytes.is_empty() { Ok(()) } else { large.write(&bytes) };
         let finished = written.and_then(|()| large.finish(&facts.queue_id, &[&front]));
         let bytes = Bytes::Large(finished.map_err(|why| no_room(&why))?);
         // A large body carries its front already.
-        Ok(Incoming { facts, front: Vec::new(), bytes, header })
+        Ok(Incoming { facts, front: Vec::new(), bytes, header, settles: None })
     }
 }
 
