@@ -8,10 +8,13 @@
 )]
 
 mod door_copies;
+mod door_dots;
+mod door_down;
 mod door_failures;
 mod door_kept;
 mod door_operator;
 mod door_random;
+mod door_report_jobs;
 mod door_reports;
 mod door_storms;
 mod ledger_steps;
