@@ -219,7 +219,7 @@ fn recipients_in_a_file() {
 
 proptest! {
     #[test]
-    fn never_panics(text in "(\\[(smtp|domains\\.\"x\"|aliases|relay)\\]|\n|[a-z_]{1,9} = |\"[a-z@.*]{0,9}\"|\\[|\\]|,|1|ü){0,30}") {
+    fn never_panics(text in "(\\[(smtp|domains\\.\"x\"|aliases|relay)\\]|\n|([a-z_]{1,9}|deliver|via|recipients) = |\"(smtp|lmtp)://[a-z0-9.:/]{0,9}\"|\"[a-z@.*]{0,9}\"|\\[|\\]|,|1|ü){0,30}") {
         if let Err(faults) = parse(&text) {
             prop_assert!(!faults.to_string().is_empty());
         }

@@ -246,7 +246,9 @@ fn gate() -> Plan {
 }
 
 /// Identity, and what goes out if it is not the address as given.
-fn told(lookup: &Lookup) -> Vec<(&str, Option<&str>)> {
+type Told<'a> = (&'a str, Option<&'a str>);
+
+fn told(lookup: &Lookup) -> Vec<Told<'_>> {
     let found = match lookup {
         Lookup::Local(found) => found.as_slice(),
         Lookup::Ask(one) | Lookup::Remote(one) => std::slice::from_ref(one),
@@ -258,8 +260,8 @@ fn told(lookup: &Lookup) -> Vec<(&str, Option<&str>)> {
 #[test]
 fn domains_with_a_next_hop() {
     let directory = Directory::new(&gate()).unwrap();
-    let anna: &[(&str, Option<&str>)] = &[("anna@all.example", Some("anna@all.example"))];
-    let cases: [(&str, char, &[(&str, Option<&str>)]); 18] = [
+    let anna: &[Told<'_>] = &[("anna@all.example", Some("anna@all.example"))];
+    let cases: [(&str, char, &[Told<'_>]); 18] = [
         ("Bob@list.example", 'l', &[("bob@list.example", None)]),
         ("bob+shop@list.example", 'l', &[("bob@list.example", None)]),
         ("BOB+Lists@list.example", 'l', &[("bob+lists@list.example", None)]),
