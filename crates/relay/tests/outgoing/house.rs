@@ -117,7 +117,7 @@ impl House {
     fn take(&mut self, facts: Facts) {
         let (now, queue_id) = (self.at(), facts.queue_id);
         let bytes = Bytes::Small(b"Subject: x\r\n\r\n".to_vec());
-        self.door.accept(Incoming { facts, front: vec![], bytes, header: vec![] }, (), &now);
+        self.door.accept(Incoming { facts, front: vec![], bytes, header: vec![], settles: None }, (), &now);
         self.commit();
         self.door.answered(&queue_id, Answered::Fine, &now);
     }
