@@ -88,6 +88,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     store_failures: Counter,
     spool_bytes: Gauge,
+    sessions: Gauge,
+    next_hops_down: Gauge,
     up: Gauge,
     trouble: Mutex<Option<String>>,
 }
@@ -120,6 +122,8 @@ impl Metrics {
             commit_seconds: Histogram::new(SECONDS),
             store_failures: Counter::default(),
             spool_bytes: Gauge::default(),
+            sessions: Gauge::default(),
+            next_hops_down: Gauge::default(),
             up: Gauge::default(),
             trouble: Mutex::new(None),
         };
@@ -167,6 +171,8 @@ impl Metrics {
         r.register_with_unit("store_commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
         r.register("store_failures", "Times the store had to be reopened", self.store_failures.clone());
         r.register_with_unit("spool", "Disk taken by bodies", Unit::Bytes, self.spool_bytes.clone());
+        r.register("sessions_open", "Sessions to next hops", self.sessions.clone());
+        r.register("next_hops_down", "Next hops known to be down", self.next_hops_down.clone());
         r.register("healthy", "1 while mail is accepted and delivered", self.up.clone());
         self
     }
@@ -243,6 +249,12 @@ impl Metrics {
         self.spool_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
+    /// Sessions to next hops that are open, and next hops that are down.
+    pub fn set_outward(&self, sessions: usize, down: usize) {
+        self.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+        self.next_hops_down.set(i64::try_from(down).unwrap_or(i64::MAX));
+    }
+
     /// Why mail is not accepted or not delivered at this moment, for `/healthz`; None: all is well.
     pub fn set_trouble(&self, why: Option<String>) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
@@ -298,6 +310,8 @@ mod tests {
             "quell_store_commits_total 0",
             "quell_bare_newlines_total 0",
             "quell_spool_bytes 0",
+            "quell_sessions_open 0",
+            "quell_next_hops_down 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

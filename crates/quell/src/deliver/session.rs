@@ -200,19 +200,20 @@ impl Session {
             let slot = match &target.address {
                 Address::Tcp(address) => match self.remote.slots.enter(address.ip(), most).await {
                     Some(slot) => Some(slot),
-                    None => return Err("there are too many connections to it already".to_owned()),
+                    None => return Ok(None),
                 },
                 Address::Unix(_) => None,
             };
             let link = Link::connect(&target).await.map_err(|why| in_words(&why))?;
-            Ok((link, slot))
+            Ok(Some((link, slot)))
         };
         let connected = tokio::select! {
             connected = connected => connected,
             _ = stopping.begun() => Err("the server stops".to_owned()),
         };
         match connected {
-            Ok((link, slot)) => {
+            Ok(None) => self.attempt.connect_declined("there are too many connections to it already"),
+            Ok(Some((link, slot))) => {
                 (self.link, self.slot) = (Some(link), slot);
                 self.attempt.connected();
             }
@@ -304,11 +305,11 @@ impl Session {
     fn reached_or_not(&mut self, outcome: &Outcome) {
         match (self.attempt.reached(), outcome) {
             (Reached::Yes, _) => self.reached(),
-            (Reached::No(status), Outcome::Temporary { .. }) if !self.stopping.has_begun() => {
-                if self.said != Some(false) {
-                    self.said = Some(false);
-                    self.remote.desk.send(Msg::Destination(self.destination.clone(), Err(status)));
-                }
+            (Reached::No(status), Outcome::Temporary { .. })
+                if self.said != Some(false) && !self.stopping.has_begun() =>
+            {
+                self.said = Some(false);
+                self.remote.desk.send(Msg::Destination(self.destination.clone(), Err(status)));
             }
             _ => {}
         }

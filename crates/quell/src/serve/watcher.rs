@@ -79,4 +79,8 @@ impl Listener for Watcher {
     fn spool_bytes(&mut self, bytes: u64) {
         self.metrics.set_spool_bytes(bytes);
     }
+
+    fn outward(&mut self, sessions: usize, down: usize) {
+        self.metrics.set_outward(sessions, down);
+    }
 }

@@ -91,6 +91,8 @@ pub trait Listener: Send {
     fn store_state(&mut self, trouble: Option<&str>);
     /// Bytes the body store takes on the disk.
     fn spool_bytes(&mut self, bytes: u64);
+    /// Sessions to next hops that are open, and next hops that are down; told about once a second.
+    fn outward(&mut self, sessions: usize, down: usize);
 }
 
 /// The way to the desk, from any thread.
@@ -312,6 +314,7 @@ impl<L: Listener + 'static> Desk<L> {
         }
         self.next_tick_ms = now.mono_ms + TICK.as_millis() as u64;
         self.door.tick(now);
+        self.listener.outward(self.sessions.open(), self.door.destinations_down());
         if now.mono_ms >= self.next_upkeep_ms && !self.busy && self.stopping.is_none() {
             self.next_upkeep_ms = u64::MAX;
             self.job(Job::Upkeep(now.ms));

@@ -128,6 +128,11 @@ impl Sessions {
         }
     }
 
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.total
+    }
+
     /// Free sessions are to end: the server stops.
     pub fn end_free(&mut self) {
         self.open.values_mut().for_each(|open| open.free.clear());

@@ -206,6 +206,11 @@ impl<R: Reader, T> Door<R, T> {
         views
     }
 
+    /// How many destinations are known to be down.
+    pub fn destinations_down(&self) -> usize {
+        self.downs.down.len()
+    }
+
     /// Where mail for a recipient goes.
     pub fn destination_of(&self, identity: &str) -> Destination {
         (self.destination_of)(identity)
