@@ -144,10 +144,12 @@ pub struct Settled {
 /// Whether the destination is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reached {
-    /// A host has answered, or there is nothing to wait for: what was found is for good, or is
-    /// trouble of our own.
+    /// A host has answered, or all that was found is for good: there is nothing to wait for.
     Yes,
     /// No host got as far as an accepted EHLO, HELO or LHLO: the destination is down, with this
     /// status.
     No(String),
+    /// Nobody has said anything of it: the attempt was ended, the connection was declined, or nothing
+    /// was to be sent.
+    Unclear,
 }

@@ -160,6 +160,7 @@ impl World for Bytewise<'_> {
         let own_step = matches!(event, Event::Body | Event::Record | Event::Connect);
         match byte {
             0..120 => Does::Goes,
+            120..130 if *event == Event::Connect => Does::Declines,
             120..230 if own_step => Does::Goes,
             120..230 => Does::Says(REPLIES[usize::from(byte) % REPLIES.len()].to_owned()),
             230..233 => Does::Ours,

@@ -28,6 +28,10 @@ pub struct Attempt {
     reached: bool,
     /// The last trouble with a host that did not get so far.
     unreached: Option<Status>,
+    /// A host was not tried, for a reason of our own.
+    declined: bool,
+    /// All that could be tried was, and what was found is for good.
+    nowhere: bool,
     /// The caller ends it: no other host is tried.
     ended: Option<Said>,
 }
@@ -77,6 +81,8 @@ impl Attempt {
             link: Link::None,
             reached: false,
             unreached: None,
+            declined: false,
+            nowhere: false,
             ended: None,
         }
     }
@@ -91,6 +97,7 @@ impl Attempt {
         }
         self.job = Job::new(claims, &content, &self.next_hop.to_string());
         (self.random, self.reached, self.unreached) = (random, false, None);
+        (self.declined, self.nowhere) = (false, false);
         self.way.renew();
         let places = self.job.open();
         if let Some(envelope) = self.job.envelope(&places) {
@@ -150,7 +157,7 @@ impl Attempt {
     /// We do not connect, for a reason of our own (too many connections to that address): as
     /// [`Attempt::connect_failed`], but the destination does not count as down for it.
     pub fn connect_declined(&mut self, why: &str) {
-        self.not_connected(why);
+        self.declined |= self.not_connected(why).is_some();
     }
 
     fn not_connected(&mut self, why: &str) -> Option<Status> {
@@ -215,8 +222,11 @@ impl Attempt {
     /// come last.
     pub fn reached(&self) -> Reached {
         match &self.unreached {
-            Some(status) if !self.reached && self.ended.is_none() => Reached::No(status.to_string()),
-            _ => Reached::Yes,
+            _ if self.reached => Reached::Yes,
+            _ if self.ended.is_some() => Reached::Unclear,
+            Some(status) => Reached::No(status.to_string()),
+            None if self.nowhere && !self.declined => Reached::Yes,
+            None => Reached::Unclear,
         }
     }
 
@@ -246,6 +256,7 @@ impl Attempt {
         if !verdict.all_tried {
             self.unreached.get_or_insert(verdict.said.status.clone());
         }
+        self.nowhere = true;
         self.job.settle_rest(&verdict);
     }
 

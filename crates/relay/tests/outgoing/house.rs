@@ -161,6 +161,7 @@ impl House {
         match attempt.reached() {
             Reached::Yes => self.door.destination_up(&destination, &now),
             Reached::No(status) => self.door.destination_down(&destination, &status, &now),
+            Reached::Unclear => {}
         }
         for settled in std::mem::take(&mut driver.settled) {
             self.door.settle(settled.claim, settled.outcome, &now);

@@ -45,6 +45,8 @@ pub enum Does {
     Hangs,
     /// Trouble of our own.
     Ours,
+    /// We do not connect.
+    Declines,
 }
 
 /// Servers and their names.
@@ -143,6 +145,7 @@ impl Driver {
         let reached = match reached {
             Reached::Yes => String::new(),
             Reached::No(status) => format!(", down: {status}"),
+            Reached::Unclear => ", unclear".to_owned(),
         };
         self.log.push(format!("{}{reached}", if goes_on { "done" } else { "over" }));
         goes_on
@@ -170,6 +173,7 @@ impl Driver {
             }
             Does::Closes => attempt.connect_failed("connection refused"),
             Does::Hangs => attempt.connect_failed("timed out"),
+            Does::Declines => attempt.connect_declined("too many connections"),
             Does::Ours => attempt.lost(ours()),
         }
     }
