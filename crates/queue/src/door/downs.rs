@@ -1,25 +1,21 @@
 //! Destinations that are down: a next hop that cannot be reached is tried as a destination, by one
 //! attempt at a time, and not once for each message that waits for it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use quell_storm::facts::{Ms, RowState};
+use quell_storm::facts::Ms;
 
 use super::Door;
 use crate::clock::Now;
 use crate::destination::Destination;
-use crate::ledger::{self, Event, Outcome};
-use crate::store::{Reader, Row, RowId};
+use crate::ledger;
+use crate::store::{Reader, RowId};
 
 /// Destinations remembered as down. At the limit the one that is to be tried first is forgotten: it
 /// is merely tried a little early, and its waits begin anew.
 const MAX_DOWN: usize = 10_000;
 /// Bytes kept of the words in which a destination failed.
 const MAX_STATUS_BYTES: usize = 500;
-/// Rows looked through in one tick after a probe has failed.
-const LOOKED_AT: usize = 500;
-/// Younger rows neither expire behind a dead destination, nor is their sender told of a delay.
-const LOOKED_AT_FROM_MS: Ms = 4 * 3_600_000;
 
 /// What is known of a destination that is down.
 #[derive(Debug)]
@@ -36,8 +32,8 @@ struct Down {
 #[derive(Debug, Default)]
 pub(super) struct Downs {
     down: HashMap<Destination, Down>,
-    /// Rows that waited while a probe failed: each may expire by that.
-    to_look_at: VecDeque<(Destination, RowId)>,
+    /// Rows that waited while a probe failed: each may expire by that. No more than are in line.
+    pub to_look_at: VecDeque<(Destination, RowId)>,
 }
 
 /// A destination, for people.
@@ -83,8 +79,13 @@ impl Downs {
     }
 
     /// When it is tried next, if it is down until a time to come.
-    fn until(&self, destination: &Destination, now: Ms) -> Option<Ms> {
+    pub fn until(&self, destination: &Destination, now: Ms) -> Option<Ms> {
         self.down.get(destination).map(|down| down.until_ms).filter(|until| *until > now)
+    }
+
+    /// How it failed last.
+    pub fn status(&self, destination: &Destination) -> Option<&str> {
+        self.down.get(destination).map(|down| down.status.as_str())
     }
 
     fn keep_bounded(&mut self) {
@@ -104,8 +105,9 @@ impl<R: Reader, T> Door<R, T> {
     /// it is told `true` for one that is down and would be tried only to see if it still is. Others
     /// that are down are not offered before their time. None: there is none.
     ///
-    /// One that was offered as down is not offered again before [`Door::destination_down`],
-    /// [`Door::destination_up`], or the end of all claims on it.
+    /// Whoever takes one goes on with [`Door::claim_for`]. One that was offered as down is not offered
+    /// again before [`Door::destination_down`], [`Door::destination_up`], or the end of all claims on
+    /// it.
     pub fn next_destination(
         &mut self,
         now: &Now,
@@ -223,73 +225,6 @@ impl<R: Reader, T> Door<R, T> {
         self.turns.regroup(|row| destination_of(&row.rcpt));
         self.downs.to_look_at.clear();
     }
-
-    /// After a failed probe: its ready rows go on waiting, or have waited too long.
-    fn note_who_waited(&mut self, destination: &Destination, now: &Now) {
-        self.turns.promote(now.ms);
-        let old = |row: &&RowId| row.kid.ms() <= now.ms - LOOKED_AT_FROM_MS;
-        let rows = self.turns.ready_rows(destination).filter(old);
-        let rows: Vec<_> = rows.map(|row| (destination.clone(), row.clone())).collect();
-        self.downs.to_look_at.retain(|(d, _)| d != destination);
-        self.downs.to_look_at.extend(rows);
-    }
-
-    /// Looks through rows behind dead destinations, a bounded number at a time.
-    pub(super) fn look_at_who_waited(&mut self, now: &Now) {
-        if !now.may_expire {
-            return;
-        }
-        let mut gone = HashSet::new();
-        for _ in 0..LOOKED_AT {
-            let Some((destination, id)) = self.downs.to_look_at.pop_front() else { break };
-            let Some(down) = self.downs.down.get(&destination) else { continue };
-            let status = down.status.clone();
-            if self.claimed.contains_key(&id) {
-                continue;
-            }
-            let found = self.row(&id);
-            let Some(found) = self.check(found) else { return };
-            if let Some(row) = found.filter(|r| matches!(r.state, RowState::Waiting | RowState::Unknown))
-                && self.waited(row, status, now)
-            {
-                gone.insert(id);
-            }
-        }
-        if !gone.is_empty() {
-            self.turns.forget(&gone);
-        }
-    }
-
-    /// True if the row has waited too long, and failed now.
-    fn waited(&mut self, mut row: Row, status: String, now: &Now) -> bool {
-        let before = row.clone();
-        let expires = now.ms - ledger::life_began(&row) > ledger::LIFETIME_MS;
-        if expires
-            && ledger::step(&mut row, &Event::Ended(Outcome::Temporary { status }), now.ms, true).is_ok()
-        {
-            self.stepped(before.state, row, now);
-            return true;
-        }
-        self.row_waits(&mut row, now);
-        if row != before {
-            self.put_row(Some(before.state), row);
-        }
-        false
-    }
-
-    /// The time at which a row is tried again whose attempt failed for now: that of its destination,
-    /// if it is down, so that all wake together; else its own, and a little later, so that what
-    /// failed together does not come back all at once. Rows of one message stay together.
-    pub(super) fn spread(&self, row: &mut Row, destination: &Destination, now: &Now) {
-        match self.downs.until(destination, now.ms) {
-            Some(until) => row.next_ms = until,
-            None => {
-                let wait = row.next_ms - now.ms;
-                let random = mixed(self.jitter_seed, row.queue_id.bytes(), row.attempts);
-                row.next_ms = now.ms + with_jitter(wait, random);
-            }
-        }
-    }
 }
 
 impl DestinationView {
@@ -299,18 +234,9 @@ impl DestinationView {
 }
 
 /// A wait, and up to a quarter of it besides.
-fn with_jitter(wait: Ms, random: u64) -> Ms {
+pub(super) fn with_jitter(wait: Ms, random: u64) -> Ms {
     let most = u64::try_from(wait / 4).unwrap_or(0) + 1;
     wait + i64::try_from(random % most).unwrap_or(0)
-}
-
-fn mixed(seed: u64, queue_id: &[u8], attempts: u32) -> u64 {
-    let sum = blake3::Hasher::new()
-        .update(&seed.to_le_bytes())
-        .update(queue_id)
-        .update(&attempts.to_le_bytes())
-        .finalize();
-    sum.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// Where the row of a recipient identity goes.

@@ -320,7 +320,7 @@ fn the_judge_sees_the_dot() {
     assert_eq!(rig.door.phase(claim.row()), Some(Phase::Opened));
     let opened = back(&mut rig);
     let (now, row) = (rig.at(), claim.row().clone());
-    assert_eq!(rig.door.at_dot(&[row.clone()], &now).len(), 1);
+    assert_eq!(rig.door.at_dot(std::slice::from_ref(&row), &now).len(), 1);
     assert_eq!((opened.0, back(&mut rig).0), ("absorb", "refuse"), "it came back while it was being sent");
     rig.settle(claim, Outcome::Relayed { reports: false });
     rig.commit();

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use proptest::prelude::*;
 use quell_mail::id::QueueId;
 use quell_queue::claim::Claim;
-use quell_queue::door::Answer;
+use quell_queue::door::{Answer, Phase};
+use quell_queue::dots::DotRecord;
 use quell_queue::ledger::{self, Outcome};
 use quell_queue::store::{Reader, Row, RowId};
 use quell_storm::facts::{Answered, Ms, RowState};
@@ -21,6 +22,7 @@ enum Op {
     Begin,
     End(End),
     Claim(usize),
+    Dot(usize),
     Settle(usize, u8),
     Time(Ms),
     Retry(usize),
@@ -45,6 +47,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::End(End::Lost)),
         1 => Just(Op::End(End::DurableButFailed)),
         8 => (1usize..4).prop_map(Op::Claim),
+        5 => n.clone().prop_map(Op::Dot),
         9 => (n.clone(), 0u8..6).prop_map(|(i, how)| Op::Settle(i, how)),
         4 => prop::sample::select(vec![1, SECOND, MINUTE, 31 * MINUTE, 3 * HOUR, DAY]).prop_map(Op::Time),
         2 => n.clone().prop_map(Op::Retry),
@@ -73,6 +76,8 @@ struct World {
     rig: Rig,
     taken: HashMap<u32, Taken>,
     claims: Vec<Claim>,
+    /// The dot log.
+    records: Vec<DotRecord>,
     delivered: HashMap<RowId, u32>,
     allowed: HashMap<RowId, u32>,
     forgotten: HashSet<(u8, &'static str)>,
@@ -88,6 +93,7 @@ impl World {
             rig: Rig::new(),
             taken: HashMap::new(),
             claims: Vec::new(),
+            records: Vec::new(),
             delivered: HashMap::new(),
             allowed: HashMap::new(),
             forgotten: HashSet::new(),
@@ -110,6 +116,7 @@ impl World {
             Op::Begin => drop(self.rig.begin()),
             Op::End(end) => self.end(*end),
             Op::Claim(n) => self.claim(*n),
+            Op::Dot(i) => self.dot(*i),
             Op::Settle(i, how) => self.settle(*i, *how),
             Op::Time(step) => self.rig.tick(*step),
             Op::Retry(i) => {
@@ -197,6 +204,8 @@ impl World {
             let row = self.rig.reader().row(claim.row()).unwrap().expect("a claimed row is durable");
             assert!(matches!(row.state, RowState::Waiting | RowState::Unknown), "{row:?}");
             assert!(self.claims.iter().all(|c| c.row() != claim.row()), "two claims on {}", claim.row());
+            let at_dot = self.records.iter().any(|r| r.row == *claim.row());
+            assert!(!at_dot, "{} is tried, and what a former life sent is not settled", claim.row());
             let id = claim.queue_id();
             let by = self.taken.values().find(|t| t.queue_id == id).unwrap();
             assert!(
@@ -209,6 +218,15 @@ impl World {
                 "a body that is gone"
             );
             self.claims.push(claim);
+        }
+    }
+
+    fn dot(&mut self, i: usize) {
+        let n = self.claims.len().max(1);
+        let Some(row) = self.claims.get(i % n).map(|c| c.row().clone()) else { return };
+        let now = self.rig.at();
+        if self.rig.door.phase(&row) == Some(Phase::Opened) {
+            self.records.extend(self.rig.door.at_dot(&[row], &now));
         }
     }
 
@@ -283,10 +301,14 @@ impl World {
         self.old.extend(self.taken.values().map(|t| t.queue_id));
         self.taken.values_mut().for_each(|t| t.handed_over = true);
         self.rig.door = open_door(&self.rig.store, &self.rig.fuse, self.rig.now);
+        let now = self.rig.at();
+        self.rig.door.restore_dots(self.records.clone(), &now);
     }
 
     /// What must hold whenever the door has spoken.
     fn watch(&mut self) {
+        let over: HashSet<RowId> = self.rig.over.drain(..).collect();
+        self.records.retain(|r| !over.contains(&r.row));
         let reader = self.rig.reader();
         for (ticket, answer) in &self.rig.answers[self.seen_answers..] {
             // The answer may come within `accept`, before the arrival is known here.
@@ -369,6 +391,7 @@ impl World {
         self.check_bodies();
         let reader = self.rig.reader();
         assert_eq!(reader.open_counts().unwrap(), [], "rows nobody tries any more");
+        assert_eq!(self.records, [], "dots that are never over");
         assert!(self.rig.door.open_rows().all(|(_, n)| n == 0), "the gauges drift");
         assert_eq!(reader.bodies().unwrap(), [], "bodies nobody needs");
         for taken in self.taken.values().filter(|t| t.accepted && !t.withdrawn) {
