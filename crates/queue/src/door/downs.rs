@@ -241,3 +241,39 @@ pub(super) fn with_jitter(wait: Ms, random: u64) -> Ms {
 
 /// Where the row of a recipient identity goes.
 pub type Destinations = Box<dyn Fn(&str) -> Destination + Send>;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn down(until_ms: Ms) -> Down {
+        Down { since_ms: 0, until_ms, failures: 1, status: String::new(), probing: false }
+    }
+
+    #[test]
+    fn the_map_is_bounded_and_forgets_whom_is_tried_first() {
+        let mut downs = Downs::default();
+        for n in 0..MAX_DOWN as Ms + 5 {
+            downs.keep_bounded();
+            downs.down.insert(Destination::new(&format!("d{n}")), down(n));
+        }
+        assert_eq!(downs.down.len(), MAX_DOWN);
+        let is_down = |n: usize| downs.due(&Destination::new(&format!("d{n}")), 0).is_some();
+        assert!(!is_down(4) && is_down(5) && is_down(MAX_DOWN + 4));
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_is_never_less_than_the_wait_nor_more_than_a_quarter_above(wait in 0..1i64 << 40, random: u64) {
+            let jittered = with_jitter(wait, random);
+            prop_assert!((wait..=wait + wait / 4).contains(&jittered));
+        }
+
+        #[test]
+        fn words_are_cut_between_characters(status in ".{0,700}") {
+            prop_assert!(cut(&status).len() <= MAX_STATUS_BYTES && status.starts_with(&cut(&status)));
+        }
+    }
+}

@@ -183,3 +183,52 @@ fn other_destinations_keep_every_row() {
     seen.keys().chain([&taken]).for_each(|row| turns.done(row));
     assert!(turns.known.is_empty() && turns.lanes.is_empty() && turns.dues.is_empty());
 }
+
+proptest::proptest! {
+    /// Every row of a wanted destination is taken once, none of an unwanted one; and nobody has two
+    /// turns while another who has rows ready has none: destinations among each other, and sources
+    /// within one.
+    #[test]
+    fn turns_are_fair_and_lose_nothing(
+        rows in proptest::collection::vec((0u8..5, 0u8..4, 0u32..6), 1..120),
+        dead in 0u8..32, limit in 1usize..5,
+    ) {
+        let mut turns = Turns::holding(10_000);
+        let mut left: Vec<(String, String, RowId)> = Vec::new();
+        for (n, (destination, source, message)) in rows.iter().enumerate() {
+            let place = place(&format!("d{destination}"), &format!("s{source}"), *message);
+            left.push((format!("d{destination}"), format!("s{source}"), row(n as u32)));
+            turns.add(row(n as u32), place, 0, 0);
+        }
+        let wanted = |d: &str| dead >> d[1..].parse::<u8>().unwrap() & 1 == 0;
+        let mut since: HashMap<String, Vec<String>> = HashMap::new();
+        while let Some(destination) = turns.next_destination(0, |d| wanted(d.as_str())) {
+            let to = destination.as_str().to_owned();
+            let taken = turns.take(&destination, limit, 0);
+            assert!((1..=limit).contains(&taken.len()));
+            let source = left.iter().find(|(_, _, r)| *r == taken[0]).unwrap().1.clone();
+            for (turn, others) in [
+                (to.clone(), left.iter().map(|(d, ..)| d.clone()).filter(|d| wanted(d)).collect::<Vec<_>>()),
+                (
+                    format!("{to} {source}"),
+                    left.iter().filter(|(d, ..)| *d == to).map(|(_, s, _)| format!("{to} {s}")).collect(),
+                ),
+            ] {
+                if let Some(came) = since.get(&turn) {
+                    let waits = others.iter().find(|o| **o != turn && !came.contains(o));
+                    assert_eq!(waits, None, "{turn} has its second turn");
+                }
+                since.values_mut().for_each(|came| came.push(turn.clone()));
+                since.insert(turn, Vec::new());
+            }
+            for id in &taken {
+                let before = left.len();
+                left.retain(|(d, s, r)| !(r == id && *d == to && *s == source));
+                assert_eq!(left.len(), before - 1, "taken twice, or from another place");
+                turns.done(id);
+            }
+        }
+        assert!(left.iter().all(|(d, ..)| !wanted(d)));
+        assert_eq!(turns.known.len(), left.len());
+    }
+}
