@@ -11,6 +11,7 @@ mod crash;
 mod faults;
 mod limits;
 mod operate;
+mod outward;
 mod power;
 mod smuggling;
 mod storm;

@@ -70,6 +70,11 @@ impl Dns {
     /// with or without the last dot: `firm.example MX 10 mx.firm.example`. A null MX is
     /// `firm.example MX 0 .`; `*.example A 127.0.0.1` is a wildcard. Other names do not exist.
     pub fn start(zone: &str) -> Self {
+        Self::start_at(0, zone)
+    }
+
+    /// The same on a port that it had before; 0: any that is free.
+    pub fn start_at(port: u16, zone: &str) -> Self {
         let shared = Arc::new(Shared {
             catalog: Mutex::new(catalog(zone)),
             faults: Mutex::default(),
@@ -81,7 +86,7 @@ impl Dns {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async move {
-                let (udp, tcp, port) = sockets().await;
+                let (udp, tcp, port) = sockets(port).await;
                 let mut server = Server::new(handler);
                 server.register_socket(udp);
                 server.register_listener(tcp, TCP_IDLE, TCP_BUFFERED_REPLIES);
@@ -150,9 +155,9 @@ fn catalog(zone: &str) -> Arc<Catalog> {
 }
 
 /// One port for both.
-async fn sockets() -> (UdpSocket, TcpListener, u16) {
+async fn sockets(port: u16) -> (UdpSocket, TcpListener, u16) {
     for _ in 0..100 {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let address = SocketAddr::from(([127, 0, 0, 1], if port == 0 { free_port() } else { port }));
         if let (Ok(udp), Ok(tcp)) = (UdpSocket::bind(address).await, TcpListener::bind(address).await) {
             return (udp, tcp, address.port());
         }
@@ -166,7 +171,8 @@ impl Handler {
     /// Notes the question; the fault that is set for it.
     fn fault(&self, request: &Request) -> Option<Fault> {
         let info = request.request_info().ok()?;
-        let name = info.query.name().to_string().to_ascii_lowercase();
+        // As it stood in the question: A-labels.
+        let name = info.query.name().to_ascii().to_ascii_lowercase();
         let name = name.trim_end_matches('.').to_owned();
         let kind = info.query.query_type().to_string();
         let faults = locked(&self.0.faults);

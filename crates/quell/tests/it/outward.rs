@@ -1,0 +1,3 @@
+//! Mail on its way out: the real server, real next hops, a real DNS.
+
+mod mx;
