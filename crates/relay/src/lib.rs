@@ -3,5 +3,7 @@
 
 pub mod attempt;
 pub mod directory;
+pub mod own_mail;
 pub mod reception;
+pub mod report;
 pub mod route;

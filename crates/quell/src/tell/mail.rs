@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quell_mail::date;
-use quell_mail::reading::Reader;
-use quell_mail::trace::{ReceivedStamp, token};
-use quell_queue::door::{Answer, Bytes, Incoming};
+use quell_queue::door::{Answer, Incoming};
 use quell_relay::directory::OwnMailError;
+use quell_relay::own_mail::OwnMail;
 use quell_relay::reception::Policy;
-use quell_storm::facts::{Answered, Facts, Recipient, Source};
+use quell_storm::facts::Answered;
 use quell_storm::tell::Alert;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -96,50 +95,8 @@ impl Mailer {
             date::print(now.wall_ms),
             alert.text.replace('\n', "\r\n"),
         );
-        let mut reader = Reader::new(text.len());
-        // The header of our own making is never larger than the whole text.
-        let exact_key =
-            reader.push(text.as_bytes()).ok().and_then(|()| reader.finish(now.wall_ms).exact_key.ok());
-        let stamp = ReceivedStamp {
-            helo: "",
-            client_ip: None,
-            client_name: None,
-            by: host,
-            with: "ESMTP",
-            queue_id,
-            token: token(&policy.secret, queue_id, exact_key.as_ref()),
-            for_: Some(to),
-            ms: now.wall_ms,
-        };
-        let recipients = found.into_iter().map(|r| Recipient {
-            identity: r.identity,
-            as_given: r.goes_out.unwrap_or_else(|| to.to_owned()),
-            tenant: r.tenant,
-            notify: None,
-            orcpt: None,
-        });
-        let facts = Facts {
-            queue_id,
-            received_ms: now.ms,
-            source: Source::own(),
-            reverse_path: String::new(),
-            envid: None,
-            ret_full: None,
-            smtputf8: false,
-            size_bytes: text.len() as u64,
-            exact_key,
-            message_id: Some(format!("<{queue_id}@{host}>")),
-            hops: 0,
-            tokens: Vec::new(),
-            recipients: recipients.collect(),
-        };
-        let front = stamp.field().into_bytes();
-        Ok(Incoming {
-            facts,
-            front,
-            bytes: Bytes::Small(text.into_bytes()),
-            header: Vec::new(),
-            settles: None,
-        })
+        let message_id = format!("<{queue_id}@{host}>");
+        let mail = OwnMail { bytes: text.into_bytes(), message_id, to, found, smtputf8: false };
+        Ok(mail.into_incoming(policy, queue_id, &now))
     }
 }

@@ -28,6 +28,7 @@ use self::recipient::Pending;
 pub use self::recipient::{Ask, Asked};
 pub use self::transaction::Submission;
 use self::transaction::Transaction;
+pub(crate) use self::transaction::protocol;
 use crate::directory::{CannotTell, Directory};
 
 /// What does not change from one connection to the next.

@@ -246,7 +246,7 @@ impl Submission {
 }
 
 /// RFC 3848, RFC 6531 §4.3.
-fn protocol(esmtp: bool, smtputf8: bool) -> &'static str {
+pub(crate) fn protocol(esmtp: bool, smtputf8: bool) -> &'static str {
     match (esmtp, smtputf8) {
         (_, true) => "UTF8SMTP",
         (true, false) => "ESMTP",
