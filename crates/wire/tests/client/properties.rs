@@ -1,7 +1,11 @@
 //! Any replies in any split: one outcome for each, the same steps, none that claims too much.
 
 use proptest::prelude::*;
-use quell_wire::client::fuzz::{fuzz_client, fuzz_client_garbage, fuzz_encoder};
+use quell_wire::client::fuzz::{
+    assert_one_reading, envelope, fuzz_client, fuzz_client_garbage, fuzz_encoder,
+};
+use quell_wire::client::{Session, Settings, Step};
+use quell_wire::data::{Decoder, Piece};
 
 /// Bytes of `fuzz_client` that get far (its first five replies, mostly), and some that do not.
 fn script() -> impl Strategy<Value = Vec<u8>> {
@@ -10,6 +14,62 @@ fn script() -> impl Strategy<Value = Vec<u8>> {
     let accepted = Just(vec![0u8, 0, 0, 2]);
     let piece = prop_oneof![2 => accepted, 3 => byte.prop_map(|b| vec![b])];
     (start, proptest::collection::vec(piece, 0..30)).prop_map(|(start, rest)| [start, rest.concat()].concat())
+}
+
+/// All that a session writes between 354 and the answer to the message.
+fn sent(message: &[u8], cut: usize) -> Vec<u8> {
+    let mut session = Session::new(Settings::new("me.example"), envelope(1));
+    let mut replies = ["220 mx", "250 mx", "250 ok", "250 ok", "354 go"].iter();
+    let (mut wire, mut begun) = (Vec::new(), false);
+    loop {
+        match session.next() {
+            Step::Write(bytes) if begun => wire.extend_from_slice(&bytes),
+            Step::Write(_) => {}
+            Step::NeedInput(_) => match replies.next() {
+                Some(reply) => session.input(format!("{reply}\r\n").as_bytes()),
+                None => return wire,
+            },
+            Step::SendBody => {
+                begun = true;
+                for mut piece in message.chunks(cut) {
+                    while !piece.is_empty() {
+                        let (taken, out) = session.body(piece);
+                        wire.extend_from_slice(out);
+                        piece = &piece[taken..];
+                    }
+                }
+                session.body_end();
+            }
+            Step::Dot(_) => session.dot_recorded(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What our own server makes of it, which takes it for ended at its end and not before.
+fn received(wire: &[u8], cut: usize) -> Vec<u8> {
+    let (mut decoder, mut content, mut used) = (Decoder::for_data(), Vec::new(), 0);
+    while used < wire.len() {
+        let (taken, piece) = decoder.next(&wire[used..wire.len().min(used + cut)]);
+        used += taken;
+        match piece {
+            Piece::More => {}
+            Piece::Content(bytes) => content.extend_from_slice(bytes),
+            Piece::End => {
+                assert_eq!((used, decoder.bare_newlines()), (wire.len(), 0));
+                return content;
+            }
+        }
+    }
+    panic!("no end in {}", wire.escape_ascii());
+}
+
+/// Every CRLF, CR and LF is the end of a line, and the last line has one.
+fn normalised(message: &[u8]) -> Vec<u8> {
+    let text: String = message.iter().map(|byte| char::from(*byte)).collect();
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let whole = if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" };
+    whole.replace('\n', "\r\n").chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
 }
 
 proptest! {
@@ -39,5 +99,19 @@ proptest! {
     #[test]
     fn any_message_is_decoded_as_itself(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         fuzz_encoder(&bytes);
+    }
+
+    #[test]
+    fn nothing_that_is_sent_can_be_read_as_two_messages(
+        message in prop_oneof![
+            "(a|\\.|\r\n|\r|\n|\r\n\\.\r\n|\n\\.\n|\r\\.\r|\0){0,24}".prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..200),
+        ],
+        cut in 1usize..9,
+        read in 1usize..9,
+    ) {
+        let wire = sent(&message, cut);
+        assert_one_reading(&wire);
+        prop_assert_eq!(received(&wire, read), normalised(&message));
     }
 }
