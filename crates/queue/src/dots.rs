@@ -5,7 +5,7 @@
 //! process has written, the next one reads. A power cut may lose records; then a sending that had no
 //! answer may be repeated once, which the second promise allows.
 //!
-//! A file takes no more records once it has [`FILE_BYTES`]; one whose records are all over is kept
+//! A file takes no more records than fit into [`FILE_BYTES`]; one whose records are all over is kept
 //! as the next, or deleted. Room for the file in use and for the next is set aside, so that a full
 //! disk does not stop what goes out.
 
@@ -23,12 +23,12 @@ use quell_mail::id::QueueId;
 use quell_storm::facts::Ms;
 
 pub use self::record::{End, fuzz, read, written};
-use self::record::{HEADER_BYTES, MAX_RCPT_BYTES, file_header, put};
-use crate::reserve::{preallocate, write_zeros};
+use self::record::{HEADER_BYTES, MAX_RCPT_BYTES, bytes_of, file_header, put};
+use crate::reserve::{is_full, preallocate, write_zeros};
 use crate::store::RowId;
 
-/// A file that has so many bytes is succeeded by another; one write larger than that still goes into
-/// one file.
+/// A file that has no room below so many bytes is succeeded by another; one write larger than that
+/// still goes into one file.
 pub const FILE_BYTES: u64 = 1 << 20;
 /// Records that are not over yet; more are not taken, and nothing may be sent for them. (Sessions and
 /// the recipients of each are limited far below that.)
@@ -93,7 +93,11 @@ impl DotLog {
             all.extend(log.read_file(number)?);
             log.next_file = number + 1;
         }
-        log.succeed()?;
+        match log.succeed() {
+            // A server starts on a full disk too; nothing is sent before there is room again.
+            Err(e) if is_full(&e) => {}
+            begun => begun?,
+        }
         Ok((log, all))
     }
 
@@ -153,11 +157,13 @@ impl DotLog {
         if self.records + records.len() > MAX_RECORDS {
             return Err(io::Error::new(ErrorKind::QuotaExceeded, "a million messages await their answers"));
         }
-        if self.current.as_ref().is_none_or(|c| c.end >= FILE_BYTES) {
+        let len = records.iter().map(bytes_of).sum::<usize>() as u64;
+        let fits = |c: &Current| c.end == HEADER_BYTES as u64 || c.end + len <= FILE_BYTES;
+        if !self.current.as_ref().is_some_and(fits) {
             self.succeed()?;
         }
         let Some(mut current) = self.current.take() else { return Err(ErrorKind::NotFound.into()) };
-        let mut bytes = Vec::with_capacity(records.len() * 100);
+        let mut bytes = Vec::new();
         records.iter().for_each(|record| put(&mut bytes, current.number, record));
         // On failure the file takes no more: half a record would hide those behind it.
         current.file.write_all_at(&bytes, current.end)?;
@@ -216,7 +222,7 @@ impl DotLog {
             return Ok(());
         }
         match make(&spare) {
-            Err(e) if crate::reserve::is_full(&e) => Ok(()),
+            Err(e) if is_full(&e) => Ok(()),
             made => made,
         }
     }

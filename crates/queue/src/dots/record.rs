@@ -43,6 +43,11 @@ fn sealed_header(file: u64, version: u32) -> [u8; HEADER_BYTES] {
     header
 }
 
+/// Bytes that a record takes.
+pub(super) fn bytes_of(record: &DotRecord) -> usize {
+    FIXED_BYTES + record.row.rcpt.len()
+}
+
 /// Adds a record: magic, length of the identity (2 bytes), two zeros, attempts, time, key number,
 /// queue id, checksum, identity. The checksum covers the file's number too, so that nothing of an
 /// earlier file passes for a record.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::body::testing::TempDir;
+use crate::body::testing::{TempDir, Tmpfs};
 
 fn record(n: u32) -> DotRecord {
     let kid = QueueId::new(n.into(), 1, n);
@@ -95,6 +95,35 @@ fn what_cannot_be_written_is_not_taken() {
     assert_eq!(log.open_records(), 0);
     log.records = MAX_RECORDS;
     assert_eq!(log.append(&[record(1)]).unwrap_err().kind(), ErrorKind::QuotaExceeded);
+}
+
+/// What goes out goes on: the file in use and the next have their room. And a server starts.
+#[test]
+fn on_a_full_disk_there_is_room_for_what_goes_out() {
+    let Some(disk) = Tmpfs::mount(4) else { return };
+    let other = File::create(disk.path().join("other")).unwrap();
+    let fill = || assert!(is_full(&write_zeros(&other, 8 << 20).unwrap_err()));
+    let (mut log, _) = DotLog::open(disk.path()).unwrap();
+    fill();
+    for n in 0..500 {
+        let many: Vec<_> = (0..100).map(|i| record(n * 100 + i)).collect();
+        log.append(&many).unwrap();
+        log.over(&many.iter().map(|r| r.row.clone()).collect::<Vec<_>>());
+    }
+    assert!(log.next_file > 3);
+    drop(log);
+    numbers(disk.path())
+        .unwrap()
+        .iter()
+        .for_each(|n| std::fs::remove_file(disk.path().join(name(*n))).unwrap());
+    std::fs::remove_file(disk.path().join(SPARE)).unwrap();
+    fill();
+    let (mut log, _) = DotLog::open(disk.path()).unwrap();
+    assert!(is_full(&log.append(&[record(1)]).unwrap_err()), "nothing may be sent");
+    assert_eq!(log.open_records(), 0);
+    other.set_len(0).unwrap();
+    log.append(&[record(1)]).unwrap();
+    assert_eq!(log.open_records(), 1);
 }
 
 #[test]
