@@ -40,7 +40,7 @@ fn next_hops_are_asked_in_the_order_of_a_pipeline() {
     let want = [
         ("maria+x@ask.example", "Maria+x@Ask.example", "ask.example"),
         ("jane@firm.example", "jane@firm.example", "firm.example"),
-        ("postmaster@firm.example", "postmaster@firm.example", "firm.example"),
+        ("postmaster@firm.example", "postmaster@ask.example", "firm.example"),
         ("boss@ask.example", "boss@ask.example", "ask.example"),
     ];
     assert_eq!(rows, want);
