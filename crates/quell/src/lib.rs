@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod metrics;
 pub mod ops;
 pub mod receive;
+pub mod report;
 pub mod serve;
 pub mod server;
 pub mod settings;

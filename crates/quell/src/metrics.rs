@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use quell_queue::door::Verdicts;
+use quell_queue::door::{ReportCounts, Verdicts};
 use quell_queue::ledger::Outcome;
 use quell_storm::verdict::Class;
 
@@ -84,6 +84,7 @@ pub struct Metrics {
     storms_open: Gauge,
     storms_not_opened: Gauge,
     alerts: Counters,
+    reports: Counters,
     commits: Counter,
     commit_seconds: Histogram,
     store_failures: Counter,
@@ -118,6 +119,7 @@ impl Metrics {
             storms_open: Gauge::default(),
             storms_not_opened: Gauge::default(),
             alerts: Counters::default(),
+            reports: Counters::default(),
             commits: Counter::default(),
             commit_seconds: Histogram::new(SECONDS),
             store_failures: Counter::default(),
@@ -143,6 +145,7 @@ impl Metrics {
         zero(&self.deliveries, "outcome", &["delivered", "relayed", "failed", "temporary", "unknown"]);
         zero(&self.turned_away, "why", &TurnedAway::ALL.map(TurnedAway::name));
         zero(&self.alerts, "result", &["sent", "failed"]);
+        zero(&self.reports, "fate", &["made", "dropped", "suppressed"]);
         for state in QUEUE_STATES {
             drop(self.queue_rows.get_or_create(&[("state", state)]));
         }
@@ -167,6 +170,11 @@ impl Metrics {
         r.register("storms_open", "Storms that have not ended", self.storms_open.clone());
         r.register("storms_not_opened", "Copies over a full book of storms", self.storms_not_opened.clone());
         r.register("alerts", "Alerts to the operator", self.alerts.clone());
+        r.register(
+            "reports",
+            "Reports to senders, and recipients whose report went over its bound",
+            self.reports.clone(),
+        );
         r.register("store_commits", "Batches made durable", self.commits.clone());
         r.register_with_unit("store_commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
         r.register("store_failures", "Times the store had to be reopened", self.store_failures.clone());
@@ -231,6 +239,17 @@ impl Metrics {
     pub fn alert(&self, sent: bool) {
         let result = if sent { "sent" } else { "failed" };
         self.alerts.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Reports to senders: the numbers were `before`, and are `now`.
+    pub fn reports(&self, before: &ReportCounts, now: &ReportCounts) {
+        for (fate, before, now) in [
+            ("made", before.made, now.made),
+            ("dropped", before.dropped, now.dropped),
+            ("suppressed", before.suppressed, now.suppressed),
+        ] {
+            self.reports.get_or_create(&[("fate", fate)]).inc_by(now.saturating_sub(before));
+        }
     }
 
     /// A batch is durable.
@@ -311,6 +330,7 @@ mod tests {
             "quell_bare_newlines_total 0",
             "quell_spool_bytes 0",
             "quell_sessions_open 0",
+            "quell_reports_total{fate=\"made\"} 0",
             "quell_next_hops_down 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");

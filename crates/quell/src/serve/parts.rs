@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolSettings};
+use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolReader, SpoolSettings};
 use quell_queue::clock::Now;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::dots::DotLog;
@@ -31,6 +31,7 @@ use crate::deliver::worker::Worker;
 use crate::metrics::Metrics;
 use crate::receive::limits::Connections;
 use crate::receive::smtp::{Outer, Shared};
+use crate::report::Reporter;
 use crate::server::committer::{Committer, RetentionNow};
 use crate::server::desk::{Desk, Handle, Msg, ServerDoor, channel_to_desk};
 use crate::server::time::Timekeeper;
@@ -76,7 +77,7 @@ pub struct Parts {
     pub remote: Arc<Remote>,
     /// Delivery threads.
     pub workers: Vec<JoinHandle<()>>,
-    /// Desk, committer, teller.
+    /// Desk, committer, teller, reporter.
     pub threads: Vec<JoinHandle<()>>,
 }
 
@@ -132,7 +133,8 @@ impl Parts {
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
         let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
-        let watcher = Watcher::new(Arc::clone(&metrics), outbox);
+        let (reporting, reports) = reporter(&in_force, &outer, &bodies).start().map_err(thread)?;
+        let watcher = Watcher::new(Arc::clone(&metrics), outbox, reporting);
         let out = outward_now(&in_force);
         let remote = Remote::new(desk.clone(), bodies.clone(), time.clone(), Arc::clone(&metrics), out);
         let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
@@ -147,7 +149,7 @@ impl Parts {
         };
         let workers = (0..WORKERS).map(|n| worker.clone().start(n));
         let workers = workers.collect::<Result<_, _>>().map_err(thread)?;
-        let threads = vec![deciding, committing, telling];
+        let threads = vec![deciding, committing, telling, reports];
         Ok(Self { in_force, desk, outer, metrics, remote, token, data, workers, stop_by, log, threads })
     }
 }
@@ -258,6 +260,18 @@ fn random() -> Box<dyn FnMut() -> u64 + Send> {
         stream.fill(&mut bytes);
         u64::from_le_bytes(bytes)
     })
+}
+
+fn reporter(in_force: &Arc<RwLock<InForce>>, outer: &Outer, bodies: &SpoolReader) -> Reporter {
+    let in_force = Arc::clone(in_force);
+    Reporter {
+        desk: outer.desk.clone(),
+        time: outer.time.clone(),
+        maildirs: Arc::clone(&outer.maildirs),
+        bodies: bodies.clone(),
+        policy: Box::new(move || Arc::clone(&current(&in_force).shared.policy)),
+        metrics: Arc::clone(&outer.metrics),
+    }
 }
 
 fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer, stop_by: &StopBy) -> Teller {

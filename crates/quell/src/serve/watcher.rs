@@ -8,6 +8,7 @@ use quell_storm::tell::Alert;
 use tracing::{debug, info};
 
 use crate::metrics::Metrics;
+use crate::report::Reporting;
 use crate::server::desk::Listener;
 use crate::tell::Outbox;
 
@@ -15,6 +16,8 @@ use crate::tell::Outbox;
 pub struct Watcher {
     metrics: Arc<Metrics>,
     outbox: Outbox,
+    /// Ends with the desk, and the thread that makes reports with it.
+    _reporting: Reporting,
     second: i64,
     absorbed: u64,
 }
@@ -25,8 +28,8 @@ const ABSORBED_LINES: u64 = 20;
 
 impl Watcher {
     /// Numbers go to `metrics`, alerts to `outbox`.
-    pub fn new(metrics: Arc<Metrics>, outbox: Outbox) -> Self {
-        Self { metrics, outbox, second: 0, absorbed: 0 }
+    pub fn new(metrics: Arc<Metrics>, outbox: Outbox, reporting: Reporting) -> Self {
+        Self { metrics, outbox, _reporting: reporting, second: 0, absorbed: 0 }
     }
 }
 
