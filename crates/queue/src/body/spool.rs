@@ -24,7 +24,7 @@ const SPARSE: u64 = 4;
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 4 << 10..=1 << 30;
 
 /// Keeps bodies. Belongs to the thread that commits; others read through [`Spool::reader`] and
-/// write large bodies with [`Spool::large_writer`].
+/// write large bodies with [`Spool::large_writers`].
 #[derive(Debug)]
 pub struct Spool {
     files: Arc<Files>,
