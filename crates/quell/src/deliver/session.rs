@@ -12,7 +12,6 @@ use quell_relay::attempt::{Address, Attempt, Reached, Settled, Step, Target};
 use quell_relay::route::{DnsError, NextHop};
 use quell_wire::client::{Lost, Status, Wait};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::content::Stored;
 use super::link::Link;
@@ -23,8 +22,15 @@ use crate::server::desk::Msg;
 
 /// Messages sent over one connection; then another is made.
 const MAX_MESSAGES: usize = 1_000;
+/// The same where others wait for a connection to that address: one busy destination must not keep
+/// them away.
+const MAX_MESSAGES_WANTED: usize = 10;
+/// So long a session without more to do stays where others wait.
+const IDLE_WANTED: Duration = Duration::from_millis(100);
 /// QUIT is answered by then, or the connection is closed without.
 const QUIT_WITHIN: Duration = Duration::from_secs(2);
+/// What is written is taken by then (RFC 5321 §4.5.3.2.5).
+const BLOCK: Duration = Duration::from_secs(Wait::DataBlock.secs());
 
 /// One session, from its first claims to its end.
 pub(super) struct Session {
@@ -37,6 +43,8 @@ pub(super) struct Session {
     slot: Option<Slot>,
     said: Option<bool>,
     quitting: bool,
+    /// The end of a message may have gone out, and its answer is not there.
+    at_dot: bool,
 }
 
 /// Counts a session as long as it lives, whatever becomes of it.
@@ -57,13 +65,13 @@ pub(super) async fn run(remote: Arc<Remote>, destination: Destination, claims: V
     let _counted = Counted { remote: &remote, destination: &destination };
     let mut claims = Some(claims);
     let mut session: Option<Session> = None;
-    for _ in 0..MAX_MESSAGES {
-        let Some(some) = claims.take() else { break };
+    let mut sent = 0;
+    while let Some(some) = claims.take() {
         let stored = match stored(&remote, &some) {
             Ok(stored) => stored,
             Err(why) => {
                 unreadable(&remote, some, &why);
-                claims = remote.more(&destination).await;
+                claims = remote.more(&destination, session.as_ref()).await;
                 continue;
             }
         };
@@ -77,7 +85,12 @@ pub(super) async fn run(remote: Arc<Remote>, destination: Destination, claims: V
         if !kept {
             return;
         }
-        claims = remote.more(&destination).await;
+        sent += 1;
+        // Asked for after that, claims would have nobody to send them.
+        if sent >= session.as_ref().map_or(MAX_MESSAGES, Session::most) {
+            break;
+        }
+        claims = remote.more(&destination, session.as_ref()).await;
     }
     if let Some(session) = &mut session {
         session.quit().await;
@@ -112,6 +125,7 @@ impl Session {
             slot: None,
             said: None,
             quitting: false,
+            at_dot: false,
         }
     }
 
@@ -127,6 +141,11 @@ impl Session {
             return false;
         }
         self.drive(Some(stored)).await
+    }
+
+    /// Messages that it may send.
+    fn most(&self) -> usize {
+        if self.slot.as_ref().is_some_and(Slot::is_wanted) { MAX_MESSAGES_WANTED } else { MAX_MESSAGES }
     }
 
     /// Says QUIT and closes.
@@ -222,41 +241,41 @@ impl Session {
     }
 
     async fn write(&mut self, bytes: &[u8]) {
+        let stopped = stopped(self.stopping.clone(), self.at_dot);
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
-        if let Err(why) = link.write(bytes, Duration::from_secs(Wait::DataBlock.secs())).await {
-            self.attempt.lost(lost(&why));
+        let written = tokio::select! {
+            written = link.write(bytes, BLOCK) => written.map_err(|why| lost(&why)),
+            () = stopped => Err(server_stops()),
+        };
+        if let Err(why) = written {
+            self.attempt.lost(why);
         }
     }
 
-    /// Reads. When the server stops, nobody is waited for but those that may have the message
-    /// already, and these no longer than `stop_secs`.
+    /// Reads, once all is written.
     async fn read(&mut self, wait: Wait) {
+        let stopped = stopped(self.stopping.clone(), wait == Wait::FinalDot);
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
-        let block = Duration::from_secs(Wait::DataBlock.secs());
-        if let Err(why) = link.flush(block).await {
-            return self.attempt.lost(lost(&why));
-        }
         let mut within = Duration::from_secs(wait.secs());
         if self.quitting {
             within = within.min(QUIT_WITHIN);
         }
-        let stop = async {
-            let by = self.stopping.begun().await;
-            if wait == Wait::FinalDot {
-                tokio::time::sleep_until(by).await;
-            }
+        let read = async {
+            link.flush(BLOCK).await?;
+            link.read(within).await
         };
         tokio::select! {
-            read = link.read(within) => match read {
+            read = read => match read {
                 Ok([]) => self.attempt.lost(Lost::Closed),
                 Ok(bytes) => self.attempt.input(bytes),
                 Err(why) => self.attempt.lost(lost(&why)),
             },
-            () = stop => self.attempt.lost(Lost::Ours("the server stops".to_owned())),
+            () = stopped => self.attempt.lost(server_stops()),
         }
     }
 
     async fn send_body(&mut self, stored: &Stored) {
+        self.at_dot = false;
         match self.pour(stored).await {
             Ok(()) => self.attempt.body_end(),
             Err(why) => self.attempt.lost(why),
@@ -266,7 +285,6 @@ impl Session {
     async fn pour(&mut self, stored: &Stored) -> Result<(), Lost> {
         let link = self.link.as_mut().ok_or(Lost::Closed)?;
         let unreadable = |why: io::Error| Lost::Ours(format!("the stored message cannot be read: {why}"));
-        let within = Duration::from_secs(Wait::DataBlock.secs());
         let mut pieces = tokio::task::block_in_place(|| stored.pieces()).map_err(unreadable)?;
         loop {
             let mut piece = tokio::task::block_in_place(|| pieces.next()).map_err(unreadable)?;
@@ -275,11 +293,12 @@ impl Session {
             }
             while !piece.is_empty() {
                 let (taken, out) = self.attempt.body(piece);
-                link.write(out, within).await.map_err(|why| lost(&why))?;
+                tokio::select! {
+                    biased;
+                    () = stopped(self.stopping.clone(), false) => return Err(server_stops()),
+                    written = link.write(out, BLOCK) => written.map_err(|why| lost(&why))?,
+                }
                 piece = piece.get(taken..).unwrap_or_default();
-            }
-            if self.stopping.has_begun() {
-                return Err(Lost::Ours("the server stops".to_owned()));
             }
         }
     }
@@ -289,13 +308,17 @@ impl Session {
         let (tx, recorded) = oneshot::channel();
         self.remote.desk.send(Msg::Dot(rows, tx));
         match recorded.await {
-            Ok(Ok(())) => self.attempt.dot_recorded(),
+            Ok(Ok(())) => {
+                self.at_dot = true;
+                self.attempt.dot_recorded();
+            }
             Ok(Err(why)) => self.attempt.lost(Lost::Ours(format!("it cannot be written down: {why}"))),
             Err(_) => self.attempt.lost(Lost::Ours("the desk has stopped".to_owned())),
         }
     }
 
     fn settle(&mut self, settled: Settled) {
+        self.at_dot = false;
         // Before the outcome, which then waits as long as its destination.
         self.reached_or_not(&settled.outcome);
         let Settled { claim, outcome, next_hop, status } = settled;
@@ -331,18 +354,27 @@ impl Session {
 }
 
 impl Remote {
-    /// A session that is free asks for more. None: nothing came in time.
-    async fn more(&self, destination: &Destination) -> Option<Vec<Claim>> {
+    /// A session that is free asks for more. None: nothing came in time, or others want its place.
+    async fn more(&self, destination: &Destination, session: Option<&Session>) -> Option<Vec<Claim>> {
         let mut stopping = self.stopping();
         if stopping.has_begun() {
             return None;
         }
         let (tx, mut more) = oneshot::channel();
         self.desk.send(Msg::Free(destination.clone(), tx));
-        let until = Instant::now() + self.now().keep_idle;
+        let (keep_idle, slot) = (self.now().keep_idle, session.and_then(|session| session.slot.as_ref()));
+        let idle = async {
+            tokio::time::sleep(keep_idle.min(IDLE_WANTED)).await;
+            let rest = keep_idle.saturating_sub(IDLE_WANTED);
+            match slot {
+                // Its end is as good as the time's.
+                Some(slot) => drop(tokio::time::timeout(rest, slot.wanted()).await),
+                None => tokio::time::sleep(rest).await,
+            }
+        };
         tokio::select! {
             claims = &mut more => return claims.ok(),
-            () = tokio::time::sleep_until(until) => {}
+            () = idle => {}
             _ = stopping.begun() => {}
         }
         // What was given at the last moment is not lost.
@@ -356,6 +388,19 @@ impl Remote {
         log(&claim, &outcome, next_hop, status, delay_ms);
         self.desk.send(Msg::Settle(claim, outcome));
     }
+}
+
+/// When the server stops, nobody is waited for but those that may have the message already, and these
+/// no longer than `stop_secs`.
+async fn stopped(mut stopping: Stopping, may_be_there: bool) {
+    let by = stopping.begun().await;
+    if may_be_there {
+        tokio::time::sleep_until(by).await;
+    }
+}
+
+fn server_stops() -> Lost {
+    Lost::Ours("the server stops".to_owned())
 }
 
 fn lost(why: &io::Error) -> Lost {

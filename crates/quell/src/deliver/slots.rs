@@ -11,11 +11,19 @@ use tokio::time::timeout;
 /// So long a session waits for its turn at a busy address.
 const WAIT: Duration = Duration::from_secs(300);
 
-/// Counts open connections by address. Has at most as many entries as there are connections.
+/// Counts open connections by address, and who waits for one. Has at most as many entries as there
+/// are sessions.
 #[derive(Debug, Default)]
 pub struct Slots {
-    open: Mutex<HashMap<IpAddr, usize>>,
+    at: Mutex<HashMap<IpAddr, Count>>,
     freed: Notify,
+    wanted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    open: usize,
+    waiting: usize,
 }
 
 /// The right to one connection, until it is dropped.
@@ -28,14 +36,18 @@ pub struct Slot {
 impl Slots {
     /// Waits until there are fewer than `most` connections to `address`. None: it took too long.
     pub async fn enter(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Slot> {
+        if let Some(slot) = self.try_enter(address, most) {
+            return Some(slot);
+        }
+        let _waits = Waits::begin(self, address);
         let entered = async {
             loop {
                 let freed = self.freed.notified();
                 tokio::pin!(freed);
                 // From here on nothing is missed that is freed while we look.
                 freed.as_mut().enable();
-                if self.try_enter(address, most) {
-                    return Slot { slots: Arc::clone(self), address };
+                if let Some(slot) = self.try_enter(address, most) {
+                    return slot;
                 }
                 freed.await;
             }
@@ -43,26 +55,71 @@ impl Slots {
         timeout(WAIT, entered).await.ok()
     }
 
-    fn try_enter(&self, address: IpAddr, most: usize) -> bool {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_insert(0);
-        let free = *count < most.max(1);
-        *count += usize::from(free);
-        free
+    fn try_enter(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Slot> {
+        let free = self.change(address, |count| {
+            let free = count.open < most.max(1);
+            count.open += usize::from(free);
+            free
+        });
+        free.then(|| Slot { slots: Arc::clone(self), address })
+    }
+
+    /// Changes a count, and forgets one that is nothing any more.
+    fn change<V>(&self, address: IpAddr, change: impl FnOnce(&mut Count) -> V) -> V {
+        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = at.entry(address).or_default();
+        let value = change(count);
+        if count.open + count.waiting == 0 {
+            at.remove(&address);
+        }
+        value
+    }
+}
+
+impl Slot {
+    /// Whether somebody waits for a connection to this address.
+    pub fn is_wanted(&self) -> bool {
+        self.slots.change(self.address, |count| count.waiting > 0)
+    }
+
+    /// Waits until somebody does.
+    pub async fn wanted(&self) {
+        loop {
+            let wanted = self.slots.wanted.notified();
+            tokio::pin!(wanted);
+            wanted.as_mut().enable();
+            if self.is_wanted() {
+                return;
+            }
+            wanted.await;
+        }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut open = self.slots.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
-        drop(open);
+        self.slots.change(self.address, |count| count.open = count.open.saturating_sub(1));
         self.slots.freed.notify_waiters();
+    }
+}
+
+/// Counts as waiting until dropped.
+struct Waits<'a> {
+    slots: &'a Slots,
+    address: IpAddr,
+}
+
+impl<'a> Waits<'a> {
+    fn begin(slots: &'a Slots, address: IpAddr) -> Self {
+        slots.change(address, |count| count.waiting += 1);
+        slots.wanted.notify_waiters();
+        Self { slots, address }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.slots.change(self.address, |count| count.waiting = count.waiting.saturating_sub(1));
     }
 }
 
@@ -74,17 +131,31 @@ mod tests {
     async fn one_too_many_waits_for_its_turn() {
         let (slots, one) = (Arc::new(Slots::default()), IpAddr::from([127, 0, 0, 1]));
         let first = slots.enter(one, 2).await.unwrap();
-        let _second = slots.enter(one, 2).await.unwrap();
-        assert!(!slots.try_enter(one, 2));
-        assert!(slots.enter(IpAddr::from([127, 0, 0, 2]), 2).await.is_some(), "another address");
+        let second = slots.enter(one, 2).await.unwrap();
+        assert!(slots.try_enter(one, 2).is_none());
+        let other = slots.enter(IpAddr::from([127, 0, 0, 2]), 2).await.unwrap();
         let waits = tokio::spawn({
             let slots = Arc::clone(&slots);
             async move { slots.enter(one, 2).await.is_some() }
         });
-        tokio::task::yield_now().await;
-        assert!(!waits.is_finished());
+        // Whoever has a connection hears of it.
+        second.wanted().await;
+        assert!(first.is_wanted() && !other.is_wanted() && !waits.is_finished());
         drop(first);
         assert!(waits.await.unwrap());
-        assert_eq!(slots.open.lock().unwrap().len(), 1, "those without a connection are forgotten");
+        assert!(!second.is_wanted());
+        drop(other);
+        assert_eq!(slots.at.lock().unwrap().len(), 1, "those without a connection are forgotten");
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_waiting_is_forgotten() {
+        let (slots, one) = (Arc::new(Slots::default()), IpAddr::from([127, 0, 0, 1]));
+        let first = slots.enter(one, 1).await.unwrap();
+        tokio::select! {
+            _ = slots.enter(one, 1) => panic!("two at once"),
+            () = first.wanted() => {}
+        }
+        assert!(!first.is_wanted());
     }
 }
