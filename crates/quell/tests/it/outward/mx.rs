@@ -1,5 +1,6 @@
 //! Routes by DNS: MX records and what stands in for them, trouble with DNS, ourselves, limits.
 
+mod crowded;
 mod hosts;
 mod names;
 mod ourselves;
@@ -10,7 +11,7 @@ use crate::operate::{LIMIT, accepted, done, mail, queue_id, row, wait_for_row};
 use crate::support::peers::aiosmtpd::{At, Fault, Script, Scripted, Sending, available, shared_port};
 use crate::support::peers::dns::{self, Dns};
 use crate::support::server::config;
-use crate::support::smtp::{Client, Reply};
+use crate::support::smtp::{Client, Reply, date_now, message, send_all};
 use crate::support::{Server, TempDir, wait_until};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};

@@ -1,7 +1,6 @@
 //! Which hosts are tried, and in which order.
 
 use super::*;
-use crate::support::smtp::{date_now, message};
 
 #[test]
 fn the_host_of_the_lowest_number_is_asked_first() {

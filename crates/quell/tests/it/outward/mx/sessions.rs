@@ -11,17 +11,17 @@ use tokio::net::TcpListener;
 
 const MESSAGES: usize = 12;
 
-/// A server whose mail for all these domains goes to a [`Counter`] at one address, and `more` keys
-/// of `[relay]`.
-fn to_counter(name: &str, more: &str) -> (World, Counter) {
+/// A server whose mail for all these domains goes to a [`Counter`] at one address; connections are
+/// kept so long; `more` keys of `[relay]`.
+pub(super) fn to_counter(name: &str, keep_idle_secs: u64, more: &str) -> (World, Counter) {
     let counter = Counter::start();
     let zone = "*.example MX 10 one.test\nother.example MX 10 two.test\none.test A 127.0.0.1\ntwo.test A 127.0.0.1\n";
-    let relay = format!("port = {}\nkeep_idle_secs = 1\n{more}", counter.port);
+    let relay = format!("port = {}\nkeep_idle_secs = {keep_idle_secs}\n{more}", counter.port);
     (World::start_with(name, zone, &relay, counter.port), counter)
 }
 
 /// How many rows are being delivered.
-fn claimed(world: &World) -> usize {
+pub(super) fn claimed(world: &World) -> usize {
     let rows = json(&world.server, &["queue", "list", "--state", "claimed"]);
     rows["rows"].as_array().expect("rows").len()
 }
@@ -36,7 +36,7 @@ fn all_came(world: &World, counter: &Counter, count: usize, peak: usize) {
 
 #[test]
 fn one_address_gets_no_more_connections_than_it_may() {
-    let (world, counter) = to_counter("address", "max_sessions_per_address = 2\n");
+    let (world, counter) = to_counter("address", 1, "max_sessions_per_address = 2\n");
     counter.hold_answers(true);
     for _ in 0..MESSAGES {
         for domain in ["one.example", "other.example"] {
@@ -52,7 +52,7 @@ fn one_address_gets_no_more_connections_than_it_may() {
 
 #[test]
 fn one_next_hop_gets_no_more_sessions_than_it_may() {
-    let (world, counter) = to_counter("nexthop", "max_sessions_per_next_hop = 3\n");
+    let (world, counter) = to_counter("nexthop", 1, "max_sessions_per_next_hop = 3\n");
     counter.hold_answers(true);
     for _ in 0..MESSAGES {
         world.send("jane@one.example");
@@ -69,7 +69,7 @@ fn one_next_hop_gets_no_more_sessions_than_it_may() {
 
 #[test]
 fn there_are_no_more_sessions_in_all_than_there_may_be() {
-    let (world, counter) = to_counter("all", "max_sessions = 3\n");
+    let (world, counter) = to_counter("all", 1, "max_sessions = 3\n");
     counter.hold_answers(true);
     for number in 0..MESSAGES {
         world.send(&format!("jane@n{number}.example"));
