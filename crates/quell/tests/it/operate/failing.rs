@@ -4,6 +4,18 @@ use super::*;
 use crate::support::TempDir;
 use crate::support::server::config;
 
+/// The senders' own domain lies here too, so that reports find them.
+const CLIENT: &str = "[domains.\"client.example\"]\nrecipients = [\"sender\"]\n";
+
+/// Waits until the sender was told `count` times, and nothing is owed for `row`; the last report.
+fn told(server: &Server, id: &str, count: usize) -> String {
+    let folder = server.maildir("client.example", "sender");
+    let all_told = || maildir::count(&folder) == count && row(server, id)["report_due"] == false;
+    assert!(wait_until(LIMIT, all_told), "{}", server.output());
+    let last = maildir::read(&folder).pop().expect("a report");
+    String::from_utf8(last.content).expect("text")
+}
+
 fn send_from(server: &Server, source: u8, message: &[u8]) -> Reply {
     let mut client = Client::hello_from([127, 0, 0, source], server.smtp_port);
     let reply = client.send("sender@client.example", &["jane@firm.example"], message).expect("a reply");
@@ -14,14 +26,18 @@ fn send_from(server: &Server, source: u8, message: &[u8]) -> Reply {
 #[test]
 fn a_permanent_failure_is_refused_for_its_source_and_a_new_life_for_others() {
     let directory = TempDir::new("operate-failed");
-    let mut server = Server::start(&directory, &config(JSON_LOG));
+    let mut server = Server::start(&directory, &config(&format!("{JSON_LOG}{CLIENT}")));
     let jane = server.maildir("firm.example", "jane");
     let one = mail("one");
     make_no_mailbox(&jane);
     let first = accepted(&server, &["jane@firm.example"], &one);
     let failed = wait_for_row(&server, &first, |row| row["state"] == "failed");
     assert!(failed["status"].as_str().is_some_and(|status| status.starts_with("5.1.3")), "{failed}");
-    assert_eq!(failed["report_due"], true);
+    let report = told(&server, &first, 1);
+    for part in ["Final-Recipient: rfc822; jane@firm.example", "Action: failed", "<one@client.example>"] {
+        assert!(report.contains(part), "{report}");
+    }
+    assert!(report.starts_with("Return-Path: <>"), "{report}");
     wait_for_log(&server, &["\"event\":\"failed\"", &first, "5.1.3"]);
     let refused = send_from(&server, 1, &one);
     assert_eq!(refused.code, 554, "{refused:?}");
@@ -34,9 +50,9 @@ fn a_permanent_failure_is_refused_for_its_source_and_a_new_life_for_others() {
     let judged: Value = serde_json::from_str(line).expect("JSON");
     let by_id = done(&server, &["explain", judged["id"].as_str().expect("an id")]);
     assert!(explained.starts_with(&by_id), "{explained}\n{by_id}");
-    // A refusal never changes the row, and the mark survives a restart.
+    // A refusal never changes the row, and what was told survives a restart.
     server.restart();
-    assert_eq!(row(&server, &first)["report_due"], true);
+    told(&server, &first, 1);
     assert_eq!(send_from(&server, 1, &one).code, 554);
     assert_eq!(row(&server, &first)["state"], "failed");
     repair(&jane);
@@ -55,7 +71,7 @@ fn a_permanent_failure_is_refused_for_its_source_and_a_new_life_for_others() {
 fn an_operator_retries_what_failed() {
     let directory = TempDir::new("operate-revive");
     let mut server =
-        Server::start(&directory, &config("").replace("[\"jane\", \"*\"]", "[\"jane\", \"bob\"]"));
+        Server::start(&directory, &config(CLIENT).replace("[\"jane\", \"*\"]", "[\"jane\", \"bob\"]"));
     let (jane, bob) = (server.maildir("firm.example", "jane"), server.maildir("firm.example", "bob"));
     make_no_mailbox(&jane);
     make_undeliverable(&bob);
@@ -94,7 +110,7 @@ fn an_operator_retries_what_failed() {
 #[test]
 fn lives_are_counted() {
     let directory = TempDir::new("operate-lives");
-    let server = Server::start(&directory, &config(""));
+    let server = Server::start(&directory, &config(CLIENT));
     make_no_mailbox(&server.maildir("firm.example", "jane"));
     let one = mail("one");
     let mut lives = Vec::new();
@@ -111,12 +127,14 @@ fn lives_are_counted() {
     assert_eq!(lives.len(), 9, "the first and eight new ones");
     let explained = done(&server, &["explain", "<one@client.example>"]);
     assert!(explained.contains("refuse"), "{explained}");
+    // Nine failures of one row are told once a day.
+    told(&server, &lives[0], 1);
 }
 
 /// The mailbox goes between RCPT and delivery.
 #[test]
 fn a_mailbox_removed_after_rcpt_fails_with_5_1_1() {
-    let text = config(JSON_LOG).replace("recipients = [\"jane\", \"*\"]\n", "");
+    let text = config(&format!("{JSON_LOG}{CLIENT}")).replace("recipients = [\"jane\", \"*\"]\n", "");
     let directory = TempDir::new("operate-gone");
     let server = Server::start(&directory, &text);
     assert!(done(&server, &["mailbox", "add", "bob@firm.example"]).starts_with("made: "));
@@ -130,7 +148,7 @@ fn a_mailbox_removed_after_rcpt_fails_with_5_1_1() {
     let id = queue_id(&client.reply().expect("a reply"));
     let failed = wait_for_row(&server, &id, |row| row["state"] == "failed");
     assert!(failed["status"].as_str().is_some_and(|status| status.starts_with("5.1.1")), "{failed}");
-    assert_eq!(failed["report_due"], true);
+    assert!(told(&server, &id, 1).contains("Action: failed"));
     assert_eq!(send(&server, &["bob@firm.example"], &mail("two")).code, 550);
     assert!(!server.maildir("firm.example", "bob").exists(), "no mail makes a mailbox");
 }
