@@ -5,12 +5,14 @@
 mod kept;
 mod mail;
 mod outgoing;
+mod report;
 mod typed;
 mod wire;
 
 pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, date, header, message_id, reading, received};
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
+pub use report::report;
 pub use typed::{address, config, control, maildir_name};
 pub use wire::{content, lines, session};
 
@@ -18,7 +20,7 @@ pub use wire::{content, lines, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 23] = [
+pub const TARGETS: [(&str, Target); 24] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -39,6 +41,7 @@ pub const TARGETS: [(&str, Target); 23] = [
     ("next_hop", next_hop),
     ("reading", reading),
     ("received", received),
+    ("report", report),
     ("sample", sample),
     ("session", session),
     ("storm_id", storm_id),
