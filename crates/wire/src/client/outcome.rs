@@ -24,9 +24,15 @@ impl Status {
     }
 
     /// It is about a mailbox of the recipient's (5.1.x, 5.2.x), and not about the sender's address
-    /// (RFC 3463 §3.2: 5.1.7, 5.1.8).
+    /// (RFC 3463 §3.2: 5.1.7, 5.1.8). Without an enhanced code, which many servers do not give, the
+    /// reply code says it: 550, 551 and 553 are about the mailbox (RFC 5321 §4.2.3).
     fn names_recipient(&self) -> bool {
-        matches!(self.enhanced, (5, 1 | 2, _)) && !matches!(self.enhanced, (_, 1, 7 | 8))
+        match self.enhanced {
+            (5, 1, 7 | 8) => false,
+            (5, 1 | 2, _) => true,
+            (5, 0, 0) => matches!(self.reply_code, Some(550 | 551 | 553)),
+            _ => false,
+        }
     }
 }
 
@@ -52,7 +58,7 @@ pub enum Outcome {
     Failed {
         /// Why.
         status: Status,
-        /// The next hop said it to this recipient, of this recipient (5.1.x, 5.2.x).
+        /// The next hop said it to this recipient, of this recipient.
         about_recipient: bool,
     },
     /// It did not work this time, and nobody has it by this attempt.
