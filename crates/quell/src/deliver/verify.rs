@@ -49,6 +49,20 @@ struct Memory {
     away: HashMap<NextHop, Instant>,
 }
 
+/// Why nobody could say.
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    /// It is with the next hop: about others it would say no more.
+    with_all: bool,
+}
+
+impl Trouble {
+    fn with_all(why: impl Into<String>) -> Self {
+        Self { why: why.into(), with_all: true }
+    }
+}
+
 /// Asks, and remembers.
 pub struct Verifier {
     outward: OutwardNow,
@@ -91,20 +105,26 @@ impl Verifier {
     /// Err: nobody could say.
     async fn ask_anew(&self, outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, ()> {
         let asked = async {
-            let _turn = self.turns.acquire().await.map_err(|why| why.to_string())?;
+            let _turn = self.turns.acquire().await.map_err(|why| Trouble::with_all(why.to_string()))?;
             probe(outward, hop, address).await
         };
         let answer = match timeout(WITHIN, asked).await {
             Ok(answer) => answer,
-            Err(_) => Err("it does not answer in time".to_owned()),
+            Err(_) => Err(Trouble::with_all("it does not answer in time")),
         };
-        answer.map_err(|why| {
+        answer.map_err(|Trouble { why, with_all }| {
             warn!(event = "not_asked", next_hop = %hop, reason = why, "the next hop could not be asked for a recipient");
-            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            memory.away.retain(|_, at| now - *at < LEFT_ALONE);
-            memory.away.insert(hop.clone(), now);
+            if with_all {
+                self.leave_alone(hop);
+            }
         })
+    }
+
+    fn leave_alone(&self, hop: &NextHop) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        memory.away.retain(|_, at| now - *at < LEFT_ALONE);
+        memory.away.insert(hop.clone(), now);
     }
 
     fn is_away(&self, hop: &NextHop, now: Instant) -> bool {
@@ -130,13 +150,16 @@ impl Verifier {
 }
 
 /// Asks at every address of the next hop until one answers.
-async fn probe(outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, String> {
-    let forward_path = path(address)?;
-    let mut trouble = "it has no address".to_owned();
-    for target in targets(outward, hop).await? {
+async fn probe(outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, Trouble> {
+    let forward_path = path(address).map_err(|why| Trouble { why, with_all: false })?;
+    let mut trouble = Trouble::with_all("it has no address");
+    for target in targets(outward, hop).await.map_err(Trouble::with_all)? {
         match probe_at(outward, &target, forward_path.clone()).await {
             Ok(asked) => return Ok(asked),
-            Err(why) => trouble = format!("{}: {why}", target.name),
+            Err(Trouble { why, with_all }) => {
+                let why = format!("{}: {why}", target.name);
+                trouble = Trouble { why, with_all };
+            }
         }
     }
     Err(trouble)
@@ -164,13 +187,13 @@ async fn targets(outward: &Outward, hop: &NextHop) -> Result<Vec<Target>, String
     Ok(addresses.into_iter().map(target).collect())
 }
 
-async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Result<Asked, String> {
-    let mut link = Link::connect(target).await.map_err(|why| why.to_string())?;
+async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Result<Asked, Trouble> {
+    let mut link = Link::connect(target).await.map_err(|why| Trouble::with_all(why.to_string()))?;
     let settings =
         Settings { lmtp: target.lmtp, probe: true, ..Settings::new(outward.sending.our_name.clone()) };
     let rcpt = RcptTo { forward_path, notify: None, orcpt: None };
     let mail = MailFrom {
-        reverse_path: path("")?,
+        reverse_path: path("").map_err(Trouble::with_all)?,
         size_bytes: None,
         smtputf8: false,
         eight_bit: false,
@@ -203,14 +226,15 @@ async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Res
                 session.quit();
                 // What follows is politeness: the answer is here.
                 if let Some(outcome) = said.take() {
-                    return finish(session, link, &outcome).await;
+                    finish(&mut session, link).await;
+                    return meaning(&outcome, &session);
                 }
             }
             Step::SendBody | Step::Dot(_) => session.lost(Lost::Ours("nothing is sent".to_owned())),
             Step::Closed => break,
         }
     }
-    said.map_or_else(|| Err("it closed the connection".to_owned()), |outcome| meaning(&outcome))
+    said.map_or_else(|| Err(Trouble::with_all("it closed the connection")), |said| meaning(&said, &session))
 }
 
 fn path(address: &str) -> Result<Path, String> {
@@ -221,7 +245,7 @@ fn path(address: &str) -> Result<Path, String> {
 }
 
 /// Says QUIT and closes without waiting.
-async fn finish(mut session: Session, mut link: Link, outcome: &Outcome) -> Result<Asked, String> {
+async fn finish(session: &mut Session, mut link: Link) {
     if let Step::Write(bytes) = session.next() {
         let said = async {
             link.write(&bytes, Duration::from_secs(1)).await?;
@@ -232,14 +256,14 @@ async fn finish(mut session: Session, mut link: Link, outcome: &Outcome) -> Resu
         }
     }
     link.close().await;
-    meaning(outcome)
 }
 
-/// Only a refusal that is about the recipient says that there is none.
-fn meaning(outcome: &Outcome) -> Result<Asked, String> {
+/// Only a refusal that is about the recipient says that there is none. Trouble with a next hop that
+/// had accepted our name may be with this recipient alone.
+fn meaning(outcome: &Outcome, session: &Session) -> Result<Asked, Trouble> {
     match outcome {
         Outcome::Delivered(_) | Outcome::Relayed(_) => Ok(Asked::Exists),
         Outcome::Failed { about_recipient: true, .. } => Ok(Asked::Unknown),
-        other => Err(other.status().to_string()),
+        other => Err(Trouble { why: other.status().to_string(), with_all: !session.is_ready() }),
     }
 }
