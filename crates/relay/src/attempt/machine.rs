@@ -57,7 +57,8 @@ struct Up {
     places: Vec<usize>,
     /// It was made for an earlier message.
     kept: bool,
-    /// It was kept, and has ended before it answered anything of this message.
+    /// It was kept, and is of no use for this message: it has ended before it answered anything, or
+    /// its host does not offer what is needed. The way begins anew, also to hosts passed on it before.
     stale: bool,
     /// The session waits for another message.
     done: bool,
@@ -312,6 +313,9 @@ impl Attempt {
         let may_go_on = !self.job.is_dotted(place) && self.ended.is_none();
         match outcome {
             Outcome::Temporary(_) if may_go_on && up.kept && !answered => up.stale = true,
+            Outcome::Failed { status, .. } if may_go_on && up.kept && is_about_offer(&status) => {
+                up.stale = true;
+            }
             Outcome::Temporary(status) if may_go_on => {
                 if !is_ready {
                     self.unreached = Some(status.clone());
@@ -328,7 +332,8 @@ impl Attempt {
     /// The session is done with those it was given. Whoever it could not help goes on, and if there
     /// is nowhere to go, the connection is kept.
     fn talked(&mut self) -> Option<Step> {
-        if !self.job.is_over() && self.way.need() == Need::Nothing {
+        let stale = matches!(&self.link, Link::Up(up) if up.stale);
+        if !self.job.is_over() && !stale && self.way.need() == Need::Nothing {
             self.give_up();
             return None;
         }
@@ -345,7 +350,7 @@ impl Attempt {
     fn hung_up(&mut self) {
         let stale = matches!(&self.link, Link::Up(up) if up.stale);
         if stale {
-            // Nobody has heard of the message: it begins anew.
+            // Hosts that lie behind were not asked for this message.
             self.way = Way::new(&self.next_hop, &self.sending, self.random);
         }
         self.link = Link::Down;
