@@ -62,6 +62,7 @@ fn config(home: &str, port: u16, next_hop: u16) -> String {
 exim_path = {home}/bin/exim4
 spool_directory = {home}/spool
 log_file_path = {home}/log/%slog
+log_selector = +incoming_port
 exim_user = Debian-exim
 exim_group = Debian-exim
 deliver_drop_privilege = true

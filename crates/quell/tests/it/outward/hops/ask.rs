@@ -1,0 +1,95 @@
+//! `recipients = "ask"`: the next hop says who is there.
+
+use super::*;
+use crate::operate::{mail, wait_for_log};
+use crate::support::free_port;
+use crate::support::peers::aiosmtpd::{self, At, Fault, Script, Scripted};
+use std::net::SocketAddr;
+
+fn asking(directory: &TempDir, next_hop: &str) -> Server {
+    let domain = format!("[domains.\"ask.example\"]\ndeliver = \"{next_hop}\"\nrecipients = \"ask\"\n");
+    Server::start(directory, &config(&format!("{domain}{JSON_LOG}")))
+}
+
+/// The answer to RCPT for each of these, in one transaction.
+fn answers(server: &Server, locals: &[&str]) -> Vec<String> {
+    let mut client = Client::hello(server.smtp_port);
+    assert!(client.command(&format!("MAIL FROM:<{FROM}>")).expect("a reply").is_ok());
+    let answer = |local: &&str| {
+        let reply = client.command(&format!("RCPT TO:<{local}@ask.example>")).expect("a reply");
+        let enhanced = reply.text().split(' ').next().expect("a word").to_owned();
+        format!("{} {enhanced}", reply.code)
+    };
+    locals.iter().map(answer).collect()
+}
+
+const YES: &str = "250 2.1.5";
+const NO: &str = "550 5.1.1";
+
+#[test]
+fn the_next_hop_is_asked_once_and_nothing_is_sent() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-ask");
+    let faults = [
+        Fault::reply(At::Rcpt, "550 5.1.1 No such user").of("nobody@ask.example"),
+        Fault::reply(At::Rcpt, "550 Unrouteable address").of("none@ask.example"),
+        Fault::reply(At::Rcpt, "550 5.2.1 Closed").of("closed@ask.example"),
+    ];
+    let peer = Scripted::start(&directory, &Script::with(faults));
+    let server = asking(&directory, &smtp(&peer));
+    for _ in 0..3 {
+        let said = answers(&server, &["jane", "nobody", "none", "closed", "john"]);
+        assert_eq!(said, [YES, NO, NO, NO, YES], "{}", peer.log());
+    }
+    assert_eq!(peer.commands("RCPT").len(), 5, "asked once each: {}", peer.log());
+    assert!(peer.commands("MAIL").iter().all(|line| line.contains("FROM:<>")), "{}", peer.log());
+    assert_eq!((peer.commands("DATA"), peer.sendings().len()), (vec![], 0));
+    let id = submit(&server, &["jane@ask.example"], &mail("asked"));
+    wait_for_state(&server, &id, "jane@ask.example", "relayed");
+    assert_eq!(peer.expect(1)[0].recipients[0].to, "jane@ask.example");
+    assert_eq!(peer.commands("RCPT").len(), 6, "{}", peer.log());
+}
+
+/// What it cannot say at this moment is 451, for that recipient and no other.
+#[test]
+fn a_recipient_that_is_put_off_keeps_no_other_out() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-ask-busy");
+    let faults = [
+        Fault::reply(At::Rcpt, "450 4.2.1 Busy").of("busy@ask.example"),
+        Fault::reply(At::Rcpt, "554 5.7.1 Not to this one").of("policy@ask.example"),
+    ];
+    let peer = Scripted::start(&directory, &Script::with(faults));
+    let server = asking(&directory, &smtp(&peer));
+    let said = answers(&server, &["busy", "jane", "policy", "john"]);
+    assert_eq!([&said[1], &said[3]], [YES, YES], "{}\n{}", peer.log(), server.output());
+    assert!(said[0].starts_with("451 4.") && said[2].starts_with("451 4."), "{said:?}");
+}
+
+#[test]
+fn while_it_is_down_those_who_are_known_are_taken() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-ask-down");
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let peer = Scripted::start_on(&directory, address, &Script::default());
+    let server = asking(&directory, &smtp(&peer));
+    assert_eq!(answers(&server, &["jane"]), [YES]);
+    drop(peer);
+    let said = answers(&server, &["jane", "stranger", "jane"]);
+    assert_eq!([&said[0], &said[2]], [YES, YES], "{}", server.output());
+    assert!(said[1].starts_with("451 4."), "{said:?}");
+    wait_for_log(&server, &["not_asked", &address.to_string()]);
+    // What is taken meanwhile waits, and goes out.
+    let id = submit(&server, &["jane@ask.example"], &mail("meanwhile"));
+    wait_for_state(&server, &id, "jane@ask.example", "waiting");
+    let peer = Scripted::start_on(&directory, address, &Script::default());
+    retry(&server, &id, 1);
+    wait_for_state(&server, &id, "jane@ask.example", "relayed");
+    peer.expect(1);
+}

@@ -1,0 +1,99 @@
+//! A next hop that is down is tried as one, not once for each message.
+
+use super::*;
+use crate::support::free_port;
+use crate::support::peers::aiosmtpd::{self, Script, Scripted};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+/// Closes each connection at once, and counts them.
+struct Deaf {
+    count: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Deaf {
+    fn start(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).expect("a port");
+        listener.set_nonblocking(true).expect("a listener that does not block");
+        let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, stopped) = (Arc::clone(&count), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok(_) => drop(counted.fetch_add(1, Ordering::Relaxed)),
+                    Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                }
+            }
+        });
+        Deaf { count, stop, thread: Some(thread) }
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Sends so many messages to the dead next hop, of which some are tried.
+fn pile_up(server: &Server, round: &str, count: usize) -> Vec<String> {
+    let id = |n: usize| submit(server, &[&format!("{round}{n}@dead.example")], &mail(&format!("{round}{n}")));
+    let ids: Vec<String> = (0..count).map(id).collect();
+    let first = wait_for_state(server, &ids[0], &format!("{round}0@dead.example"), "waiting");
+    assert!(status(&first).starts_with("4.4."), "{first}");
+    ids
+}
+
+fn waiting(server: &Server) -> usize {
+    json(server, &["queue", "list", "--domain", "dead.example"])["rows"].as_array().expect("rows").len()
+}
+
+#[test]
+fn a_dead_next_hop_is_tried_a_handful_of_times_and_woken() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-down");
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let living = Scripted::start(&directory, &Script::default());
+    let dead = format!("smtp://{address}");
+    let server = server(&directory, &[("dead.example", &dead), ("living.example", &smtp(&living))], NOT_KEPT);
+    let mut expected = 0;
+    for (round, count) in [("all", 50), ("id", 20), ("hop", 20)] {
+        let deaf = Deaf::start(address);
+        let ids = pile_up(&server, round, count);
+        // The others' mail passes meanwhile.
+        let other = submit(&server, &["jane@living.example"], &mail(&format!("living-{round}")));
+        wait_for_state(&server, &other, "jane@living.example", "relayed");
+        assert_eq!(waiting(&server), count, "{}", server.output());
+        let tries = deaf.count();
+        eprintln!("{round}: {tries} connections for {count} messages");
+        assert!((1..=6).contains(&tries), "{tries} connections for {count} messages\n{}", server.output());
+        drop(deaf);
+        let peer = Scripted::start_on(&directory, address, &Script::default());
+        match round {
+            "all" => drop(done(&server, &["queue", "retry", "--all"])),
+            // One that gets through shows that it is up: all others go at once.
+            "id" => retry(&server, &ids[count - 1], 1),
+            _ => drop(done(&server, &["queue", "retry", "--next-hop", &dead])),
+        }
+        let gone = wait_until(LIMIT, || waiting(&server) == 0);
+        assert!(gone, "{round}: {}\n{}", done(&server, &["queue", "list"]), server.output());
+        let counts = peer.counts();
+        let once = counts.values().all(|count| count.taken == 1 && count.unanswered == 0);
+        assert!(once && counts.len() == count, "{round}: {counts:?}");
+        expected += count;
+    }
+    assert_eq!(living.expect(3).len(), 3);
+    let relayed = server.output().lines().filter(|line| line.contains("\"event\":\"relayed\"")).count();
+    assert_eq!(relayed, expected + 3);
+}
