@@ -6,6 +6,7 @@
 //! not taken (no room, trouble of our own) comes again from the door.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,6 +16,7 @@ use quell_mail::dsn::{MAX_ORIGINAL_BYTES, Original};
 use quell_queue::body::{BodyRef, SpoolReader};
 use quell_queue::clock::Now;
 use quell_queue::door::{Answer, Incoming, ReportCounts, ReportJob, ReportToken};
+use quell_queue::reserve::Room;
 use quell_relay::reception::Policy;
 use quell_relay::report::{NotMade, make};
 use quell_storm::facts::Answered;
@@ -29,7 +31,7 @@ use crate::server::vital_thread;
 
 /// How often the door is asked.
 const EVERY: Duration = Duration::from_secs(1);
-/// The pause after a report was not taken.
+/// The pause after a report was not taken, or while the disk is full.
 const AFTER_TROUBLE: Duration = Duration::from_secs(30);
 /// Reports made in one go. Each takes a commit.
 const AT_ONCE: usize = 50;
@@ -51,11 +53,15 @@ pub struct Reporter {
     pub policy: Box<dyn Fn() -> Arc<Policy> + Send>,
     /// Numbers for the console.
     pub metrics: Arc<Metrics>,
+    /// How much room there must be on the disk.
+    pub room: Room,
+    /// Where.
+    pub data: PathBuf,
 }
 
 /// Why a round ended before its end.
 enum Broken {
-    /// A report was not taken; the rest was given back.
+    /// There is no room, or a report was not taken; the rest was given back.
     Trouble,
     /// The desk has stopped.
     Stopping,
@@ -76,18 +82,25 @@ impl Reporter {
         let (mut pause, mut counted) = (EVERY, ReportCounts::default());
         while matches!(stop.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
             pause = match self.round(&mut counted) {
-                Ok(()) => EVERY,
+                Ok(AT_ONCE..) => Duration::ZERO,
+                Ok(_) => EVERY,
                 Err(Broken::Trouble) => AFTER_TROUBLE,
                 Err(Broken::Stopping) => return,
             };
         }
     }
 
-    fn round(&self, counted: &mut ReportCounts) -> Result<(), Broken> {
+    /// Makes what is due, at most [`AT_ONCE`]; how many.
+    fn round(&self, counted: &mut ReportCounts) -> Result<usize, Broken> {
+        // Reports are new mail: the last room is for outcomes.
+        if !self.room.enough(&self.data, 0).unwrap_or(false) {
+            return Err(Broken::Trouble);
+        }
         let due = |door: &mut ServerDoor, now: &Now| (door.reports_due(now, AT_ONCE), door.report_counts());
         let (jobs, counts) = self.ask(due)?;
         self.metrics.reports(counted, &counts);
         *counted = counts;
+        let made = jobs.len();
         let mut jobs = jobs.into_iter();
         while let Some(job) = jobs.next() {
             if let Err(broken) = self.report(job) {
@@ -96,7 +109,7 @@ impl Reporter {
                 return Err(broken);
             }
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Asks the door, on its thread.

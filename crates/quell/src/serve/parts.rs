@@ -271,6 +271,8 @@ fn reporter(in_force: &Arc<RwLock<InForce>>, outer: &Outer, bodies: &SpoolReader
         bodies: bodies.clone(),
         policy: Box::new(move || Arc::clone(&current(&in_force).shared.policy)),
         metrics: Arc::clone(&outer.metrics),
+        room: outer.room,
+        data: outer.data.clone(),
     }
 }
 

@@ -36,6 +36,9 @@ pub const MAX_REPORTS_PER_MESSAGE: u32 = 20;
 const MESSAGES_AT_ONCE: usize = 100;
 /// Rows that owe something, read at a time.
 const ROWS_AT_ONCE: usize = 1_000;
+/// The same, at first: what comes after the rows of a message is read for nothing, and most messages
+/// have few.
+const ROWS_AT_FIRST: usize = 8;
 /// A report that could not be made now is tried again after this time.
 const LATER_MS: Ms = 5 * 60_000;
 
@@ -236,9 +239,11 @@ impl<R: Reader, T> Door<R, T> {
     /// there may be more.
     fn rows_owing(&self, (kid, queue_id): Message) -> Result<(Vec<Row>, bool), StoreError> {
         let (mut found, mut from) = (Vec::new(), RowId { kid, rcpt: String::new() });
+        let mut limit = ROWS_AT_FIRST;
         loop {
-            let page = self.reader()?.owing(&from, ROWS_AT_ONCE)?;
-            let full = page.len() == ROWS_AT_ONCE;
+            let page = self.reader()?.owing(&from, limit)?;
+            let full = page.len() == limit;
+            limit = ROWS_AT_ONCE;
             for row in page {
                 if row.id.kid != kid {
                     return Ok((found, false));
