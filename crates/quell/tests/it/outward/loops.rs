@@ -1,0 +1,145 @@
+//! Servers that send a message round: it ends at once, nothing is lost, the sender hears of it
+//! once.
+
+use super::dots::domain;
+use crate::crash::wait_until_empty;
+use crate::operate::{LIMIT, json, wait_for_mails};
+use crate::support::peers::postfix::{self, Postfix};
+use crate::support::server::config;
+use crate::support::smtp::{self, Client, date_now};
+use crate::support::{Server, TempDir, maildir, wait_until};
+use serde_json::Value;
+
+const SENDER: &str = "jane@firm.example";
+
+/// A server that is not started, with `{other}` in its settings.
+fn prepare(directory: &TempDir, more: &str) -> Server {
+    Server::prepare(directory, &config(more), Vec::new())
+}
+
+/// Fills in the port of the other one, and starts.
+fn start(server: &mut Server, other: u16) {
+    let text = std::fs::read_to_string(server.config_path()).expect("a configuration");
+    std::fs::write(server.config_path(), text.replace("{other}", &other.to_string())).expect("written");
+    server.restart();
+}
+
+/// A number of the console.
+fn metric(server: &Server, name: &str) -> u64 {
+    let metrics = server.get("/metrics").1;
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_else(|| panic!("{name}: {metrics}"));
+    line.trim().parse().expect("a number")
+}
+
+/// All rows, whatever became of them.
+fn rows(server: &Server) -> Vec<Value> {
+    let states = ["waiting", "claimed", "unknown", "held", "relayed", "delivered", "failed", "discarded"];
+    let arguments = ["queue", "list"].into_iter().chain(states.iter().flat_map(|state| ["--state", state]));
+    let list = json(server, &arguments.collect::<Vec<_>>());
+    list["rows"].as_array().expect("rows").clone()
+}
+
+fn row_of<'a>(rows: &'a [Value], recipient: &str) -> &'a Value {
+    let mut of = rows.iter().filter(|row| row["recipient"] == recipient);
+    let row = of.next().unwrap_or_else(|| panic!("no row of {recipient}: {rows:?}"));
+    assert!(of.next().is_none(), "two rows of {recipient}: {rows:?}");
+    row
+}
+
+fn send(server: &Server, to: &str) {
+    let message = smtp::message("circle", &date_now(), "Round and round.");
+    let reply = Client::hello(server.smtp_port).send(SENDER, &[to], &message).expect("a reply");
+    assert_eq!(reply.code, 250, "{reply:?}");
+}
+
+/// Waits until no server has anything to do, reports included.
+pub(super) fn wait_for_silence(servers: &[&Server]) {
+    let owes = |server: &&Server| rows(server).iter().any(|row| row["report_due"] == true);
+    let silent = || {
+        servers.iter().for_each(|server| wait_until_empty(server, LIMIT));
+        !servers.iter().any(owes)
+    };
+    let logs: fn(&Server) -> String = Server::output;
+    assert!(
+        wait_until(LIMIT, silent),
+        "{:#?}",
+        servers.iter().map(|server| logs(server)).collect::<Vec<_>>()
+    );
+}
+
+/// The one report in the sender's mailbox; what it says.
+fn the_report(server: &Server, to: &str) -> String {
+    let mails = wait_for_mails(server, "jane", 1);
+    let text = String::from_utf8_lossy(&mails[0].content).into_owned();
+    assert!(
+        maildir::field(&mails[0].content, "Content-Type")
+            .is_some_and(|kind| kind.contains("multipart/report"))
+    );
+    assert!(text.contains("5.4.6") && text.contains(to), "{text}");
+    text
+}
+
+/// A sends to B, and B to A. The sender's mailbox is at A.
+fn two_servers(name: &str, a_more: &str, b_more: &str, to: &str) {
+    let (work_a, work_b) = (TempDir::new(&format!("{name}-a")), TempDir::new(&format!("{name}-b")));
+    let mut a = prepare(&work_a, a_more);
+    let mut b = prepare(&work_b, b_more);
+    // B has another name, and another domain of its own.
+    let text = std::fs::read_to_string(b.config_path()).expect("a configuration");
+    let text = text.replacen("firm.example", "other.example", 3);
+    std::fs::write(b.config_path(), text).expect("written");
+    let (port_a, port_b) = (a.smtp_port, b.smtp_port);
+    start(&mut a, port_b);
+    start(&mut b, port_a);
+    send(&a, to);
+    the_report(&a, to);
+    wait_for_silence(&[&a, &b]);
+    the_report(&a, to);
+    let (rows_a, rows_b) = (rows(&a), rows(&b));
+    assert_eq!(row_of(&rows_a, to)["state"], "relayed", "{rows_a:?}");
+    let failed = row_of(&rows_b, to);
+    assert!(failed["state"] == "failed" && failed["sendings"] == 1, "{failed}");
+    assert!(failed["status"].as_str().is_some_and(|status| status.contains("5.4.6")), "{failed}");
+    let arrivals = [&a, &b].map(|server| metric(server, "quell_arrivals_total "));
+    eprintln!("{name}: {arrivals:?} messages came, {} and {} rows", rows_a.len(), rows_b.len());
+    // The message, the message again, the report; at B only the message, and the report on its way.
+    assert!(arrivals[0] <= 3 && arrivals[1] <= 2, "{arrivals:?}");
+    assert!(rows_a.len() == 2 && rows_b.len() == 2, "{rows_a:?}\n{rows_b:?}");
+}
+
+#[test]
+fn two_servers_that_deliver_to_each_other_end_at_once() {
+    let circle = domain("loop.example", "smtp://127.0.0.1:{other}");
+    let home = domain("firm.example", "smtp://127.0.0.1:{other}");
+    two_servers("loop-deliver", &circle, &(circle.clone() + &home), "x@loop.example");
+}
+
+#[test]
+fn two_servers_that_are_smart_hosts_of_each_other_end_at_once() {
+    let via = "[relay]\nvia = \"smtp://127.0.0.1:{other}\"\n";
+    two_servers("loop-via", via, via, "x@elsewhere.example");
+}
+
+#[test]
+fn postfix_that_sends_all_back_is_told_of_the_loop_at_once() {
+    if !postfix::available() {
+        return;
+    }
+    let work = TempDir::new("loop-postfix");
+    let mut server = prepare(&work, "[relay]\nvia = \"smtp://127.0.0.1:{other}\"\n");
+    let postfix = Postfix::start(&work, server.smtp_port);
+    start(&mut server, postfix.port);
+    let to = "x@elsewhere.example";
+    send(&server, to);
+    // Postfix was refused, so the report is its own.
+    the_report(&server, to);
+    wait_for_silence(&[&server]);
+    the_report(&server, to);
+    let rows = rows(&server);
+    assert_eq!((row_of(&rows, to)["state"].as_str(), rows.len()), (Some("relayed"), 2), "{rows:?}");
+    let arrivals = metric(&server, "quell_arrivals_total ");
+    assert_eq!(arrivals, 3, "the message, the message again, the report: {}", postfix.log());
+}
