@@ -4,6 +4,7 @@ use super::*;
 use crate::operate::{mail, wait_for_log};
 use crate::support::free_port;
 use crate::support::peers::aiosmtpd::{self, At, Fault, Script, Scripted};
+use crate::support::peers::lmtp::{self, Lmtp};
 use std::net::SocketAddr;
 
 fn asking(directory: &TempDir, next_hop: &str) -> Server {
@@ -92,4 +93,18 @@ fn while_it_is_down_those_who_are_known_are_taken() {
     retry(&server, &id, 1);
     wait_for_state(&server, &id, "jane@ask.example", "relayed");
     peer.expect(1);
+}
+
+#[test]
+fn dovecot_is_asked_over_lmtp() {
+    if !lmtp::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-ask-lmtp");
+    let dovecot = Lmtp::start(&directory, &["jane@ask.example"], &[]);
+    let server = asking(&directory, &format!("lmtp://{}", dovecot.socket.display()));
+    assert_eq!(answers(&server, &["nobody", "jane", "nobody"]), [NO, YES, NO], "{}", dovecot.log());
+    let id = submit(&server, &["jane@ask.example"], &mail("asked"));
+    wait_for_state(&server, &id, "jane@ask.example", "delivered");
+    assert_eq!(dovecot.log().matches("saved mail to INBOX").count(), 1, "{}", dovecot.log());
 }

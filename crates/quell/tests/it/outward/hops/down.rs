@@ -53,6 +53,13 @@ fn pile_up(server: &Server, round: &str, count: usize) -> Vec<String> {
     ids
 }
 
+/// How the dead next hop is shown; none: nothing waits for it, and it is not down.
+fn shown(server: &Server, next_hop: &str) -> Option<Value> {
+    let all = json(server, &["queue", "next-hops"]);
+    let mut all = all["next_hops"].as_array().expect("next hops").iter();
+    all.find(|shown| shown["next_hop"] == next_hop).cloned()
+}
+
 fn waiting(server: &Server) -> usize {
     json(server, &["queue", "list", "--domain", "dead.example"])["rows"].as_array().expect("rows").len()
 }
@@ -75,6 +82,10 @@ fn a_dead_next_hop_is_tried_a_handful_of_times_and_woken() {
         let other = submit(&server, &["jane@living.example"], &mail(&format!("living-{round}")));
         wait_for_state(&server, &other, "jane@living.example", "relayed");
         assert_eq!(waiting(&server), count, "{}", server.output());
+        let view = shown(&server, &dead).expect("it is down");
+        assert!(view["down_since"].is_string() && text(&view["status"]).starts_with("4.4."), "{view}");
+        assert!(view["next"].is_string() && view["failures"] == 1, "{view}");
+        assert!(shown(&server, &smtp(&living)).is_none_or(|view| view["down_since"].is_null()));
         let tries = deaf.count();
         eprintln!("{round}: {tries} connections for {count} messages");
         assert!((1..=6).contains(&tries), "{tries} connections for {count} messages\n{}", server.output());
@@ -88,6 +99,7 @@ fn a_dead_next_hop_is_tried_a_handful_of_times_and_woken() {
         }
         let gone = wait_until(LIMIT, || waiting(&server) == 0);
         assert!(gone, "{round}: {}\n{}", done(&server, &["queue", "list"]), server.output());
+        assert!(shown(&server, &dead).is_none_or(|view| view["down_since"].is_null()), "{round}");
         let counts = peer.counts();
         let once = counts.values().all(|count| count.taken == 1 && count.unanswered == 0);
         assert!(once && counts.len() == count, "{round}: {counts:?}");

@@ -123,6 +123,66 @@ fn a_connection_lost_in_the_middle_of_a_message_waits() {
     assert!(stage.peer.expect(1)[0].content.ends_with(&sent.message));
 }
 
+/// Each recipient has its own outcome at RCPT; those who are taken share that of the dot.
+#[test]
+fn recipients_of_one_message_have_their_own_outcomes() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let stage = Stage::new("hops-each");
+    let refuse = |to: &str, reply: &str| Fault::reply(At::Rcpt, reply).of(to);
+    let to = ["a@hop.example", "b@hop.example", "c@hop.example", "d@hop.example"];
+    let faults = [refuse(to[1], "550 5.1.1 No such user"), refuse(to[2], "450 4.2.1 Busy")];
+    for (case, dot, taken_state) in
+        [("taken", "250 2.0.0 Taken", "relayed"), ("not", "554 5.6.0 No", "failed")]
+    {
+        let dot = Fault::reply(At::Dot, dot);
+        stage.peer.follow(&Script::with([faults.to_vec(), vec![dot]].concat()));
+        let id = submit(&stage.server, &to, &mail(case));
+        let states = [(to[0], taken_state), (to[1], "failed"), (to[2], "waiting"), (to[3], taken_state)];
+        let rows = wait_for_states(&stage.server, &id, &states);
+        assert_eq!(status(&rows[to[1]]), "5.1.1 550 No such user");
+        assert_eq!(status(&rows[to[2]]), "4.2.1 450 Busy");
+        let sending = stage.peer.sendings().pop().expect("a sending");
+        let came: Vec<&str> = sending.recipients.iter().map(|recipient| &*recipient.to).collect();
+        assert_eq!(came, [to[0], to[3]], "{case}: {}", stage.peer.log());
+    }
+    // All refused: no content goes out to nobody.
+    stage.peer.follow(&Script::with([refuse(to[0], "550 5.1.1 No"), refuse(to[1], "450 4.2.1 Busy")]));
+    let id = submit(&stage.server, &to[..2], &mail("nobody"));
+    wait_for_states(&stage.server, &id, &[(to[0], "failed"), (to[1], "waiting")]);
+    stage.peer.expect(2);
+}
+
+/// The next hop has closed a connection that was kept: the next message goes out all the same, at
+/// once, in its first attempt.
+#[test]
+fn a_kept_connection_that_is_gone_costs_nothing() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-stale");
+    let peer = Scripted::start(&directory, &Script::default());
+    let relay = "[relay]\nkeep_idle_secs = 300\nmax_sessions_per_next_hop = 1\n";
+    let server = server(&directory, &[("hop.example", &smtp(&peer))], relay);
+    let send = |case: &str| {
+        let to = format!("{case}@hop.example");
+        let id = submit(&server, &[&to], &mail(case));
+        let row = wait_for_state(&server, &id, &to, "relayed");
+        assert_eq!((&row["attempts"], outcomes(&server, &id, &to).len()), (&1.into(), 1), "{case}: {row}");
+    };
+    send("first");
+    send("kept");
+    assert_eq!(peer.sessions(), 1, "{}", peer.log());
+    peer.follow(&Script::with([Fault::reply_and_close(At::Dot, "250 2.0.0 Taken").times(1)]));
+    send("last");
+    send("anew");
+    peer.follow(&Script::with([Fault::reply_and_close(At::Mail, "421 4.4.2 Idle for too long").times(1)]));
+    send("sent-away");
+    let sessions: Vec<u64> = peer.expect(5).iter().map(|sending| sending.session).collect();
+    assert_eq!(sessions, [1, 1, 1, 2, 3], "{}", peer.log());
+}
+
 /// Nobody listens there.
 #[test]
 fn a_refused_connection_waits() {

@@ -61,7 +61,7 @@ fn a_late_answer_counts() {
         return;
     }
     let directory = TempDir::new("hops-stop-late");
-    let (mut server, peer) = stopping(&directory, &Script::with([Fault::delay(At::Dot, 3_000)]), 60);
+    let (mut server, peer) = stopping(&directory, &Script::with([Fault::delay(At::Dot, 5_000)]), 60);
     let id = submit(&server, &[TO], &mail("late"));
     assert!(wait_until(LIMIT, || !peer.sendings().is_empty()), "{}", server.output());
     assert_eq!(rows(&server, &id)[TO]["phase"], "dot");
