@@ -112,8 +112,9 @@ fn unreadable(remote: &Remote, claims: Vec<Claim>, why: &io::Error) {
 impl Session {
     fn new(remote: &Arc<Remote>, destination: &Destination, claims: Vec<Claim>, stored: &Stored) -> Self {
         let now = remote.now();
-        let identity = claims.first().map_or("", Claim::identity);
-        let hop = now.routes.of(identity);
+        // Not by the routes in force, which may be others by now: what is claimed for this destination
+        // later must not go where the first message would go today.
+        let hop = NextHop::of_destination(destination);
         let random = remote.random();
         Self {
             attempt: Attempt::new(Arc::clone(&now.sending), hop.clone(), claims, stored.content, random),
