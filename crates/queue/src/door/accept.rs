@@ -124,6 +124,9 @@ impl<R: Reader, T> Door<R, T> {
         let mut stored = Vec::new();
         for (i, verdict) in verdicts.into_iter().enumerate() {
             self.count(&incoming, &met, i, &verdict, now);
+            if let (Verdict::Refuse(reason), Answer::Accepted(_)) = (&verdict, &answer) {
+                self.refused_beside_others(facts, &met, i, reason, now);
+            }
             if let Some(rcpt) = self.carry_out(facts, &mut met, i, verdict, now) {
                 stored.push(rcpt);
             }
@@ -228,6 +231,14 @@ impl<R: Reader, T> Door<R, T> {
         self.permits.insert(row.id.clone(), permit);
         self.put_row(before, row.clone());
         row
+    }
+
+    /// The answer is 250 for the sake of the others, so it cannot tell of this refusal. It changes
+    /// nothing else of the row, and there is one: no refusal of a single recipient is without.
+    fn refused_beside_others(&mut self, facts: &Facts, met: &Met, i: usize, reason: &Reason, now: &Now) {
+        if let (Some(Some(row)), Some(recipient)) = (met.rows.get(i), facts.recipients.get(i)) {
+            self.note_refused(row.clone(), envelope(facts, recipient), reason, now);
+        }
     }
 
     fn hold(&mut self, mut row: Row, reason: &Reason, now: &Now) {

@@ -127,6 +127,9 @@ impl<R: Reader, T> Door<R, T> {
         ledger::step(&mut row, event, now.ms, now.may_expire)?;
         // A notice of its delay that was not sent yet is over with it.
         row.extra.report_due = report && self.is_wanted(&row, Report::Failure)?;
+        if !row.extra.report_due {
+            row.extra.refused.clear();
+        }
         self.turns.forget_later(id, next_ms);
         if ledger::needs_body(before) {
             self.let_body_go(&id.kid, &row.queue_id, ledger::keeps_body_until(&row), now.ms);

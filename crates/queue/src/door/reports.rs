@@ -14,15 +14,16 @@ use std::collections::HashSet;
 use quell_mail::dsn::Action;
 use quell_mail::id::QueueId;
 use quell_storm::facts::{Ms, RowState};
+use quell_storm::verdict::Reason;
 
 use self::line::Job;
 pub(super) use self::line::Line;
-use self::owed::{Owed, mark, owed};
+use self::owed::{Owed, mark, owed, told_today};
 use super::Door;
 use crate::body::BodyRef;
 use crate::clock::Now;
 use crate::ledger::{LIFETIME_MS, life_began};
-use crate::store::{Arrival, Reader, Row, RowId, StoreError};
+use crate::store::{Arrival, Envelope, MAX_ENVELOPES, Reader, RefusedCopy, Row, RowId, StoreError};
 
 /// What becomes of a message within this time is told in one report.
 pub const SHARE_MS: Ms = 5 * 60_000;
@@ -181,6 +182,9 @@ impl<R: Reader, T> Door<R, T> {
         let arrival = self.arrival(&id.kid, &row.queue_id)?;
         mark(&mut row, &job.to, action, job.made_ms);
         row.extra.report_due = arrival.is_some_and(|a| !owed(&row, &a, now.ms).owed.is_empty());
+        if !row.extra.report_due {
+            row.extra.refused.clear();
+        }
         self.put_row(Some(row.state), row);
         Ok(())
     }
@@ -265,6 +269,7 @@ impl<R: Reader, T> Door<R, T> {
     fn clear_debt(&mut self, mut row: Row, untold: usize) {
         self.reports.counts.suppressed += untold as u64;
         row.extra.report_due = false;
+        row.extra.refused.clear();
         self.put_row(Some(row.state), row);
     }
 
@@ -277,6 +282,24 @@ impl<R: Reader, T> Door<R, T> {
         if let Some(Some(arrival)) = self.check(found) {
             row.extra.report_due |= !owed(row, &arrival, now.ms).owed.is_empty();
         }
+    }
+
+    /// A copy is refused, and no reply will tell its sender: a report has to, unless the sender was
+    /// told of this recipient today.
+    pub(super) fn note_refused(&mut self, mut row: Row, envelope: Envelope, reason: &Reason, now: &Now) {
+        let waiting = &row.extra.refused;
+        let waits = waiting.iter().any(|r| r.envelope.reverse_path == envelope.reverse_path);
+        let Some((_, code, text)) = reason.sender_reply() else { return };
+        if !envelope.wants_failure() || waits || waiting.len() >= MAX_ENVELOPES {
+            return;
+        }
+        if told_today(&row, &envelope.reverse_path, now.ms) {
+            self.reports.counts.suppressed += 1;
+            return;
+        }
+        row.extra.refused.push(RefusedCopy { envelope, status: format!("{code} {text}"), at_ms: now.ms });
+        row.extra.report_due = true;
+        self.put_row(Some(row.state), row);
     }
 
     /// A batch is durable: messages of which rows owe something wait for others to share the report,
@@ -341,15 +364,20 @@ impl Draft {
 fn reported(row: &Row, owed: Owed) -> ReportedRow {
     let delayed = owed.action == Action::Delayed;
     let removed = row.state == RowState::Discarded;
+    let (status, at_ms) = match owed.refused {
+        Some((status, at_ms)) => (status, Some(at_ms)),
+        None if removed => (REMOVED.to_owned(), None),
+        // Of a row that waits it is not kept when it was tried last.
+        None => (row.status.clone(), Some(row.since_ms).filter(|_| !delayed)),
+    };
     ReportedRow {
         identity: row.id.rcpt.clone(),
         as_given: row.extra.as_given.clone().unwrap_or_else(|| row.id.rcpt.clone()),
         orcpt: owed.orcpt,
         action: owed.action,
-        status: if removed { REMOVED.to_owned() } else { row.status.clone() },
+        status,
         maybe_delivered: row.extra.maybe_delivered,
-        // Of a row that waits it is not kept when it was tried last.
-        last_attempt_ms: Some(row.since_ms).filter(|_| !delayed && !removed),
+        last_attempt_ms: at_ms,
         will_retry_until_ms: delayed.then(|| life_began(row) + LIFETIME_MS),
     }
 }

@@ -79,8 +79,8 @@ impl<R: Reader, T> Door<R, T> {
             _ => return,
         };
         let wanted = self.is_wanted(row, report);
-        // What was due before tells of a state that is over.
-        row.extra.report_due = self.check(wanted).unwrap_or(false);
+        // What was due before tells of a state that is over, unless it is about refused copies.
+        row.extra.report_due = self.check(wanted).unwrap_or(false) || !row.extra.refused.is_empty();
     }
 
     pub(super) fn is_wanted(&self, row: &Row, report: Report) -> Result<bool, StoreError> {

@@ -166,10 +166,14 @@ pub struct Extra {
     /// A report is due to the sender (RFC 3464), not yet made.
     #[serde(skip_serializing_if = "is_false")]
     pub report_due: bool,
-    /// Who was told what of it, at most [`MAX_ENVELOPES`] and one; who comes after that is told
-    /// nothing.
+    /// Who was told what of it, at most [`MAX_ENVELOPES`] and one; who was told the longest ago gives
+    /// way to a further one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Told>,
+    /// Copies that were refused beside recipients who were taken, and of which the senders are to be
+    /// told; one of each reverse-path, at most [`MAX_ENVELOPES`]. Further ones are not told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedCopy>,
     /// It was relayed to a next hop that reports success itself to the arrival's reverse-path.
     #[serde(skip_serializing_if = "is_false")]
     pub next_hop_reports: bool,
@@ -222,6 +226,19 @@ pub struct Envelope {
     /// ORCPT.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orcpt: Option<String>,
+}
+
+/// A copy that was refused for one recipient while others of its transaction were taken: the answer
+/// was 250, so only a report can tell its sender.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RefusedCopy {
+    /// Who is to be told.
+    pub envelope: Envelope,
+    /// Why: enhanced status code and text.
+    pub status: String,
+    /// When.
+    pub at_ms: Ms,
 }
 
 /// What one reverse-path was told of a row.

@@ -14,6 +14,7 @@ mod door_failures;
 mod door_kept;
 mod door_operator;
 mod door_random;
+mod door_refused;
 mod door_report_jobs;
 mod door_reports;
 mod door_storms;

@@ -18,6 +18,8 @@ pub struct Owed {
     pub ret_full: Option<bool>,
     pub orcpt: Option<String>,
     pub action: Action,
+    /// A copy was refused: why (not the row's status), and when.
+    pub refused: Option<(String, Ms)>,
 }
 
 /// What a row owes.
@@ -31,7 +33,7 @@ pub struct Debts {
 
 /// What `row` owes as it stands; `arrival` is the one whose body it has.
 pub fn owed(row: &Row, arrival: &Arrival, now: Ms) -> Debts {
-    let mut debts = Debts::default();
+    let mut debts = of_refused(row, now);
     let Some(action) = action(row, now) else { return debts };
     let own = [Envelope {
         reverse_path: arrival.reverse_path.clone(),
@@ -56,10 +58,41 @@ pub fn owed(row: &Row, arrival: &Arrival, now: Ms) -> Debts {
                 ret_full: envelope.ret_full,
                 orcpt: envelope.orcpt.clone(),
                 action,
+                refused: None,
             }),
         }
     }
     debts
+}
+
+/// What those are owed whose copies were refused.
+fn of_refused(row: &Row, now: Ms) -> Debts {
+    let mut debts = Debts::default();
+    for copy in &row.extra.refused {
+        let envelope = &copy.envelope;
+        if told_today(row, &envelope.reverse_path, now) {
+            debts.suppressed += 1;
+            continue;
+        }
+        debts.owed.push(Owed {
+            to: envelope.reverse_path.clone(),
+            envid: envelope.envid.clone(),
+            ret_full: envelope.ret_full,
+            orcpt: envelope.orcpt.clone(),
+            action: Action::Failed,
+            refused: Some((copy.status.clone(), copy.at_ms)),
+        });
+    }
+    debts
+}
+
+/// True if `to` was told within a day what became of the row.
+pub fn told_today(row: &Row, to: &str, now: Ms) -> bool {
+    row.extra.told.iter().any(|told| told.to == to && is_today(told, now))
+}
+
+fn is_today(told: &Told, now: Ms) -> bool {
+    told.at_ms > 0 && now - told.at_ms < DAY
 }
 
 /// What there is to tell of a row; None: nothing.
@@ -98,7 +131,7 @@ fn standing(row: &Row, to: &str, action: Action, now: Ms) -> Standing {
         Action::Delayed if told.delay => Standing::Told,
         Action::Delayed => Standing::Owed,
         _ if told.at_ms >= row.since_ms => Standing::Told,
-        _ if told.at_ms > 0 && now - told.at_ms < DAY => Standing::Suppressed,
+        _ if is_today(told, now) => Standing::Suppressed,
         _ => Standing::Owed,
     }
 }
@@ -106,6 +139,9 @@ fn standing(row: &Row, to: &str, action: Action, now: Ms) -> Standing {
 /// Notes that `to` was told of `row`, by a report made at `made_ms`. Where too many were, the one
 /// whose report is the longest ago is forgotten.
 pub fn mark(row: &mut Row, to: &str, action: Action, made_ms: Ms) {
+    if action == Action::Failed {
+        row.extra.refused.retain(|copy| copy.envelope.reverse_path != to);
+    }
     let all = &mut row.extra.told;
     let told = match all.iter().position(|told| told.to == to) {
         Some(i) => &mut all[i],
