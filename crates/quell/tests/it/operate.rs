@@ -10,6 +10,7 @@ mod ledger;
 mod mailboxes;
 mod queue;
 mod reload;
+mod reports;
 mod routes;
 mod stop;
 mod tell;
