@@ -107,7 +107,8 @@ pub enum Step {
     Connect(Target),
     /// Write these bytes, all of them; if it fails, [`Attempt::lost`].
     Write(Vec<u8>),
-    /// Read, and call [`Attempt::input`]; after so long without a byte, [`Attempt::lost`].
+    /// Read, and call [`Attempt::input`]; after so long without a whole reply
+    /// ([`Attempt::replies`]), [`Attempt::lost`].
     NeedInput(Wait),
     /// Give the message to [`Attempt::body`] from its beginning and write what comes out, then call
     /// [`Attempt::body_end`].

@@ -12,6 +12,7 @@ use quell_relay::attempt::{Address, Attempt, Reached, Settled, Step, Target};
 use quell_relay::route::{DnsError, NextHop};
 use quell_wire::client::{Lost, Status, Wait};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::content::Stored;
 use super::link::Link;
@@ -43,6 +44,8 @@ pub(super) struct Session {
     slot: Option<Slot>,
     said: Option<bool>,
     quitting: bool,
+    /// The reply that is waited for, and until when.
+    reply_by: Option<(u64, Instant)>,
     /// The end of a message may have gone out, and its answer is not there.
     at_dot: bool,
 }
@@ -126,6 +129,7 @@ impl Session {
             slot: None,
             said: None,
             quitting: false,
+            reply_by: None,
             at_dot: false,
         }
     }
@@ -253,7 +257,8 @@ impl Session {
         }
     }
 
-    /// Reads, once all is written.
+    /// Reads, once all is written. The time is that of a whole reply, and not of its next byte, or one
+    /// that comes in drips could hold a connection for weeks.
     async fn read(&mut self, wait: Wait) {
         let stopped = stopped(self.stopping.clone(), wait == Wait::FinalDot);
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
@@ -261,9 +266,12 @@ impl Session {
         if self.quitting {
             within = within.min(QUIT_WITHIN);
         }
+        let (reply, reply_by) = (self.attempt.replies(), &mut self.reply_by);
         let read = async {
             link.flush(BLOCK).await?;
-            link.read(within).await
+            let before = reply_by.filter(|(of, _)| *of == reply);
+            let (_, by) = *reply_by.insert(before.unwrap_or((reply, Instant::now() + within)));
+            link.read(by.saturating_duration_since(Instant::now())).await
         };
         tokio::select! {
             read = read => match read {
@@ -350,7 +358,7 @@ impl Session {
         if let Some(link) = self.link.take() {
             link.close().await;
         }
-        self.slot = None;
+        (self.slot, self.reply_by) = (None, None);
     }
 }
 

@@ -175,6 +175,14 @@ impl Attempt {
         }
     }
 
+    /// How many replies were read on the present connection, as [`Session::replies`].
+    pub fn replies(&self) -> u64 {
+        match &self.link {
+            Link::Up(up) => up.session.replies(),
+            _ => 0,
+        }
+    }
+
     /// The connection is of no more use. [`Lost::Ours`] ends the whole attempt, at whatever step:
     /// nobody else is asked, and who is not at the dot waits for another attempt.
     pub fn lost(&mut self, why: Lost) {

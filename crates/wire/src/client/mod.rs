@@ -93,7 +93,8 @@ pub struct Envelope {
 pub enum Step {
     /// Write these bytes, all of them. They count as sent from here on.
     Write(Vec<u8>),
-    /// Read, and call [`Session::input`]; after so long without a byte, [`Session::lost`].
+    /// Read, and call [`Session::input`]; after so long without a whole reply
+    /// ([`Session::replies`]), [`Session::lost`].
     NeedInput(Wait),
     /// Give the message to [`Session::body`] from its beginning and write what comes out, then call
     /// [`Session::body_end`]. A write may take as long as [`Wait::DataBlock`].

@@ -36,6 +36,7 @@ pub struct Session {
     ready: bool,
     /// Something but 421 was said to the present message.
     answered: bool,
+    replies: u64,
 }
 
 /// What happens when all replies are there.
@@ -107,6 +108,7 @@ impl Session {
             lost: None,
             ready: false,
             answered: false,
+            replies: 0,
             settings,
         }
     }
@@ -180,6 +182,12 @@ impl Session {
         self.answered
     }
 
+    /// How many replies were read. As long as it is the same, [`Step::NeedInput`] waits for the same
+    /// reply: one that comes in drips is no answer in time.
+    pub fn replies(&self) -> u64 {
+        self.replies
+    }
+
     /// How many bare CR and LF of all messages have gone out as CRLF.
     pub fn bare_newlines(&self) -> u64 {
         self.encoder.bare_newlines()
@@ -243,6 +251,7 @@ impl Session {
     fn read(&mut self, wait: Wait) -> Option<Step> {
         match self.reader.read() {
             Ok(Some(reply)) => {
+                self.replies += 1;
                 if let Some(expected) = self.expected.pop_front() {
                     self.replied(expected, &reply);
                 }

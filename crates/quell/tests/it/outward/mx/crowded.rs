@@ -2,6 +2,10 @@
 
 use super::sessions::{claimed, to_counter};
 use super::*;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
 
 /// What has been relayed so far, in order: queue ids.
 fn relayed(world: &World) -> Vec<String> {
@@ -66,4 +70,44 @@ fn more_is_sent_than_one_connection_takes() {
     crate::operate::wait_for_empty_queue(&world.server);
     let usage = counter.usage();
     assert_eq!((usage.sessions, usage.peak_sessions, usage.dots), (2, 1, MESSAGES), "{usage:?}");
+}
+
+/// Takes one message, and then answers QUIT with one byte after the other, as long as it is let: how
+/// long that was.
+fn drips(listener: TcpListener) -> JoinHandle<Duration> {
+    const EVERY: Duration = Duration::from_millis(200);
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a connection");
+        let lines = BufReader::new(connection.try_clone().expect("a reader")).lines();
+        connection.write_all(b"220 drips\r\n").expect("written");
+        for line in lines.map_while(Result::ok) {
+            let reply: &[u8] = match line.as_str() {
+                "DATA" => b"354 go on\r\n",
+                "QUIT" => break,
+                _ if line.starts_with("EHLO") || line.contains('<') || line == "." => b"250 well\r\n",
+                _ => continue,
+            };
+            connection.write_all(reply).expect("written");
+        }
+        let begun = Instant::now();
+        let drip = |mut to: &TcpStream| to.write_all(b"2").is_ok() && begun.elapsed() < LIMIT;
+        while drip(&connection) {
+            sleep(EVERY);
+        }
+        begun.elapsed()
+    })
+}
+
+/// Who never ends a reply does not keep the connection.
+#[test]
+fn a_reply_that_comes_in_drips_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let peer = drips(listener);
+    let zone = "one.example MX 10 one.test\none.test A 127.0.0.1\n";
+    let world = World::start_with("drips", zone, &format!("port = {port}\nkeep_idle_secs = 0\n"), port);
+    let id = world.send("jane@one.example");
+    world.wait_for(&id, "relayed", "");
+    let kept = peer.join().expect("a peer");
+    assert!(kept < Duration::from_secs(10), "{kept:?}");
 }
