@@ -50,8 +50,7 @@ pub enum Command {
         /// Only this recipient
         #[arg(long, value_name = "ADDRESS")]
         to: Option<String>,
-        /// Mark a report to the sender as due, if the sender wants reports; reports are sent once
-        /// mail can leave
+        /// Tell the sender by a report, if the sender wants any
         #[arg(long)]
         report: bool,
         /// Print JSON

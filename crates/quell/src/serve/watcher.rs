@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quell_queue::door::Verdicts;
+use quell_queue::door::{GivenUp, Verdicts};
 use quell_storm::tell::Alert;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use crate::metrics::Metrics;
 use crate::report::Reporting;
@@ -62,6 +62,13 @@ impl Listener for Watcher {
                 info!(event = "judged", id = %id, rcpt, from, source, key, verdict, reason);
             }
         }
+    }
+
+    fn given_up(&mut self, row: &GivenUp) {
+        let (dsn, reply) = row.status.split_once(' ').unwrap_or((&row.status, ""));
+        let (rcpt, from, next_hop) = (&row.identity, &row.reverse_path, &row.next_hop);
+        let delay_ms = row.age_ms;
+        warn!(event = "given_up", id = %row.queue_id, rcpt, from, next_hop, reply, dsn, delay_ms);
     }
 
     fn tell(&mut self, alert: Alert) {

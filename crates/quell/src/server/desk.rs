@@ -10,7 +10,7 @@ use quell_mail::id::QueueId;
 use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
-use quell_queue::door::{Answer, Destinations, Door, Effect, Incoming, Together, Verdicts};
+use quell_queue::door::{Answer, Destinations, Door, Effect, GivenUp, Incoming, Together, Verdicts};
 use quell_queue::dots::{DotLog, DotRecord};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
@@ -83,6 +83,8 @@ pub enum Msg {
 pub trait Listener: Send {
     /// Verdicts on one arrival.
     fn judged(&mut self, verdicts: &Verdicts);
+    /// A row has failed, and no attempt's outcome has said so.
+    fn given_up(&mut self, row: &GivenUp);
     /// The operator is to be told.
     fn tell(&mut self, alert: Alert);
     /// A batch became durable, so long after it was handed over.
@@ -329,6 +331,7 @@ impl<L: Listener + 'static> Desk<L> {
                 Effect::Answer(ticket, answer) => drop(ticket.send(answer)),
                 Effect::Release(body) => released.push(body),
                 Effect::DotsOver(rows) => self.dots.over(&rows),
+                Effect::GivenUp(row) => self.listener.given_up(&row),
                 Effect::Tell(alert) => self.listener.tell(*alert),
                 Effect::Judged(verdicts) => self.listener.judged(&verdicts),
                 // Only once until it is open again: a second reopening would take the store from

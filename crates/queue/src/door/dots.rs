@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use quell_storm::facts::RowState;
+
 use super::Door;
 use super::claims::{Phase, is_tried};
 use crate::clock::Now;
@@ -83,6 +85,9 @@ impl<R: Reader, T> Door<R, T> {
         let before = row.state;
         let steps = [Event::Dot, Event::Restarted];
         if steps.iter().all(|event| ledger::step(&mut row, event, now.ms, now.may_expire).is_ok()) {
+            if row.state == RowState::Failed {
+                self.note_given_up(&row, now);
+            }
             self.stepped(before, row, now);
         }
     }

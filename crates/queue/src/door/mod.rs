@@ -72,6 +72,8 @@ struct Gathering<T> {
     restored: Vec<RowId>,
     /// Messages of which rows owe a report.
     owing: HashSet<Message>,
+    /// Rows given up.
+    given_up: Vec<GivenUp>,
     /// Storms that have ended: written again if this batch is lost, or they would end twice.
     ended: Vec<Ended>,
     rest: Batch,
@@ -90,6 +92,7 @@ impl<T> Gathering<T> {
             woken: Vec::new(),
             restored: Vec::new(),
             owing: HashSet::new(),
+            given_up: Vec::new(),
             ended: Vec::new(),
             rest: Batch::default(),
         }
@@ -310,6 +313,7 @@ impl<R: Reader, T> Door<R, T> {
         self.arrivals.durable(done.number);
         done.kids.keys().for_each(|queue_id| self.now_durable(queue_id, now));
         self.effects.extend(done.releases.into_iter().map(Effect::Release));
+        self.effects.extend(done.given_up.into_iter().map(|row| Effect::GivenUp(Box::new(row))));
         self.effects.extend(done.tickets.into_iter().map(|(t, answer)| Effect::Answer(t, answer)));
         let settled = done.outcomes.iter().map(|(claim, _)| (claim.id.kid, claim.queue_id)).collect();
         self.claims_ended(done.outcomes, now);
@@ -380,7 +384,8 @@ impl<R: Reader, T> Door<R, T> {
         self.unanswered.retain(|_, u| u.durable);
         self.release_when_known.clear();
         let g = &mut self.gathering;
-        (g.bodies, g.body_bytes, g.releases, g.kids, g.woken, g.restored, g.owing) = Default::default();
+        (g.bodies, g.body_bytes, g.releases, g.kids, g.woken, g.restored) = Default::default();
+        (g.owing, g.given_up) = Default::default();
         let storms = g.ended.iter().map(|e| e.stored.clone()).collect();
         g.rest = Batch { storms, high_water: g.rest.high_water, ..Batch::default() };
     }

@@ -3,8 +3,8 @@
 use quell_mail::id::QueueId;
 use quell_storm::facts::{Ms, RowState};
 
-use super::Door;
 use super::claims::{Phase, is_tried};
+use super::{Door, GivenUp};
 use crate::claim::Claim;
 use crate::clock::Now;
 use crate::ledger::{self, Event, Outcome, Report};
@@ -50,7 +50,24 @@ impl<R: Reader, T> Door<R, T> {
         {
             self.spread(&mut row, destination, now);
         }
+        if row.state == RowState::Failed && !matches!(outcome, Outcome::Failed { .. }) {
+            self.note_given_up(&row, now);
+        }
         self.stepped(before, row, now);
+    }
+
+    /// Nobody has refused it, so no attempt's outcome says in the log that it has failed.
+    pub(super) fn note_given_up(&mut self, row: &Row, now: &Now) {
+        let found = self.arrival(&row.id.kid, &row.queue_id);
+        let Some(arrival) = self.check(found) else { return };
+        self.gathering.given_up.push(GivenUp {
+            queue_id: row.queue_id,
+            identity: row.id.rcpt.clone(),
+            reverse_path: arrival.map(|a| a.reverse_path).unwrap_or_default(),
+            next_hop: (self.destination_of)(&row.id.rcpt).to_string(),
+            status: row.status.clone(),
+            age_ms: now.ms - ledger::life_began(row),
+        });
     }
 
     /// Writes a row that an attempt has changed.

@@ -101,6 +101,8 @@ pub enum Effect<T> {
     Release(BodyRef),
     /// The outcome of these rows is durable: their records in the dot log are over.
     DotsOver(Vec<RowId>),
+    /// A row has failed without anybody having refused it, and that is durable: for the log.
+    GivenUp(Box<GivenUp>),
     /// Tell the operator.
     Tell(Box<Alert>),
     /// For the log and for metrics.
@@ -108,6 +110,24 @@ pub enum Effect<T> {
     /// The store failed: it must be closed, reopened and recovered, and given back with
     /// [`super::Door::reopened`].
     StoreFailed(String),
+}
+
+/// A row that quell itself has given up: it has waited too long, or was sent too often without an
+/// answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The arrival whose body it had.
+    pub queue_id: QueueId,
+    /// Recipient identity.
+    pub identity: String,
+    /// Reverse-path of the arrival.
+    pub reverse_path: String,
+    /// Where its mail goes, as the destination's name.
+    pub next_hop: String,
+    /// Enhanced status code and text.
+    pub status: String,
+    /// How old its present life was, in milliseconds.
+    pub age_ms: i64,
 }
 
 /// The verdicts on one arrival.

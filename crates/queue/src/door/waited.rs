@@ -61,6 +61,7 @@ impl<R: Reader, T> Door<R, T> {
         if expires
             && ledger::step(&mut row, &Event::Ended(Outcome::Temporary { status }), now.ms, true).is_ok()
         {
+            self.note_given_up(&row, now);
             self.stepped(before.state, row, now);
             return true;
         }

@@ -266,6 +266,7 @@ fn rows_behind_a_dead_destination_expire_by_its_probes() {
         assert!(row.extra.report_due);
         assert!(rig.reader().arrival(&id.kid, &id.kid).unwrap().unwrap().body.is_some(), "for the report");
     }
+    assert_eq!(rig.given_up.len(), rows.len());
     assert_eq!(down(&rig).map(|d| d.since_ms), Some(START));
     let ready: usize = rig.door.destinations(&rig.at()).iter().map(|v| v.ready + v.waiting).sum();
     assert_eq!(ready, 1, "what expired stands in no line");

@@ -49,6 +49,34 @@ fn a_row_expires_after_five_days_and_an_attempt_if_the_clock_is_trusted() {
     }
     let row = rig.row(1, JANE).unwrap();
     assert!(row.status.starts_with("4.4.7") && row.extra.report_due, "{row:?}");
+    // The operator hears of it, too: the outcome of the attempt alone was nothing for good.
+    let [told] = &rig.given_up[..] else { panic!("{:?}", rig.given_up) };
+    assert_eq!((told.queue_id, told.identity.as_str(), &told.status), (row.queue_id, JANE, &row.status));
+    assert_eq!((told.reverse_path.as_str(), told.next_hop.as_str()), ("ann@client.example", "maildir"));
+    assert_eq!(told.age_ms, 10 * DAY + 2);
+}
+
+#[test]
+fn what_is_given_up_is_told_once_and_not_before_it_is_durable() {
+    let mut rig = Rig::new();
+    let facts = rig.facts(1, 1, &[JANE]);
+    rig.take(facts);
+    rig.now += 5 * DAY + 1;
+    let claim = rig.claim(1).pop().unwrap();
+    rig.settle(claim, temporary());
+    assert!(rig.begin());
+    rig.end(End::Lost);
+    assert!(rig.given_up.is_empty(), "{:?}", rig.given_up);
+    rig.reopen();
+    rig.commit();
+    assert_eq!(rig.given_up.len(), 1);
+    // What somebody has refused is no news.
+    let facts = rig.facts(2, 1, &[JANE]);
+    rig.take(facts);
+    let claim = rig.claim(1).pop().unwrap();
+    rig.settle(claim, failed(true));
+    rig.commit();
+    assert_eq!(rig.given_up.len(), 1);
 }
 
 #[test]
@@ -69,6 +97,7 @@ fn unknown_rows_are_sent_five_times_in_all() {
     rig.commit();
     let row = rig.row(1, JANE).unwrap();
     assert!(row.state == RowState::Failed && row.status.starts_with("4.4.2") && row.extra.maybe_delivered);
+    assert_eq!(rig.given_up.iter().map(|told| &told.status).collect::<Vec<_>>(), [&row.status]);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use quell_queue::body::BodyRef;
 use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
-use quell_queue::door::{Answer, Bytes, Door, DoorSettings, Effect, Incoming, Together, Verdicts, Work};
+use quell_queue::door::{
+    Answer, Bytes, Door, DoorSettings, Effect, GivenUp, Incoming, Together, Verdicts, Work,
+};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::{MemoryReader, MemoryStore};
 use quell_queue::store::{
@@ -155,6 +157,7 @@ pub struct Rig {
     pub commits: usize,
     /// Rows whose dots are over.
     pub over: Vec<RowId>,
+    pub given_up: Vec<GivenUp>,
     ids: u32,
     tickets: u32,
     places: u64,
@@ -197,6 +200,7 @@ impl Rig {
             judged: Vec::new(),
             commits: 0,
             over: Vec::new(),
+            given_up: Vec::new(),
             ids: 0,
             tickets: 0,
             places: 0,
@@ -251,6 +255,7 @@ impl Rig {
                 Effect::Tell(alert) => self.told.push(*alert),
                 Effect::Judged(verdicts) => self.judged.push(verdicts),
                 Effect::DotsOver(rows) => self.over.extend(rows),
+                Effect::GivenUp(row) => self.given_up.push(*row),
                 Effect::StoreFailed(_) => {}
             }
         }

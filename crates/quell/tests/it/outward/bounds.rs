@@ -10,7 +10,7 @@ use crate::support::peers::aiosmtpd::{At, Fault, Script, Scripted, available};
 use crate::support::process::run;
 use crate::support::server::config;
 use crate::support::smtp::{Client, date_now, dot_stuffed, message};
-use crate::support::{Server, TempDir, maildir};
+use crate::support::{Server, TempDir, maildir, wait_until};
 use serde_json::Value;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,6 +51,7 @@ fn a_next_hop_that_never_answers_the_dot_is_sent_to_five_times() {
     let failed = wait_for_row(&server, &id, |row| row["state"] == "failed");
     assert_eq!((&failed["sendings"], &failed["maybe_delivered"]), (&5.into(), &true.into()), "{failed}");
     assert!(failed["status"].as_str().is_some_and(|status| status.starts_with("4.4.2")), "{failed}");
+    assert!(wait_until(LIMIT, || server.output().contains("given_up")), "{}", server.output());
     let report = the_report(&server);
     assert!(report.contains("x@mute.example") && report.contains("may have been delivered"), "{report}");
     clock.set_clock(ahead_secs + 48 * HOUR_SECS).expect("a jump");
