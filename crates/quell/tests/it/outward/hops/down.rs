@@ -1,14 +1,20 @@
 //! A next hop that is down is tried as one, not once for each message.
 
 use super::*;
+use crate::operate::wait_for_log;
 use crate::support::free_port;
 use crate::support::peers::aiosmtpd::{self, Script, Scripted};
+use crate::support::process::signal;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// Closes each connection at once, and counts them.
+/// So long a connection is held: meanwhile others might be made.
+const DEAF_FOR: Duration = Duration::from_millis(500);
+
+/// Takes each connection, closes it after a while without a word, and counts them.
 struct Deaf {
     count: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -22,11 +28,16 @@ impl Deaf {
         let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, stopped) = (Arc::clone(&count), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
+            let mut open = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    Ok(_) => drop(counted.fetch_add(1, Ordering::Relaxed)),
-                    Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+                    Ok((stream, _)) => {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                        open.push((stream, Instant::now()));
+                    }
+                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
                 }
+                open.retain(|(_, since)| since.elapsed() < DEAF_FOR);
             }
         });
         Deaf { count, stop, thread: Some(thread) }
@@ -108,4 +119,30 @@ fn a_dead_next_hop_is_tried_a_handful_of_times_and_woken() {
     assert_eq!(living.expect(3).len(), 3);
     let relayed = server.output().lines().filter(|line| line.contains("\"event\":\"relayed\"")).count();
     assert_eq!(relayed, expected + 3);
+}
+
+/// What waits for a dead next hop goes to the one that takes its place.
+#[test]
+fn waiting_mail_follows_a_new_route() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-route");
+    let dead = format!("smtp://127.0.0.1:{}", free_port());
+    let server = server(&directory, &[("dead.example", &dead), ("dead2.example", &dead)], "");
+    let ids = pile_up(&server, "moved", 5);
+    let stays = submit(&server, &["jane@dead2.example"], &mail("stays"));
+    let peer = Scripted::start(&directory, &Script::default());
+    let text = std::fs::read_to_string(server.config_path()).expect("a configuration");
+    std::fs::write(server.config_path(), text.replacen(&dead, &smtp(&peer), 1)).expect("a configuration");
+    signal(server.pid(), "HUP");
+    wait_for_log(&server, &["\"event\":\"reloaded\""]);
+    done(&server, &["queue", "retry", "--next-hop", &smtp(&peer)]);
+    for (n, id) in ids.iter().enumerate() {
+        let row = wait_for_state(&server, id, &format!("moved{n}@dead.example"), "relayed");
+        assert_eq!(row["next_hop"], *smtp(&peer), "{row}");
+    }
+    assert_eq!(peer.expect(5).len(), 5);
+    let row = &rows(&server, &stays)["jane@dead2.example"];
+    assert_eq!((&row["state"], &row["next_hop"]), (&"waiting".into(), &(*dead).into()), "{row}");
 }
