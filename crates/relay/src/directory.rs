@@ -184,6 +184,8 @@ pub struct Directory {
     /// Mailboxes that the configuration names outside of lists.
     named: HashSet<Name>,
     address_literals: bool,
+    /// Lower-case A-label.
+    hostname: String,
 }
 
 /// `(domain, local)`: is a mailbox of that name there?
@@ -218,6 +220,8 @@ impl Directory {
         };
         match self.domains.get(&name.1) {
             Some(domain) => self.look_up_local(&name, domain, exists),
+            // Reports and alerts come from there, and are answered by people.
+            None if name.0 == "postmaster" && name.1 == self.hostname => self.postmaster_answer(),
             None if query.inside => self.look_up_remote(raw_local, name.1),
             None => Lookup::NotOurs,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::names::{normal, normal_local, split, strip_detail};
+use super::names::{normal, normal_domain, normal_local, split, strip_detail};
 use super::{
     Directory, MAX_ALIAS_DEPTH, MAX_ALIAS_TARGETS, Name, Place, Plan, PlanError, Population, Resolved,
     resolved,
@@ -48,6 +48,7 @@ impl<'a> Compiler<'a> {
             domains: plan.domains.iter().map(|d| (d.name.clone(), d.clone())).collect(),
             order: plan.domains.iter().map(|d| d.name.clone()).collect(),
             address_literals: plan.address_literals,
+            hostname: normal_domain(&plan.hostname).unwrap_or_default(),
             ..Directory::default()
         };
         let mut compiler = Self { plan, written: HashMap::new(), directory, errors: Vec::new() };

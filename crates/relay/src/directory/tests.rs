@@ -70,6 +70,7 @@ fn every_kind_of_recipient() {
         ("PostMaster@all.example", &["jane@firm.example"]),
         ("Postmaster", &["jane@firm.example"]),
         ("postmaster@box.example", &["bob@firm.example"]),
+        ("postmaster@MX.firm.example", &["jane@firm.example"]),
         ("whoever@all.example", &["jane@firm.example"]),
         ("maria@box.example", &["maria@box.example"]),
         ("new@box.example", &["new@box.example"]),
