@@ -38,15 +38,18 @@ pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
     Ok(Sockets { smtp, console: bind(config.console_listen)? })
 }
 
-/// Descriptors that are not connections: store, bodies, deliveries, console.
+/// Descriptors that are neither connections nor sessions to next hops: store, bodies, Maildirs,
+/// console, DNS, questions to next hops.
 const OTHER_DESCRIPTORS: u64 = 192;
 
-/// Takes as many descriptors as this process may have. Each connection needs one, and one more
-/// while it brings a large message; without them the store could not make its next file.
+/// Takes as many descriptors as this process may have. Each connection, and each session to a next
+/// hop, needs one, and one more for a large message; without them the store could not make its next
+/// file.
 pub(super) fn raise_descriptors(config: &Config) {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-        let needed = config.settings.smtp.max_connections.saturating_mul(2) + OTHER_DESCRIPTORS;
+        let both = config.settings.smtp.max_connections.saturating_add(config.settings.relay.max_sessions);
+        let needed = both.saturating_mul(2).saturating_add(OTHER_DESCRIPTORS);
         let wanted = needed.max(soft).min(hard);
         setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)?;
         Ok((wanted, needed))
@@ -56,18 +59,36 @@ pub(super) fn raise_descriptors(config: &Config) {
             event = "few_descriptors",
             has,
             needed,
-            "fewer open files are allowed than [smtp] max_connections may need: fewer connections are taken"
+            "fewer open files are allowed than max_connections and max_sessions may need: fewer are taken and made"
         ),
         Ok(_) => {}
         Err(why) => warn!(event = "few_descriptors", reason = %why, "the limit of open files cannot be read"),
     }
 }
 
-/// Connections there are descriptors for.
-pub(super) fn connections_possible() -> usize {
+/// How many there are descriptors for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Possible {
+    /// Connections that bring mail.
+    pub connections: usize,
+    /// Sessions to next hops.
+    pub sessions: usize,
+}
+
+/// What the descriptors of this process suffice for, with at most `max_sessions` sessions.
+pub(super) fn possible(max_sessions: usize) -> Possible {
     use nix::sys::resource::{Resource, getrlimit};
     let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
-    usize::try_from(soft.saturating_sub(OTHER_DESCRIPTORS) / 2).unwrap_or(usize::MAX).max(1)
+    shared_out(soft, max_sessions)
+}
+
+/// Where descriptors are short, sessions get at most a quarter: a session is used for many messages,
+/// and clients that find no connection free are turned away.
+fn shared_out(descriptors: u64, max_sessions: usize) -> Possible {
+    let pairs = descriptors.saturating_sub(OTHER_DESCRIPTORS) / 2;
+    let pairs = usize::try_from(pairs).unwrap_or(usize::MAX);
+    let sessions = max_sessions.min(pairs / 4).max(1);
+    Possible { connections: pairs.saturating_sub(sessions).max(1), sessions }
 }
 
 /// Becomes `[server] user`, if one is set: ports below 1024 need root, nothing else does.
@@ -196,6 +217,26 @@ impl Acceptor {
                 let hostname = now.shared.policy.hostname.clone();
                 sessions.spawn(async move { smtp::refuse(stream, &hostname).await });
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_suffice_for_what_may_be_open() {
+        for (descriptors, max_sessions, connections, sessions) in [
+            (1_000_000, 200, 499_704, 200),
+            (2_592, 200, 1_000, 200),
+            (1_024, 200, 312, 104),
+            (1_024, 10, 406, 10),
+            (200, 200, 3, 1),
+            (64, 200, 1, 1),
+        ] {
+            let possible = shared_out(descriptors, max_sessions);
+            assert_eq!(possible, Possible { connections, sessions }, "{descriptors}");
         }
     }
 }

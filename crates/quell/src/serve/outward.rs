@@ -9,6 +9,7 @@ use quell_relay::route::{Own, Routes};
 use quell_wire::client::EightBit;
 use tracing::warn;
 
+use super::listeners::possible;
 use crate::config::Config;
 use crate::deliver::remote::Outward;
 use crate::deliver::resolver::Resolver;
@@ -42,7 +43,7 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         resolver,
         dns: set.dns_servers.clone(),
         limits: SessionLimits {
-            most: set.max_sessions,
+            most: set.max_sessions.min(possible(set.max_sessions).sessions),
             per_destination: set.max_sessions_per_next_hop,
             recipients: set.max_recipients,
         },

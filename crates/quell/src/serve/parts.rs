@@ -18,7 +18,7 @@ use tokio::runtime::Handle as Runtime;
 use tracing::{error, info, warn};
 
 use super::ServeError;
-use super::listeners::connections_possible;
+use super::listeners::possible;
 use super::log::Log;
 use super::outward::{destinations, outward};
 use super::watcher::Watcher;
@@ -336,7 +336,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         least_rate: smtp.least_rate_bytes_per_sec,
         max_message_bytes: smtp.max_message_bytes,
     };
-    let most = clamp(smtp.max_connections).min(connections_possible());
+    let most = clamp(smtp.max_connections).min(possible(config.outgoing.max_sessions).connections);
     let from_one = clamp(smtp.max_connections_per_address);
     let connections =
         before.map_or_else(|| Connections::new(most, from_one), |before| Arc::clone(&before.connections));
