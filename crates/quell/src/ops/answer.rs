@@ -147,8 +147,12 @@ pub struct RowShown {
 /// Where mail goes, and what waits for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NextHops {
-    /// Those for which something waits or is under way, and those that are down.
+    /// Those for which something waits or is under way, and those that are down; by name, at most
+    /// [`super::SLICE`]. Of more than that those that are down, then those with the most rows.
     pub next_hops: Vec<NextHopShown>,
+    /// How many are left out.
+    #[serde(default)]
+    pub more: u64,
 }
 
 /// One next hop.

@@ -4,6 +4,7 @@ mod change;
 
 pub(super) use change::{remove, retry};
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use quell_mail::id::QueueId;
@@ -213,7 +214,15 @@ pub(super) fn next_hops<R: Reader, T>(door: &Door<R, T>, now: &Now) -> NextHops 
             status: down.map(|d| d.status.clone()),
         }
     };
-    NextHops { next_hops: door.destinations(now).into_iter().map(shown).collect() }
+    let mut views = door.destinations(now);
+    let more = views.len().saturating_sub(SLICE) as u64;
+    if more > 0 {
+        let rows = |view: &DestinationView| view.ready + view.waiting + view.claimed;
+        views.sort_by_key(|view| (view.down.is_none(), Reverse(rows(view))));
+        views.truncate(SLICE);
+        views.sort_by(|a, b| a.destination.cmp(&b.destination));
+    }
+    NextHops { next_hops: views.into_iter().map(shown).collect(), more }
 }
 
 fn time(ms: Ms) -> Option<String> {

@@ -1,6 +1,7 @@
 use super::testing::Bench;
 use super::*;
 use proptest::prelude::*;
+use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::MemoryStore;
 
@@ -397,4 +398,26 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn of_very_many_next_hops_those_that_matter_are_listed() {
+    let mut bench = Bench::new();
+    let by_domain = |identity: &str| Destination::new(identity.rsplit('@').next().unwrap());
+    bench.door.set_destinations(Box::new(by_domain));
+    let domains: Vec<_> = (0..SLICE + 5).map(|n| format!("d{n:04}.example")).collect();
+    let all: Vec<_> = domains.iter().map(|domain| format!("a@{domain}")).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    bench.arrive(1, &all);
+    let busy = &domains[SLICE + 3];
+    bench.arrive(2, &[&format!("b@{busy}")]);
+    let (down, now) = (Destination::new(&domains[SLICE + 4]), bench.now());
+    bench.door.destination_down(&down, "4.4.1 nobody is there", &now);
+    let Response::NextHops(found) = bench.ask(&Request::NextHops {}) else { panic!() };
+    assert_eq!((found.next_hops.len(), found.more), (SLICE, 5));
+    assert!(found.next_hops.is_sorted_by_key(|hop| hop.next_hop.clone()));
+    let [.., second, last] = &found.next_hops[..] else { panic!() };
+    assert_eq!((&second.next_hop, second.ready), (busy, 2));
+    assert_eq!((last.next_hop.as_str(), last.failures), (down.as_str(), 1));
+    assert_eq!(last.status.as_deref(), Some("4.4.1 nobody is there"));
 }

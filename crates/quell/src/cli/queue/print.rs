@@ -99,7 +99,11 @@ pub fn next_hops(found: &NextHops, json: bool, now: Ms, out: &mut dyn Write) -> 
             or_dash(hop.status.clone()),
         ]);
     }
-    Ok(out.write_all(table.text().as_bytes())?)
+    out.write_all(table.text().as_bytes())?;
+    match found.more {
+        0 => Ok(()),
+        more => Ok(writeln!(out, "and {more} more")?),
+    }
 }
 
 pub fn changed(what: &str, changed: &Changed, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
