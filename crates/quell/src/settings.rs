@@ -211,7 +211,7 @@ section! {
         max_sessions_per_address: u64 = 20, "", hint "20", 1..=10000;
         /// Most recipients of one transaction; more go in further transactions. A next hop that
         /// takes fewer is given fewer.
-        max_recipients_per_transaction: u64 = 100, "", hint "100", 1..=10000;
+        max_recipients_per_transaction: u64 = 100, "", hint "100", 1..=1000;
         /// A session without more mail for its next hop is kept so long.
         keep_idle_secs: u64 = 5, "seconds", hint "5", 0..=300;
     }
