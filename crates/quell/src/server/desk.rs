@@ -372,10 +372,11 @@ impl<L: Listener + 'static> Desk<L> {
     }
 
     fn reached(&mut self, destination: &Destination, reached: Result<(), String>, now: &Now) {
-        self.sessions.proven(destination, reached.is_ok());
+        let is_believed = self.sessions.is_believed(destination, reached.is_ok());
         match reached {
             Ok(()) => self.door.destination_up(destination, now),
-            Err(status) => self.door.destination_down(destination, &status, now),
+            Err(status) if is_believed => self.door.destination_down(destination, &status, now),
+            Err(_) => {}
         }
     }
 

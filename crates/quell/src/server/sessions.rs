@@ -10,6 +10,8 @@ use tokio::sync::oneshot;
 /// Sessions to a destination of which none has been greeted yet: one that is down or slow must not
 /// take many.
 const UNPROVEN: usize = 5;
+/// Messages after which a next hop that takes few sessions at a time is tried with one more.
+const ONE_MORE_AFTER: usize = 100;
 
 /// How many sessions there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,10 @@ struct Open {
     sessions: usize,
     free: VecDeque<Free>,
     proven: bool,
+    /// How many it takes at a time, once it has refused one while others were open.
+    takes: Option<usize>,
+    /// Messages since that was found or changed.
+    messages: usize,
 }
 
 /// The open sessions. Has at most as many entries as there are sessions.
@@ -72,7 +78,7 @@ impl Sessions {
         }
         let most = match open {
             _ if probe => 1,
-            Some(open) if open.proven => limits.per_destination,
+            Some(Open { proven: true, takes, .. }) => takes.unwrap_or(usize::MAX).min(limits.per_destination),
             _ => limits.per_destination.min(UNPROVEN),
         };
         if open.map_or(0, |open| open.sessions) >= most.max(1) {
@@ -108,14 +114,28 @@ impl Sessions {
             // Those that gave up waiting are not kept.
             open.free.retain(|free| !free.is_closed());
             open.free.push_back(session);
+            open.messages += 1;
+            if open.messages >= ONE_MORE_AFTER {
+                open.messages = 0;
+                open.takes = open.takes.map(|takes| takes + 1);
+            }
         }
     }
 
-    /// A next hop of the destination has greeted us.
-    pub fn proven(&mut self, destination: &Destination, proven: bool) {
-        if let Some(open) = self.open.get_mut(destination) {
-            open.proven = proven;
+    /// What a session says of its destination: that a next hop has greeted us, or that none could be
+    /// brought to that. False: the destination is not down for it, since others of its sessions are
+    /// open that were greeted. It takes no more of them at a time.
+    pub fn is_believed(&mut self, destination: &Destination, reached: bool) -> bool {
+        let Some(open) = self.open.get_mut(destination) else { return true };
+        let one_too_many = !reached && open.proven && open.sessions > 1;
+        if one_too_many {
+            // Several may say so before the first of them is over.
+            let takes = open.takes.unwrap_or(usize::MAX).min(open.sessions) - 1;
+            (open.takes, open.messages) = (Some(takes.max(1)), 0);
+        } else {
+            open.proven = reached;
         }
+        !one_too_many
     }
 
     /// A session has ended.
@@ -136,5 +156,76 @@ impl Sessions {
     /// Free sessions are to end: the server stops.
     pub fn end_free(&mut self) {
         self.open.values_mut().for_each(|open| open.free.clear());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Limits;
+
+    impl Dispatch for Limits {
+        fn limits(&self) -> SessionLimits {
+            SessionLimits { most: 100, per_destination: 20, recipients: 1 }
+        }
+
+        fn start(&self, _: Destination, _: Vec<Claim>) {}
+    }
+
+    /// Starts as many sessions as there is room for.
+    fn fill(sessions: &mut Sessions, to: &Destination) -> usize {
+        while sessions.has_room(to, false) {
+            sessions.give(to.clone(), Vec::new());
+        }
+        sessions.open()
+    }
+
+    #[test]
+    fn a_next_hop_that_takes_few_sessions_is_not_down() {
+        let (mut sessions, to) = (Sessions::new(Box::new(Limits)), Destination::new("few.example"));
+        assert_eq!(fill(&mut sessions, &to), UNPROVEN);
+        assert!(sessions.is_believed(&to, true));
+        assert_eq!(fill(&mut sessions, &to), 20);
+        // It takes three. Some of the others say so before the first of them is over.
+        for before_the_first in [9, 1, 1, 1, 1, 1, 1, 1, 1] {
+            for _ in 0..before_the_first {
+                assert!(!sessions.is_believed(&to, false));
+            }
+            for _ in 0..before_the_first {
+                sessions.over(&to);
+                assert!(!sessions.has_room(&to, false));
+            }
+        }
+        assert_eq!(sessions.open(), 3);
+        // One ends by itself: another has its place. After a while it is tried with one more.
+        sessions.over(&to);
+        assert_eq!(fill(&mut sessions, &to), 3);
+        for _ in 0..ONE_MORE_AFTER {
+            drop(free(&mut sessions, &to));
+        }
+        sessions.end_free();
+        assert_eq!(fill(&mut sessions, &to), 4);
+    }
+
+    fn free(sessions: &mut Sessions, to: &Destination) -> oneshot::Receiver<Vec<Claim>> {
+        let (tx, rx) = oneshot::channel();
+        sessions.free(to, tx);
+        rx
+    }
+
+    #[test]
+    fn a_next_hop_that_takes_none_is_down() {
+        let (mut sessions, to) = (Sessions::new(Box::new(Limits)), Destination::new("down.example"));
+        fill(&mut sessions, &to);
+        assert!(sessions.is_believed(&to, false), "nobody has been greeted");
+        assert!(sessions.is_believed(&to, true));
+        for _ in 1..UNPROVEN {
+            assert!(!sessions.is_believed(&to, false));
+            sessions.over(&to);
+        }
+        assert!(sessions.is_believed(&to, false), "the last one");
+        sessions.over(&to);
+        assert_eq!((sessions.open(), fill(&mut sessions, &to)), (0, UNPROVEN));
     }
 }
