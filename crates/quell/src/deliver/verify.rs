@@ -47,6 +47,41 @@ struct Memory {
     order: VecDeque<String>,
     /// Next hops that could not be asked, and when that was; only those of the last seconds.
     away: HashMap<NextHop, Instant>,
+    /// Questions under way, and how many clients wait for each: no more than there are clients.
+    under_way: HashMap<String, usize>,
+}
+
+/// A question that is under way, until it is dropped.
+struct UnderWay<'a> {
+    memory: &'a Mutex<Memory>,
+    key: &'a str,
+}
+
+impl<'a> UnderWay<'a> {
+    /// None: it is under way already, and this client may well be the server that is asked for it.
+    /// Two servers that ask each other would otherwise take all turns, and keep them until the first
+    /// gives up. (A server that asks has a null reverse-path. A report that comes at the very moment
+    /// is told to come again.)
+    fn begin(memory: &'a Mutex<Memory>, key: &'a str, from_nobody: bool) -> Option<Self> {
+        let under_way = &mut memory.lock().unwrap_or_else(PoisonError::into_inner).under_way;
+        if from_nobody && under_way.contains_key(key) {
+            return None;
+        }
+        *under_way.entry(key.to_owned()).or_insert(0) += 1;
+        Some(Self { memory, key })
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let under_way = &mut self.memory.lock().unwrap_or_else(PoisonError::into_inner).under_way;
+        if let Some(count) = under_way.get_mut(self.key) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.remove(self.key);
+            }
+        }
+    }
 }
 
 /// Why nobody could say.
@@ -76,8 +111,9 @@ impl Verifier {
         Arc::new(Self { outward, memory: Mutex::default(), turns: Semaphore::new(AT_ONCE) })
     }
 
-    /// Whether the next hop of `address` takes mail for it.
-    pub async fn ask(&self, address: &str) -> Asked {
+    /// Whether the next hop of `address` takes mail for it. `from_nobody`: whoever wants to know has a
+    /// null reverse-path.
+    pub async fn ask(&self, address: &str, from_nobody: bool) -> Asked {
         let outward = (self.outward)();
         let hop = outward.routes.of(address);
         // Another next hop may know others.
@@ -88,8 +124,10 @@ impl Verifier {
         if let Some(known) = known.filter(fresh) {
             return known.asked;
         }
-        let answer =
-            if self.is_away(&hop, now) { Err(()) } else { self.ask_anew(&outward, &hop, address).await };
+        let answer = match UnderWay::begin(&self.memory, &key, from_nobody) {
+            Some(_asking) if !self.is_away(&hop, now) => self.ask_anew(&outward, &hop, address).await,
+            _ => Err(()),
+        };
         match answer {
             Ok(asked) => {
                 self.remember(key, Known { asked, at: Instant::now() });

@@ -3,6 +3,7 @@
 use quell_wire::reply::Reply;
 use quell_wire::server::{Question, RcptTo};
 
+use super::transaction::Transaction;
 use super::{Reception, Refused, World, out_of_order};
 use crate::directory::{BadAddress, Lookup, Query, Resolved};
 
@@ -15,6 +16,8 @@ pub struct Ask {
     pub identity: String,
     /// Its domain, one of ours: lower-case A-label.
     pub domain: String,
+    /// The client's mail has a null reverse-path, as have the questions of servers that ask us.
+    pub from_nobody: bool,
 }
 
 /// What the next hop said.
@@ -53,6 +56,7 @@ impl Reception {
                     address: rcpt.forward_path.address().to_owned(),
                     identity: resolved.identity.clone(),
                     domain: resolved.domain.clone(),
+                    from_nobody: self.transaction.as_ref().is_some_and(Transaction::is_from_nobody),
                 };
                 self.pending = Some(Pending { question, rcpt, resolved });
                 return Some(ask);

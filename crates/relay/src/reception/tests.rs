@@ -254,3 +254,17 @@ fn a_mailbox_that_cannot_be_looked_at_is_not_called_unknown() {
     // Listed: nobody is asked.
     assert!(client.says(b"RCPT TO:<broken@firm.example>\r\n").starts_with("550 5.1.1 "));
 }
+
+#[test]
+fn whoever_asks_for_a_next_hops_recipient_is_told_apart_by_the_null_reverse_path() {
+    let (memory, world) = (Memory::new(0), Ground::new("asked"));
+    let mut client = Client::new(&memory, &world, false);
+    client.says(b"EHLO a\r\n");
+    for from in ["a@b.example", ""] {
+        client.says(format!("MAIL FROM:<{from}>\r\n").as_bytes());
+        assert!(client.says(b"RCPT TO:<maria@ask.example>\r\n").starts_with("550 5.1.1 "));
+        client.says(b"RSET\r\n");
+    }
+    let from_nobody: Vec<bool> = client.asks.iter().map(|ask| ask.from_nobody).collect();
+    assert_eq!(from_nobody, [false, true]);
+}

@@ -53,6 +53,10 @@ impl Transaction {
         self.reader.is_some()
     }
 
+    pub fn is_from_nobody(&self) -> bool {
+        self.mail.reverse_path.is_null()
+    }
+
     pub fn add(&mut self, resolved: Vec<Resolved>, rcpt: &RcptTo) {
         let given = rcpt.forward_path.address();
         self.first_given.get_or_insert_with(|| given.to_owned());

@@ -82,18 +82,23 @@ fn the_report(server: &Server, to: &str) -> String {
     text
 }
 
-/// A sends to B, and B to A. The sender's mailbox is at A.
-fn two_servers(name: &str, a_more: &str, b_more: &str, to: &str) {
-    let (work_a, work_b) = (TempDir::new(&format!("{name}-a")), TempDir::new(&format!("{name}-b")));
-    let mut a = prepare(&work_a, a_more);
-    let mut b = prepare(&work_b, b_more);
-    // B has another name, and another domain of its own.
+/// Two servers, each with the other's port in its settings. B has another name, and another
+/// domain of its own.
+fn both(name: &str, a_more: &str, b_more: &str) -> ([TempDir; 2], [Server; 2]) {
+    let work = ["a", "b"].map(|which| TempDir::new(&format!("{name}-{which}")));
+    let (mut a, mut b) = (prepare(&work[0], a_more), prepare(&work[1], b_more));
     let text = std::fs::read_to_string(b.config_path()).expect("a configuration");
     let text = text.replacen("firm.example", "other.example", 3);
     std::fs::write(b.config_path(), text).expect("written");
     let (port_a, port_b) = (a.smtp_port, b.smtp_port);
     start(&mut a, port_b);
     start(&mut b, port_a);
+    (work, [a, b])
+}
+
+/// A sends to B, and B to A. The sender's mailbox is at A.
+fn two_servers(name: &str, a_more: &str, b_more: &str, to: &str) {
+    let (_work, [a, b]) = both(name, a_more, b_more);
     send(&a, to);
     the_report(&a, to);
     wait_for_silence(&[&a, &b]);
@@ -121,6 +126,27 @@ fn two_servers_that_deliver_to_each_other_end_at_once() {
 fn two_servers_that_are_smart_hosts_of_each_other_end_at_once() {
     let via = "[relay]\nvia = \"smtp://127.0.0.1:{other}\"\n";
     two_servers("loop-via", via, via, "x@elsewhere.example");
+}
+
+/// By default a next hop is asked for a recipient, and it may ask in turn whoever asks it.
+#[test]
+fn two_servers_that_ask_each_other_say_at_once_that_they_cannot_tell() {
+    let asked = "[domains.\"loop.example\"]\ndeliver = \"smtp://127.0.0.1:{other}\"\n";
+    let (_work, [a, b]) = both("loop-ask", asked, asked);
+    let opened = || [&a, &b].map(|server| metric(server, "quell_connections_opened_total "));
+    for times in 1..=3 {
+        let before = opened();
+        let mut client = Client::hello(a.smtp_port);
+        assert_eq!(client.command(&format!("MAIL FROM:<{SENDER}>")).expect("a reply").code, 250);
+        let reply = client.command(&format!("RCPT TO:<x{times}@loop.example>")).expect("a reply");
+        assert!(reply.code == 451 && reply.text().starts_with("4.4.3"), "{reply:?}");
+        client.quit().expect("a reply");
+        let after = opened();
+        let new = [after[0] - before[0], after[1] - before[1]];
+        // The client and the question that came back; the question.
+        assert_eq!(new, [2, 1], "{}\n{}", a.output(), b.output());
+    }
+    assert!(rows(&a).is_empty() && rows(&b).is_empty());
 }
 
 #[test]
