@@ -18,6 +18,8 @@ pub struct Claim {
     pub(crate) body: BodyRef,
     pub(crate) received_ms: i64,
     pub(crate) search_first: bool,
+    /// The row was Unknown when it was claimed.
+    pub(crate) unknown: bool,
     pub(crate) size_bytes: u64,
     pub(crate) smtputf8: bool,
     pub(crate) envid: Option<String>,

@@ -75,8 +75,7 @@ pub struct Status {
     pub now: String,
     /// Why nothing is accepted or delivered; null: all is well.
     pub trouble: Option<String>,
-    /// Open rows by state (waiting, claimed, held, unknown). A row whose delivery has begun and
-    /// has not come to the dot counts as waiting.
+    /// Open rows by state (waiting, claimed, held, unknown).
     pub queue: BTreeMap<String, u64>,
     /// Storms that have not ended.
     pub storms_open: u64,

@@ -1,12 +1,14 @@
 //! One request, carried out.
 
+use std::collections::BTreeMap;
+
 use quell_queue::clock::Now;
 use quell_queue::door::Door;
 use quell_queue::store::Reader;
 use quell_storm::facts::RowState;
 use quell_storm::storm::rfc3339;
 
-use super::{Request, Response, Status, explain, forget, queue, storms};
+use super::{Request, Response, State, Status, explain, forget, queue, storms};
 
 /// Carries out `request` at the door. What it changes is gathered, and durable with the next
 /// batch; the answer does not wait for that, so a caller who must be sure hands it out after the
@@ -40,20 +42,28 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
     answer.unwrap_or_else(Response::Error)
 }
 
-fn status<R: Reader, T>(door: &Door<R, T>, now: &Now) -> Status {
-    let mut queue = std::collections::BTreeMap::new();
+/// Open rows by the state that people see.
+fn open_rows<R: Reader, T>(door: &Door<R, T>) -> BTreeMap<String, u64> {
+    let (waiting, unknown) = door.claimed_rows();
+    let mut queue = BTreeMap::from([(State::Claimed.name().to_owned(), waiting + unknown)]);
     for (state, rows) in door.open_rows() {
-        let name = match state {
-            RowState::Dot => "claimed",
-            other => queue::shown_state(other, false).name(),
+        let claimed = match state {
+            RowState::Waiting => waiting,
+            RowState::Unknown => unknown,
+            _ => 0,
         };
-        *queue.entry(name.to_owned()).or_insert(0) += rows;
+        let name = queue::shown_state(state, false).name();
+        *queue.entry(name.to_owned()).or_insert(0) += rows.saturating_sub(claimed);
     }
+    queue
+}
+
+fn status<R: Reader, T>(door: &Door<R, T>, now: &Now) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now: rfc3339(now.wall_ms),
         trouble: door.is_shut().then(|| "the store is away: it failed and is being reopened".to_owned()),
-        queue,
+        queue: open_rows(door),
         storms_open: door.storms_open() as u64,
         storms_not_opened: door.storms_not_opened(),
     }

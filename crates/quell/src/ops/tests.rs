@@ -350,6 +350,18 @@ fn status_counts_and_tells_of_a_store_that_is_away() {
     bench.arrive(1, &["jane@firm.example", "tom@firm.example"]);
     let Response::Status(status) = bench.ask(&Request::Status {}) else { panic!() };
     assert_eq!((status.queue["waiting"], status.trouble, status.storms_open), (2, None, 0));
+    let claimed = |bench: &mut Memory| match bench.ask(&Request::Status {}) {
+        Response::Status(status) => ["waiting", "claimed", "unknown"].map(|s| status.queue.get(s).copied()),
+        other => panic!("{other:?}"),
+    };
+    let (first, now) = (bench.claims().remove(0), bench.now());
+    assert_eq!(claimed(&mut bench), [Some(0), Some(2), None]);
+    bench.door.settle(first, Outcome::Unknown { status: "4.4.2 closed".into() }, &now);
+    bench.commit();
+    assert_eq!(claimed(&mut bench), [Some(0), Some(1), Some(1)]);
+    bench.ms += 30 * 60_000;
+    assert_eq!(bench.claims().len(), 1);
+    assert_eq!(claimed(&mut bench), [Some(0), Some(2), Some(0)]);
     bench.door.failed(&quell_queue::store::StoreError::Broken("EIO".into()));
     let Response::Status(status) = bench.ask(&Request::Status {}) else { panic!() };
     assert!(status.trouble.is_some());

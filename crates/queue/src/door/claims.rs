@@ -36,6 +36,8 @@ pub(super) struct Out {
     pub phase: Phase,
     pub queue_id: QueueId,
     pub attempts: u32,
+    /// The row is Unknown in the store, and not Waiting.
+    pub unknown: bool,
 }
 
 impl<R: Reader, T> Door<R, T> {
@@ -93,6 +95,7 @@ impl<R: Reader, T> Door<R, T> {
             phase: Phase::Opened,
             queue_id: claim.queue_id,
             attempts: claim.attempts,
+            unknown: claim.unknown,
         };
         self.claimed.insert(id, out);
         claims.push(claim);
@@ -130,6 +133,7 @@ impl<R: Reader, T> Door<R, T> {
             orcpt,
             sendings: row.sendings,
             attempts: row.attempts,
+            unknown: row.state == RowState::Unknown,
             search_first: row.attempts > 0
                 || row.extra.maybe_delivered
                 || row.extra.life_ms.is_some()
@@ -142,6 +146,13 @@ impl<R: Reader, T> Door<R, T> {
     /// as Waiting or Unknown until its outcome.
     pub fn phase(&self, id: &RowId) -> Option<Phase> {
         self.claimed.get(id).map(|out| out.phase)
+    }
+
+    /// Rows that are being delivered at this moment: how many of those that [`Door::open_rows`] counts
+    /// as Waiting, and how many of those that it counts as Unknown.
+    pub fn claimed_rows(&self) -> (u64, u64) {
+        let unknown = self.claimed.values().filter(|out| out.unknown).count();
+        ((self.claimed.len() - unknown) as u64, unknown as u64)
     }
 
     /// Puts a row in line, for `next_ms`.

@@ -448,7 +448,7 @@ impl<R: Reader, T> Door<R, T> {
         self.arrivals.put(id, Some(arrival), self.gathering.number);
     }
 
-    /// Open rows by state.
+    /// Open rows by state; claimed ones as what the store has them for ([`Door::claimed_rows`]).
     pub fn open_rows(&self) -> impl Iterator<Item = (RowState, u64)> + '_ {
         self.open_rows.iter().map(|(state, n)| (*state, *n))
     }
