@@ -51,12 +51,14 @@ pub struct Sessions {
     dispatch: Box<dyn Dispatch>,
     open: HashMap<Destination, Open>,
     total: usize,
+    /// One has been told to end, to make room, and none has ended since.
+    making_room: bool,
 }
 
 impl Sessions {
     /// None yet.
     pub fn new(dispatch: Box<dyn Dispatch>) -> Self {
-        Self { dispatch, open: HashMap::new(), total: 0 }
+        Self { dispatch, open: HashMap::new(), total: 0, making_room: false }
     }
 
     /// Recipients given to a session at a time.
@@ -72,7 +74,11 @@ impl Sessions {
         if limits.most == 0 {
             return false;
         }
-        let open = self.open.get(destination);
+        let open = self.open.get_mut(destination).map(|open| {
+            // Those that gave up waiting end by themselves.
+            open.free.retain(|free| !free.is_closed());
+            &*open
+        });
         if open.is_some_and(|open| !open.free.is_empty()) {
             return true;
         }
@@ -85,9 +91,12 @@ impl Sessions {
             return false;
         }
         if self.total >= limits.most {
-            // It hears of it when its channel is dropped, and its end makes room.
-            let free = self.open.values_mut().find_map(|open| open.free.pop_front());
-            drop(free);
+            // It hears of it when its channel is dropped, and its end makes room: one at a time, since
+            // this is asked again and again until then.
+            if !self.making_room {
+                let free = self.open.values_mut().find_map(|open| open.free.pop_front());
+                self.making_room = free.is_some();
+            }
             return false;
         }
         true
@@ -140,6 +149,7 @@ impl Sessions {
 
     /// A session has ended.
     pub fn over(&mut self, destination: &Destination) {
+        self.making_room = false;
         let Some(open) = self.open.get_mut(destination) else { return };
         self.total = self.total.saturating_sub(1);
         open.sessions = open.sessions.saturating_sub(1);
@@ -163,11 +173,14 @@ impl Sessions {
 mod tests {
     use super::*;
 
+    /// Sessions in all.
+    const MOST: usize = 100;
+
     struct Limits;
 
     impl Dispatch for Limits {
         fn limits(&self) -> SessionLimits {
-            SessionLimits { most: 100, per_destination: 20, recipients: 1 }
+            SessionLimits { most: MOST, per_destination: 20, recipients: 1 }
         }
 
         fn start(&self, _: Destination, _: Vec<Claim>) {}
@@ -227,5 +240,30 @@ mod tests {
         assert!(sessions.is_believed(&to, false), "the last one");
         sessions.over(&to);
         assert_eq!((sessions.open(), fill(&mut sessions, &to)), (0, UNPROVEN));
+    }
+
+    #[test]
+    fn one_free_session_ends_for_one_that_is_needed() {
+        let mut sessions = Sessions::new(Box::new(Limits));
+        let to = |n: usize| Destination::new(&format!("d{n}.example"));
+        (0..MOST).for_each(|n| sessions.give(to(n), Vec::new()));
+        let mut waiting: Vec<_> = (0..MOST).map(|n| free(&mut sessions, &to(n))).collect();
+        let needed = to(MOST);
+        (0..9).for_each(|_| assert!(!sessions.has_room(&needed, false)));
+        let mut ended = |n: &usize| waiting[*n].try_recv() == Err(oneshot::error::TryRecvError::Closed);
+        let told: Vec<usize> = (0..MOST).filter(&mut ended).collect();
+        assert_eq!(told.len(), 1);
+        sessions.over(&to(told[0]));
+        assert!(sessions.has_room(&needed, false));
+    }
+
+    #[test]
+    fn a_session_that_gave_up_waiting_is_no_room() {
+        let (mut sessions, to) = (Sessions::new(Box::new(Limits)), Destination::new("a.example"));
+        fill(&mut sessions, &to);
+        drop(free(&mut sessions, &to));
+        assert!(!sessions.has_room(&to, false));
+        let _waits = free(&mut sessions, &to);
+        assert!(sessions.has_room(&to, false));
     }
 }
