@@ -8,3 +8,4 @@ mod hops;
 mod loops;
 mod mx;
 mod power;
+mod refused;
