@@ -29,7 +29,7 @@ const NONE: Duration = Duration::from_secs(300);
 const LEFT_ALONE: Duration = Duration::from_secs(10);
 /// Recipients remembered; beyond that the one asked for first is forgotten.
 const REMEMBERED: usize = 100_000;
-/// Questions asked at the same time; more wait for their turn.
+/// Questions asked of one next hop at the same time; more wait for their turn.
 const AT_ONCE: usize = 20;
 /// A question is answered within this time: the client waits.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -102,13 +102,15 @@ impl Trouble {
 pub struct Verifier {
     outward: OutwardNow,
     memory: Mutex<Memory>,
-    turns: Semaphore,
+    /// Each next hop has its own: one that hangs keeps nobody from asking the others. Only of those
+    /// that are being asked.
+    turns: Mutex<HashMap<NextHop, Arc<Semaphore>>>,
 }
 
 impl Verifier {
     /// Nothing known yet.
     pub fn new(outward: OutwardNow) -> Arc<Self> {
-        Arc::new(Self { outward, memory: Mutex::default(), turns: Semaphore::new(AT_ONCE) })
+        Arc::new(Self { outward, memory: Mutex::default(), turns: Mutex::default() })
     }
 
     /// Whether the next hop of `address` takes mail for it. `from_nobody`: whoever wants to know has a
@@ -142,8 +144,9 @@ impl Verifier {
 
     /// Err: nobody could say.
     async fn ask_anew(&self, outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, ()> {
+        let turns = self.turns_of(hop);
         let asked = async {
-            let _turn = self.turns.acquire().await.map_err(|why| Trouble::with_all(why.to_string()))?;
+            let _turn = turns.acquire().await.map_err(|why| Trouble::with_all(why.to_string()))?;
             probe(outward, hop, address).await
         };
         let answer = match timeout(WITHIN, asked).await {
@@ -156,6 +159,12 @@ impl Verifier {
                 self.leave_alone(hop);
             }
         })
+    }
+
+    fn turns_of(&self, hop: &NextHop) -> Arc<Semaphore> {
+        let mut all = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, turns| Arc::strong_count(turns) > 1);
+        Arc::clone(all.entry(hop.clone()).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
     }
 
     fn leave_alone(&self, hop: &NextHop) {

@@ -53,6 +53,35 @@ fn the_next_hop_is_asked_once_and_nothing_is_sent() {
     assert_eq!(peer.commands("RCPT").len(), 6, "{}", peer.log());
 }
 
+/// One that hangs, and is asked for many, keeps nobody from asking another.
+#[test]
+fn a_next_hop_that_hangs_does_not_keep_others_from_being_asked() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let directory = TempDir::new("hops-ask-hangs");
+    let peer = Scripted::start(&directory, &Script::default());
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let domain = |name: &str, port: u16| {
+        format!("[domains.\"{name}\"]\ndeliver = \"smtp://127.0.0.1:{port}\"\nrecipients = \"ask\"\n")
+    };
+    let hangs = domain("mute.example", mute.local_addr().expect("an address").port());
+    let server = Server::start(&directory, &config(&format!("{hangs}{}", domain("ask.example", peer.port))));
+    let ask = |number: usize| {
+        let mut client = Client::hello(server.smtp_port);
+        let lines = format!("MAIL FROM:<{FROM}>\r\nRCPT TO:<n{number}@mute.example>\r\n");
+        client.raw(lines.as_bytes()).expect("written");
+        client
+    };
+    let waiting: Vec<Client> = (0..30).map(ask).collect();
+    // All turns of the first are taken.
+    let asked: Vec<_> = (0..20).map(|_| mute.accept().expect("a question")).collect();
+    let begun = std::time::Instant::now();
+    assert_eq!(answers(&server, &["jane"]), [YES], "{}", server.output());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop((waiting, asked));
+}
+
 /// What it cannot say at this moment is 451, for that recipient and no other.
 #[test]
 fn a_recipient_that_is_put_off_keeps_no_other_out() {
