@@ -9,3 +9,4 @@ mod loops;
 mod mx;
 mod power;
 mod refused;
+mod told;

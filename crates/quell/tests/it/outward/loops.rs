@@ -49,9 +49,9 @@ fn row_of<'a>(rows: &'a [Value], recipient: &str) -> &'a Value {
     row
 }
 
-fn send(server: &Server, to: &str) {
+fn send(server: &Server, from: &str, to: &str) {
     let message = smtp::message("circle", &date_now(), "Round and round.");
-    let reply = Client::hello(server.smtp_port).send(SENDER, &[to], &message).expect("a reply");
+    let reply = Client::hello(server.smtp_port).send(from, &[to], &message).expect("a reply");
     assert_eq!(reply.code, 250, "{reply:?}");
 }
 
@@ -99,7 +99,7 @@ fn both(name: &str, a_more: &str, b_more: &str) -> ([TempDir; 2], [Server; 2]) {
 /// A sends to B, and B to A. The sender's mailbox is at A.
 fn two_servers(name: &str, a_more: &str, b_more: &str, to: &str) {
     let (_work, [a, b]) = both(name, a_more, b_more);
-    send(&a, to);
+    send(&a, SENDER, to);
     the_report(&a, to);
     wait_for_silence(&[&a, &b]);
     the_report(&a, to);
@@ -126,6 +126,28 @@ fn two_servers_that_deliver_to_each_other_end_at_once() {
 fn two_servers_that_are_smart_hosts_of_each_other_end_at_once() {
     let via = "[relay]\nvia = \"smtp://127.0.0.1:{other}\"\n";
     two_servers("loop-via", via, via, "x@elsewhere.example");
+}
+
+/// The report goes round, too: it is refused, and nobody reports on it.
+#[test]
+fn a_report_that_goes_round_ends_as_well() {
+    let circle = domain("loop.example", "smtp://127.0.0.1:{other}");
+    let (_work, [a, b]) = both("loop-report", &circle, &circle);
+    let (from, to) = ("sender@loop.example", "x@loop.example");
+    send(&a, from, to);
+    let ended = || {
+        rows(&a).len() == 2
+            && rows(&a).iter().all(|row| ["relayed", "failed"].contains(&row["state"].as_str().unwrap_or("")))
+    };
+    assert!(wait_until(LIMIT, ended), "{:?}\n{}\n{}", rows(&a), a.output(), b.output());
+    wait_for_silence(&[&a, &b]);
+    let (rows_a, rows_b) = (rows(&a), rows(&b));
+    let state = |rows: &[Value], of: &str| row_of(rows, of)["state"].as_str().map(str::to_owned);
+    assert_eq!([state(&rows_a, to), state(&rows_b, to)].map(Option::unwrap), ["relayed", "failed"]);
+    assert_eq!([state(&rows_a, from), state(&rows_b, from)].map(Option::unwrap), ["failed", "relayed"]);
+    let arrivals = [&a, &b].map(|server| metric(server, "quell_arrivals_total "));
+    assert!(arrivals[0] <= 3 && arrivals[1] <= 2, "{arrivals:?}");
+    assert_eq!((rows_a.len(), rows_b.len()), (2, 2), "{rows_a:?}\n{rows_b:?}");
 }
 
 /// By default a next hop is asked for a recipient, and it may ask in turn whoever asks it.
@@ -159,7 +181,7 @@ fn postfix_that_sends_all_back_is_told_of_the_loop_at_once() {
     let postfix = Postfix::start(&work, server.smtp_port);
     start(&mut server, postfix.port);
     let to = "x@elsewhere.example";
-    send(&server, to);
+    send(&server, SENDER, to);
     // Postfix was refused, so the report is its own.
     the_report(&server, to);
     wait_for_silence(&[&server]);
@@ -168,4 +190,25 @@ fn postfix_that_sends_all_back_is_told_of_the_loop_at_once() {
     assert_eq!((row_of(&rows, to)["state"].as_str(), rows.len()), (Some("relayed"), 2), "{rows:?}");
     let arrivals = metric(&server, "quell_arrivals_total ");
     assert_eq!(arrivals, 3, "the message, the message again, the report: {}", postfix.log());
+}
+
+/// Each time round it is another message: our own token proves nothing then, the hops do.
+#[test]
+fn a_loop_that_changes_the_subject_each_time_ends_by_its_hops() {
+    if !postfix::available() {
+        return;
+    }
+    let work = TempDir::new("loop-subject");
+    let mut server = prepare(&work, "[relay]\nvia = \"smtp://127.0.0.1:{other}\"\n");
+    let changed = "regexp:{{/^Subject: (.*)/ REPLACE Subject: [EXTERNAL] $$1}}";
+    let more = format!("header_checks = {changed}\nhopcount_limit = 500\n");
+    let postfix = Postfix::start_with(&work, server.smtp_port, &more);
+    start(&mut server, postfix.port);
+    send(&server, SENDER, "x@elsewhere.example");
+    the_report(&server, "x@elsewhere.example");
+    wait_for_silence(&[&server]);
+    the_report(&server, "x@elsewhere.example");
+    let arrivals = metric(&server, "quell_arrivals_total ");
+    eprintln!("a loop that changes the subject: {arrivals} messages came");
+    assert!((3..=60).contains(&arrivals), "{arrivals} messages came");
 }

@@ -24,6 +24,11 @@ pub fn available() -> bool {
 impl Postfix {
     /// Delivers to `next_hop`, a port on 127.0.0.1; tries deferred mail again each second.
     pub fn start(directory: &TempDir, next_hop: u16) -> Self {
+        Self::start_with(directory, next_hop, "")
+    }
+
+    /// The same with more lines of `main.cf`.
+    pub fn start_with(directory: &TempDir, next_hop: u16, more: &str) -> Self {
         let (home, port) = (directory.join("postfix"), free_port());
         let (config, log) = (home.join("conf"), home.join("log"));
         for part in ["conf", "queue"] {
@@ -31,7 +36,7 @@ impl Postfix {
         }
         directory_of(&home.join("data"), "postfix");
         let home_text = home.to_str().expect("a path");
-        fs::write(config.join("main.cf"), main_cf(home_text, next_hop)).expect("main.cf");
+        fs::write(config.join("main.cf"), main_cf(home_text, next_hop) + more).expect("main.cf");
         fs::write(config.join("master.cf"), master_cf(port)).expect("master.cf");
         run(Command::new(program("postfix")).arg("-c").arg(&config).arg("check"));
         let mut command = Command::new("/usr/lib/postfix/sbin/master");
