@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quell_relay::attempt::{Address, Target};
-use quell_relay::reception::Asked;
+use quell_relay::reception::{Ask, Asked};
 use quell_relay::route::{Host, NextHop, Peer};
 use quell_wire::client::{Envelope, Lost, Outcome, Session, Settings, Step, Wait};
 use quell_wire::path::Path;
@@ -113,20 +113,19 @@ impl Verifier {
         Arc::new(Self { outward, memory: Mutex::default(), turns: Mutex::default() })
     }
 
-    /// Whether the next hop of `address` takes mail for it. `from_nobody`: whoever wants to know has a
-    /// null reverse-path.
-    pub async fn ask(&self, address: &str, from_nobody: bool) -> Asked {
+    /// Whether the recipient's next hop takes mail for it. Addresses of one identity are asked for once.
+    pub async fn ask(&self, Ask { address, identity, from_nobody }: &Ask) -> Asked {
         let outward = (self.outward)();
-        let hop = outward.routes.of(address);
+        let hop = outward.routes.of(identity);
         // Another next hop may know others.
-        let key = format!("{hop} {address}");
+        let key = format!("{hop} {identity}");
         let now = Instant::now();
         let known = self.known(&key);
         let fresh = |known: &Known| now - known.at < if known.asked == Asked::Exists { FRESH } else { NONE };
         if let Some(known) = known.filter(fresh) {
             return known.asked;
         }
-        let answer = match UnderWay::begin(&self.memory, &key, from_nobody) {
+        let answer = match UnderWay::begin(&self.memory, &key, *from_nobody) {
             Some(_asking) if !self.is_away(&hop, now) => self.ask_anew(&outward, &hop, address).await,
             _ => Err(()),
         };

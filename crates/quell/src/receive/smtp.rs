@@ -218,7 +218,7 @@ impl Connection {
     async fn ask_next_hop(&self, ask: &Ask) -> Asked {
         let mut stop = self.stop.clone();
         tokio::select! {
-            asked = timeout(ASK_WITHIN, self.outer.verifier.ask(&ask.address, ask.from_nobody)) => {
+            asked = timeout(ASK_WITHIN, self.outer.verifier.ask(ask)) => {
                 asked.unwrap_or(Asked::CannotTell)
             }
             _ = stop.wait_for(|stop| *stop) => Asked::CannotTell,

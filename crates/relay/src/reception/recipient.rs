@@ -14,8 +14,6 @@ pub struct Ask {
     pub address: String,
     /// Recipient identity: equal for addresses that differ only in the case of letters.
     pub identity: String,
-    /// Its domain, one of ours: lower-case A-label.
-    pub domain: String,
     /// The client's mail has a null reverse-path, as have the questions of servers that ask us.
     pub from_nobody: bool,
 }
@@ -55,7 +53,6 @@ impl Reception {
                 let ask = Ask {
                     address: rcpt.forward_path.address().to_owned(),
                     identity: resolved.identity.clone(),
-                    domain: resolved.domain.clone(),
                     from_nobody: self.transaction.as_ref().is_some_and(Transaction::is_from_nobody),
                 };
                 self.pending = Some(Pending { question, rcpt, resolved });

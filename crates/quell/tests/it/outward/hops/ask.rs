@@ -44,6 +44,7 @@ fn the_next_hop_is_asked_once_and_nothing_is_sent() {
         let said = answers(&server, &["jane", "nobody", "none", "closed", "john"]);
         assert_eq!(said, [YES, NO, NO, NO, YES], "{}", peer.log());
     }
+    assert_eq!(answers(&server, &["Jane", "NOBODY"]), [YES, NO], "the same recipients");
     assert_eq!(peer.commands("RCPT").len(), 5, "asked once each: {}", peer.log());
     assert!(peer.commands("MAIL").iter().all(|line| line.contains("FROM:<>")), "{}", peer.log());
     assert_eq!((peer.commands("DATA"), peer.sendings().len()), (vec![], 0));
