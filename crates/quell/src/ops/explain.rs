@@ -56,6 +56,7 @@ fn of_verdicts<R: Reader, T>(door: &Door<R, T>, verdicts: &Verdicts) -> ArrivalE
     // Without a store the verdicts still stand; only the rows' present states stay unknown.
     let rows = message(door, &verdicts.queue_id.to_string(), None).map(|(_, rows)| rows).unwrap_or_default();
     let limits = door.limits();
+    let all_refused = verdicts.recipients.iter().all(|(_, verdict, _)| *verdict == "refuse");
     let of = |(recipient, verdict, reason): &(String, &'static str, quell_storm::verdict::Reason)| {
         let row = rows.iter().find(|row| row.id.rcpt == *recipient);
         RecipientExplained {
@@ -63,7 +64,7 @@ fn of_verdicts<R: Reader, T>(door: &Door<R, T>, verdicts: &Verdicts) -> ArrivalE
             verdict: Some((*verdict).to_owned()),
             class: Some(reason.class().name().to_owned()),
             reason: Some(reason.name().to_owned()),
-            text: with_reply(reason, limits),
+            text: with_reply(reason, all_refused, limits),
             state: row.map(|row| shown_state(row.state, door.is_claimed(&row.id))),
         }
     };
@@ -80,10 +81,16 @@ fn of_verdicts<R: Reader, T>(door: &Door<R, T>, verdicts: &Verdicts) -> ArrivalE
     }
 }
 
-fn with_reply(reason: &quell_storm::verdict::Reason, limits: &Limits) -> String {
+fn with_reply(reason: &quell_storm::verdict::Reason, all_refused: bool, limits: &Limits) -> String {
     let text = reason.operator(limits);
     match reason.sender_reply() {
-        Some((code, enhanced, reply)) => format!("{text} The sender was told: {code} {enhanced} {reply}."),
+        Some((code, enhanced, reply)) if all_refused => {
+            format!("{text} The sender was told: {code} {enhanced} {reply}.")
+        }
+        Some((_, enhanced, reply)) => format!(
+            "{text} Others of the transaction were taken, so the answer was 250; a report tells the sender, \
+             at most once a day: {enhanced} {reply}."
+        ),
         None => text,
     }
 }

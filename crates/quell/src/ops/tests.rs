@@ -319,6 +319,24 @@ fn explains_from_the_verdicts_and_from_the_rows() {
 }
 
 #[test]
+fn explains_what_the_sender_of_a_refused_copy_was_told() {
+    let mut bench = Bench::new();
+    bench.arrive(1, &["gone@firm.example"]);
+    bench.deliver(&failed());
+    let told = |bench: &mut Memory, to: &[&str]| {
+        let id = bench.arrive(1, to).to_string();
+        match bench.ask(&Request::Explain { what: id }) {
+            Response::Explained(explained) => explained.arrivals[0].recipients[0].text.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let alone = told(&mut bench, &["gone@firm.example"]);
+    assert!(alone.contains("The sender was told: 554 5.0.0 "), "{alone}");
+    let beside = told(&mut bench, &["gone@firm.example", "jane@firm.example"]);
+    assert!(beside.contains("answer was 250") && beside.contains(": 5.0.0 "), "{beside}");
+}
+
+#[test]
 fn shows_storms_as_the_api_has_them_and_their_evidence() {
     let mut bench = Bench::new();
     for _ in 0..8 {
