@@ -97,18 +97,18 @@ impl Resolver {
     /// mistake in the configuration must not make mail fail.
     ///
     /// # Errors
-    /// Why there are none, in words for the operator.
+    /// Why there are none, in words for the operator; the host is not named, since reports say them too.
     pub async fn configured(&self, host: &str) -> Result<Vec<IpAddr>, String> {
         if !self.system {
             return self.addresses(host).await.map_err(|why| match why {
-                DnsError::Trouble(why) => format!("{host}: {why}"),
-                DnsError::NoSuchDomain | DnsError::NoRecords => format!("{host} has no address"),
+                DnsError::Trouble(why) => why,
+                DnsError::NoSuchDomain | DnsError::NoRecords => "it has none".to_owned(),
             });
         }
         match timeout(WITHIN, tokio::net::lookup_host((host, 0))).await {
             Ok(Ok(found)) => Ok(found.map(|address| address.ip()).take(MAX_RECORDS).collect()),
-            Ok(Err(why)) => Err(format!("{host}: {why}")),
-            Err(_) => Err(format!("{host}: the system's resolver does not answer")),
+            Ok(Err(why)) => Err(why.to_string()),
+            Err(_) => Err("the system's resolver does not answer".to_owned()),
         }
     }
 

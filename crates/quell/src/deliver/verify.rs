@@ -224,8 +224,8 @@ async fn targets(outward: &Outward, hop: &NextHop) -> Result<Vec<Target>, String
     let (name, addresses) = match host {
         Host::Address(address) => (address.to_string(), vec![*address]),
         Host::Name(name) => {
-            let found = outward.resolver.configured(name).await?;
-            (name.clone(), found)
+            let found = outward.resolver.configured(name).await;
+            (name.clone(), found.map_err(|why| format!("its address cannot be looked up: {why}"))?)
         }
     };
     let target =

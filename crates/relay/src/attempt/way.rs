@@ -125,10 +125,12 @@ impl Way {
             Ok(addresses) if !addresses.is_empty() => {
                 return self.add_targets(&host, &in_order(addresses, self.random), sending);
             }
+            // Of our own configuration senders learn no name.
             Err(DnsError::Trouble(why)) => {
+                let host = if self.configured { "the next hop" } else { host.as_str() };
                 NoRoute::Trouble(format!("the address of {host} cannot be looked up: {why}"))
             }
-            _ if self.configured => NoRoute::Trouble(format!("{host} has no address")),
+            _ if self.configured => NoRoute::Trouble("the next hop has no address".to_owned()),
             _ => NoRoute::NoHost,
         };
         self.note(why);
