@@ -18,7 +18,7 @@ const STATES: usize = 60;
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// `QUELL_TEST_MORE=10` tries ten times as many states.
-fn more() -> usize {
+pub(super) fn more() -> usize {
     std::env::var("QUELL_TEST_MORE").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 

@@ -6,6 +6,7 @@ use super::dots::domain;
 use super::loops::wait_for_silence;
 use crate::crash::{five_mailboxes, wait_until_empty};
 use crate::operate::{LIMIT, queue_id, row, wait_for_mails, wait_for_row};
+use crate::power::more;
 use crate::support::peers::aiosmtpd::{At, Fault, Script, Scripted, available};
 use crate::support::process::run;
 use crate::support::server::config;
@@ -150,10 +151,9 @@ fn copies_to_a_mailbox_that_is_refused_cost_few_attempts_and_reports() {
     let quiet = "[log]\nlevel = \"warn\"\n";
     let (server, clock) = with_a_clock(&work, &(five_mailboxes() + &hop + quiet));
     let message = message("gone", &date_now(), &"To somebody who has left.\r\n".repeat(20));
-    let more = std::env::var("QUELL_TEST_MORE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let (mut before, mut told_before) = (0, 0);
     for day in 0..DAYS {
-        let count = if day == 0 { COPIES * more } else { COPIES_LATER };
+        let count = if day == 0 { COPIES * more() } else { COPIES_LATER };
         let answers = Answers::default();
         for _ in 0..ROUNDS {
             copies(&server, &message, count / SENDERS.len() / ROUNDS, &answers);

@@ -4,6 +4,7 @@
 use super::dots::domain;
 use crate::crash::wait_until_empty;
 use crate::operate::{LIMIT, json};
+use crate::power::more;
 use crate::support::peers::counter::Counter;
 use crate::support::process::try_run;
 use crate::support::promises::{Random, message};
@@ -13,9 +14,10 @@ use crate::support::{Server, TempDir, wait_until};
 use quell_powercut::{Choice, Log, Model, Recording, State};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Cuts in each model, and the states of these that a server is started on.
-const CUTS: usize = 14;
-const STATES: usize = 12;
+/// Cuts in each model, and the states of these that a server is started on; `QUELL_TEST_MORE=10`
+/// makes them ten times as many.
+const CUTS: usize = 40;
+const STATES: usize = 40;
 /// Messages one after the other, then some at once.
 const SINGLE: usize = 4;
 const AT_ONCE: usize = 4;
@@ -127,11 +129,12 @@ fn try_state(state: &State, totals: &mut Totals) -> Result<(), String> {
 
 /// Those that leave nothing unsynced first: the promises rest on them.
 fn choose(log: &Log, model: Model, seed: u64) -> Vec<State> {
-    let cuts = log.cut_points(CUTS, seed);
+    let cuts = log.cut_points(CUTS * more(), seed);
     let states = log.states(model, &cuts, seed, 1).map(|state| state.expect("a state"));
     let (mut bare, others): (Vec<_>, Vec<_>) = states.partition(|state| state.choice() == Choice::Nothing);
-    let step = others.len().div_ceil(STATES / 3).max(1);
-    bare.truncate(STATES - STATES / 3);
+    let (states, some) = (STATES * more(), STATES * more() / 3);
+    let step = others.len().div_ceil(some).max(1);
+    bare.truncate(states - some);
     bare.into_iter().chain(others.into_iter().step_by(step)).collect()
 }
 
@@ -155,5 +158,5 @@ fn a_power_cut_loses_nothing_on_its_way_out() {
     }
     eprintln!("power cut on the way out: {} records, {totals:?}", log.len());
     assert!(wrong.is_empty(), "{} states break promises\n{}", wrong.len(), wrong.join("\n"));
-    assert!(totals.states > 12 && totals.sent_after > 0 && totals.sent_before > 0, "{totals:?}");
+    assert!(totals.states > 40 && totals.sent_after > 0 && totals.sent_before > 0, "{totals:?}");
 }
