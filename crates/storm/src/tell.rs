@@ -1,4 +1,5 @@
-//! What the operator is told of a storm: once when it opens, once when it ends.
+//! What the operator is told: of a storm once when it opens and once when it ends, and of a message
+//! that was given up although it may have been delivered.
 
 use crate::book::{Book, BookEvent};
 use crate::explain::span;
@@ -9,22 +10,26 @@ use crate::verdict::Class;
 /// Sources named in an alert.
 const SOURCES_NAMED: usize = 5;
 
-/// Which of the two.
+/// What about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AlertKind {
-    /// It has opened.
+    /// A storm has opened.
     Opened,
-    /// It has ended.
+    /// A storm has ended.
     Ended,
+    /// A message was given up, and may have been delivered.
+    MaybeDelivered,
 }
 
 /// One alert: plain text, no subjects, no bodies, no recipients but their number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alert {
-    /// Which.
+    /// What about.
     pub kind: AlertKind,
-    /// The storm as it was then, without its evidence.
-    pub storm: Storm,
+    /// The storm's id, or the message's queue id.
+    pub about: String,
+    /// The storm as it was then, without its evidence; None: it is about none.
+    pub storm: Option<Storm>,
     /// A line of ASCII fit for a Subject field.
     pub subject: String,
     /// Lines that end in LF; ASCII.
@@ -53,7 +58,7 @@ impl Alert {
             commands(storm)
         );
         let subject = format!("quell: storm {} has begun, {} copies", storm.id, storm.copies);
-        Self { kind: AlertKind::Opened, storm: without_evidence(storm), subject, text }
+        Self::of_storm(AlertKind::Opened, storm, subject, text)
     }
 
     /// What is told when `storm` has ended.
@@ -66,7 +71,27 @@ impl Alert {
         };
         let text = format!("{how}\n\n{}{}\n{}", figures(storm), sources(&storm.sources), commands(storm));
         let subject = format!("quell: storm {} is over, {} copies", storm.id, storm.copies);
-        Self { kind: AlertKind::Ended, storm: without_evidence(storm), subject, text }
+        Self::of_storm(AlertKind::Ended, storm, subject, text)
+    }
+
+    fn of_storm(kind: AlertKind, storm: &Storm, subject: String, text: String) -> Self {
+        let (about, storm) = (storm.id.to_string(), Some(without_evidence(storm)));
+        Self { kind, about, storm, subject, text }
+    }
+
+    /// What is told of the message `queue_id` that was sent `sendings` times to `next_hop` without an
+    /// answer at the last, and given up.
+    pub fn maybe_delivered(queue_id: &str, next_hop: &str, sendings: u32) -> Self {
+        let (id, next_hop) = (plain(queue_id), plain(next_hop));
+        let text = format!(
+            "A message was sent to its end {sendings} times, and no answer came. It may have been delivered\n\
+             all the same, perhaps more than once. quell does not send it again by itself; its sender is\n\
+             told, if the message asks for that.\n\n\
+             Message:  {id}\nNext hop: {next_hop}\n\n\
+             To look at it, and to send it once more:\n  quell queue show {id}\n  quell queue retry {id}\n"
+        );
+        let subject = format!("quell: message {id} was given up and may have been delivered");
+        Self { kind: AlertKind::MaybeDelivered, about: id, storm: None, subject, text }
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the desk tells the rest of the program: log lines, numbers, alerts.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quell_mail::id::QueueId;
 use quell_queue::door::{GivenUp, Verdicts};
 use quell_storm::tell::Alert;
 use tracing::{debug, info, warn};
@@ -20,7 +22,13 @@ pub struct Watcher {
     _reporting: Reporting,
     second: i64,
     absorbed: u64,
+    /// Messages of which the operator was told that they may have been delivered: each once, however
+    /// many recipients it has.
+    told: VecDeque<QueueId>,
 }
+
+/// Messages remembered there. One that comes after so many others is told of again.
+const TOLD: usize = 256;
 
 /// Absorbed copies with a log line of their own, each second: in a storm one line per copy would
 /// be a second storm, on the disk. The others are counted in one line.
@@ -29,7 +37,7 @@ const ABSORBED_LINES: u64 = 20;
 impl Watcher {
     /// Numbers go to `metrics`, alerts to `outbox`.
     pub fn new(metrics: Arc<Metrics>, outbox: Outbox, reporting: Reporting) -> Self {
-        Self { metrics, outbox, _reporting: reporting, second: 0, absorbed: 0 }
+        Self { metrics, outbox, _reporting: reporting, second: 0, absorbed: 0, told: VecDeque::new() }
     }
 }
 
@@ -69,6 +77,12 @@ impl Listener for Watcher {
         let (rcpt, from, next_hop) = (&row.identity, &row.reverse_path, &row.next_hop);
         let delay_ms = row.age_ms;
         warn!(event = "given_up", id = %row.queue_id, rcpt, from, next_hop, reply, dsn, delay_ms);
+        if row.maybe_delivered && !self.told.contains(&row.queue_id) {
+            self.told.truncate(TOLD - 1);
+            self.told.push_front(row.queue_id);
+            let id = row.queue_id.to_string();
+            self.outbox.put(Alert::maybe_delivered(&id, next_hop, row.sendings));
+        }
     }
 
     fn tell(&mut self, alert: Alert) {

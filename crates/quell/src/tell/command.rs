@@ -11,16 +11,21 @@ use super::StopBy;
 /// A command that takes longer is ended.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`),
-/// `QUELL_STORM` (its id) and `QUELL_SUBJECT` in the environment. It has 30 s, and less when the
+/// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`, of a storm;
+/// `maybe_delivered`, of a message), `QUELL_STORM` (the storm's id, or nothing) and `QUELL_SUBJECT` in the environment. It has 30 s, and less when the
 /// server stops.
 pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Result<()> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let event = if alert.kind == AlertKind::Opened { "opened" } else { "ended" };
+    let event = match alert.kind {
+        AlertKind::Opened => "opened",
+        AlertKind::Ended => "ended",
+        AlertKind::MaybeDelivered => "maybe_delivered",
+    };
+    let storm = if alert.storm.is_some() { alert.about.as_str() } else { "" };
     let mut child = Command::new(program)
         .args(arguments)
         .env("QUELL_EVENT", event)
-        .env("QUELL_STORM", alert.storm.id.as_str())
+        .env("QUELL_STORM", storm)
         .env("QUELL_SUBJECT", &alert.subject)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

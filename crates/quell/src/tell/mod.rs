@@ -1,4 +1,5 @@
-//! Telling the operator: one alert when a storm opens, one when it ends, by a command or a mail.
+//! Telling the operator, by a command or a mail: one alert when a storm opens, one when it ends, one for
+//! a message that was given up and may have been delivered.
 //!
 //! The mail passes the door like any other, its reverse-path is null, and it can neither be
 //! answered nor answer itself. What is told is bounded: [`MAX_PER_HOUR`] alerts, then silence and
@@ -51,7 +52,7 @@ impl Outbox {
     /// Puts an alert in line.
     pub fn put(&self, alert: Alert) {
         if let Err(TrySendError::Full(alert) | TrySendError::Disconnected(alert)) = self.0.try_send(alert) {
-            warn!(event = "alert_dropped", storm = %alert.storm.id, "too many alerts wait: this one is only in the log");
+            warn!(event = "alert_dropped", about = %alert.about, "too many alerts wait: this one is only in the log");
         }
     }
 }
@@ -72,18 +73,9 @@ impl Teller {
         while let Ok(alert) = alerts.recv() {
             let now = (self.mono_ms)();
             told.retain(|at| now - *at < HOUR_MS);
-            let storm = &alert.storm;
-            let (copies, class, subject) = (storm.copies, storm.class(), &alert.subject);
-            match alert.kind {
-                AlertKind::Opened => {
-                    warn!(event = "storm_opened", storm = %storm.id, %class, copies, "{subject}");
-                }
-                AlertKind::Ended => {
-                    info!(event = "storm_ended", storm = %storm.id, %class, copies, "{subject}");
-                }
-            }
+            say(&alert);
             if told.len() >= MAX_PER_HOUR {
-                warn!(event = "alert_ceiling", storm = %storm.id, "{MAX_PER_HOUR} alerts in an hour: this one is only in the log");
+                warn!(event = "alert_ceiling", about = %alert.about, "{MAX_PER_HOUR} alerts in an hour: this one is only in the log");
                 continue;
             }
             told.push_back(now);
@@ -98,15 +90,29 @@ impl Teller {
             Ok(true) => self.metrics.alert(true),
             Err(why) => {
                 self.metrics.alert(false);
-                warn!(event = "tell_mail_failed", storm = %alert.storm.id, reason = %why, "the mail of [tell] could not be made");
+                warn!(event = "tell_mail_failed", about = %alert.about, reason = %why, "the mail of [tell] could not be made");
             }
         }
         if let Some(argv) = (self.command)() {
             let told = command::run(&argv, alert, &self.stop_by);
             self.metrics.alert(told.is_ok());
             if let Err(why) = told {
-                warn!(event = "tell_command_failed", storm = %alert.storm.id, reason = %why, "the command of [tell] failed");
+                warn!(event = "tell_command_failed", about = %alert.about, reason = %why, "the command of [tell] failed");
             }
         }
+    }
+}
+
+/// The alert in the log.
+fn say(alert: &Alert) {
+    let subject = &alert.subject;
+    let Some(storm) = &alert.storm else {
+        // The row's own line says the rest.
+        return warn!(event = "maybe_delivered", id = %alert.about, "{subject}");
+    };
+    let (copies, class) = (storm.copies, storm.class());
+    match alert.kind {
+        AlertKind::Ended => info!(event = "storm_ended", storm = %storm.id, %class, copies, "{subject}"),
+        _ => warn!(event = "storm_opened", storm = %storm.id, %class, copies, "{subject}"),
     }
 }

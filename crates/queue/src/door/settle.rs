@@ -67,6 +67,8 @@ impl<R: Reader, T> Door<R, T> {
             next_hop: (self.destination_of)(&row.id.rcpt).to_string(),
             status: row.status.clone(),
             age_ms: now.ms - ledger::life_began(row),
+            sendings: row.sendings,
+            maybe_delivered: row.extra.maybe_delivered,
         });
     }
 

@@ -128,6 +128,10 @@ pub struct GivenUp {
     pub status: String,
     /// How old its present life was, in milliseconds.
     pub age_ms: i64,
+    /// Attempts that reached the dot.
+    pub sendings: u32,
+    /// An answer stayed away: it may have been delivered.
+    pub maybe_delivered: bool,
 }
 
 /// The verdicts on one arrival.

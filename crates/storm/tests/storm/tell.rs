@@ -54,11 +54,11 @@ fn the_opening_says_what_since_when_how_many_from_whom_and_what_to_do() {
          quell delivers it once to each recipient. Copies are accepted, counted and dropped, so \
          that the sender is not made to try again. Other mail passes.\n\n\
          To look at it:\n  quell storms show {}\n  quell explain {}    why its last copy was judged so\n",
-        alert.storm.id,
+        alert.about,
         id(5)
     );
     assert_eq!(alert.text, expected);
-    assert_eq!(alert.subject, format!("quell: storm {} has begun, 5 copies", alert.storm.id));
+    assert_eq!(alert.subject, format!("quell: storm {} has begun, 5 copies", alert.about));
 }
 
 #[test]
@@ -84,7 +84,10 @@ fn no_subject_no_recipient_no_header_is_told() {
         for secret in ["Merger", "jane", "firm.example", "Subject"] {
             assert!(!all.contains(secret), "{secret} in {all}");
         }
-        assert!(alert.storm.evidence.first().is_none(), "the snapshot carries no header sets");
+        assert!(
+            alert.storm.as_ref().unwrap().evidence.first().is_none(),
+            "the snapshot carries no header sets"
+        );
     }
 }
 
@@ -96,5 +99,19 @@ fn a_source_cannot_break_the_line() {
     let [BookEvent::Opened(_)] = &events[..] else { panic!("{events:?}") };
     let alert = Alert::of(&events[0], &book).unwrap();
     assert!(alert.text.is_ascii() && alert.text.contains("  x??Bcc:?all@firm.example?: 1\n"));
+    assert!(alert.subject.bytes().all(|b| (32..127).contains(&b)));
+}
+
+#[test]
+fn a_message_that_may_have_been_delivered_is_named_with_what_to_do() {
+    let alert = Alert::maybe_delivered("06h029vv54000000", "mx.example\nBcc: all@firm.example", 5);
+    assert_eq!((alert.kind, alert.storm.is_none()), (AlertKind::MaybeDelivered, true));
+    assert_eq!(alert.about, "06h029vv54000000");
+    for part in
+        ["5 times", "quell queue retry 06h029vv54000000\n", "Next hop: mx.example?Bcc:?all@firm.example\n"]
+    {
+        assert!(alert.text.contains(part), "{part} is missing in\n{}", alert.text);
+    }
+    assert!(alert.text.is_ascii() && alert.text.lines().all(|line| line.len() <= 100));
     assert!(alert.subject.bytes().all(|b| (32..127).contains(&b)));
 }
