@@ -1,7 +1,9 @@
 //! Asking the next hop whether it takes a recipient (`recipients = "ask"`): a transaction that ends
 //! before DATA. What it said is remembered for a while.
 
-use std::collections::{HashMap, VecDeque};
+mod memory;
+
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
+use self::memory::{Answers, Known};
 use super::link::Link;
 use super::remote::{Outward, OutwardNow};
 
@@ -27,24 +30,14 @@ const KNOWN: Duration = Duration::from_secs(7 * 86_400);
 const NONE: Duration = Duration::from_secs(300);
 /// After it could not be asked it is left alone for so long.
 const LEFT_ALONE: Duration = Duration::from_secs(10);
-/// Recipients remembered; beyond that the one asked for first is forgotten.
-const REMEMBERED: usize = 100_000;
 /// Questions asked of one next hop at the same time; more wait for their turn.
 const AT_ONCE: usize = 20;
 /// A question is answered within this time: the client waits.
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// What is remembered of a recipient.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    asked: Asked,
-    at: Instant,
-}
-
 #[derive(Debug, Default)]
 struct Memory {
-    recipients: HashMap<String, Known>,
-    order: VecDeque<String>,
+    answers: Answers,
     /// Next hops that could not be asked, and when that was; only those of the last seconds.
     away: HashMap<NextHop, Instant>,
     /// Questions under way, and how many clients wait for each: no more than there are clients.
@@ -179,19 +172,11 @@ impl Verifier {
     }
 
     fn known(&self, key: &str) -> Option<Known> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).recipients.get(key).copied()
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).answers.get(key)
     }
 
     fn remember(&self, key: String, known: Known) {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.recipients.insert(key.clone(), known).is_none() {
-            memory.order.push_back(key);
-        }
-        while memory.order.len() > REMEMBERED {
-            if let Some(oldest) = memory.order.pop_front() {
-                memory.recipients.remove(&oldest);
-            }
-        }
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).answers.put(key, known);
     }
 }
 
