@@ -248,12 +248,10 @@ impl Session {
     async fn write(&mut self, bytes: &[u8]) {
         let stopped = stopped(self.stopping.clone(), self.at_dot);
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
-        let written = tokio::select! {
-            written = link.write(bytes, BLOCK) => written.map_err(|why| lost(&why)),
-            () = stopped => Err(server_stops()),
-        };
-        if let Err(why) = written {
-            self.attempt.lost(why);
+        match unless(stopped, link.write(bytes, BLOCK)).await {
+            Some(Ok(())) => {}
+            Some(Err(why)) => self.attempt.lost(lost(&why)),
+            None => self.attempt.lost(server_stops()),
         }
     }
 
@@ -273,13 +271,11 @@ impl Session {
             let (_, by) = *reply_by.insert(before.unwrap_or((reply, Instant::now() + within)));
             link.read(by.saturating_duration_since(Instant::now())).await
         };
-        tokio::select! {
-            read = read => match read {
-                Ok([]) => self.attempt.lost(Lost::Closed),
-                Ok(bytes) => self.attempt.input(bytes),
-                Err(why) => self.attempt.lost(lost(&why)),
-            },
-            () = stopped => self.attempt.lost(server_stops()),
+        match unless(stopped, read).await {
+            Some(Ok([])) => self.attempt.lost(Lost::Closed),
+            Some(Ok(bytes)) => self.attempt.input(bytes),
+            Some(Err(why)) => self.attempt.lost(lost(&why)),
+            None => self.attempt.lost(server_stops()),
         }
     }
 
@@ -408,6 +404,16 @@ async fn stopped(mut stopping: Stopping, may_be_there: bool) {
     }
 }
 
+/// What `done` comes to, or None if `ended` comes first. What is there already counts: a reply must
+/// not be lost to the end of the time.
+async fn unless<V>(ended: impl Future<Output = ()>, done: impl Future<Output = V>) -> Option<V> {
+    tokio::select! {
+        biased;
+        done = done => Some(done),
+        () = ended => None,
+    }
+}
+
 fn server_stops() -> Lost {
     Lost::Ours("the server stops".to_owned())
 }
@@ -421,5 +427,18 @@ fn in_words(why: &io::Error) -> String {
         io::ErrorKind::TimedOut => "it does not answer".to_owned(),
         io::ErrorKind::ConnectionRefused => "it refuses connections".to_owned(),
         _ => why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reply_that_is_there_counts_before_the_end_of_the_time() {
+        for _ in 0..100 {
+            assert_eq!(unless(std::future::ready(()), std::future::ready("250")).await, Some("250"));
+        }
+        assert_eq!(unless(std::future::ready(()), std::future::pending::<()>()).await, None);
     }
 }
