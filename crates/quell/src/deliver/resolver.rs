@@ -50,6 +50,12 @@ impl Resolver {
         Self { dns: built.map_err(|why| why.to_string()), system: servers.is_empty() }
     }
 
+    /// One that could not be made, for tests.
+    #[cfg(test)]
+    pub fn broken() -> Self {
+        Self { dns: Err("no configuration".to_owned()), system: true }
+    }
+
     /// Why no name can be looked up, if that is so.
     pub fn trouble(&self) -> Option<&str> {
         self.dns.as_ref().err().map(String::as_str)

@@ -16,10 +16,10 @@ use crate::deliver::resolver::Resolver;
 use crate::server::sessions::SessionLimits;
 
 /// Compiles it. `before`: what was in force, whose resolver and its memory stay if it asks the same
-/// servers.
+/// servers. One that could not be made is made again.
 pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
     let set = &config.outgoing;
-    let same = before.filter(|before| before.dns == set.dns_servers);
+    let same = before.filter(|before| before.dns == set.dns_servers && before.resolver.trouble().is_none());
     let resolver =
         same.map_or_else(|| Arc::new(Resolver::new(&set.dns_servers)), |same| Arc::clone(&same.resolver));
     if let Some(why) = resolver.trouble() {
@@ -68,4 +68,21 @@ fn own_addresses() -> Vec<IpAddr> {
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
     };
     interfaces.filter_map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_reload_keeps_a_resolver_that_works_and_makes_a_broken_one_again() {
+        let text = "[server]\nhostname = \"mx.firm.example\"\n[dns]\nservers = [\"127.0.0.1:53\"]\n";
+        let config = Config::parse(Path::new("quell.toml"), text, "mx").unwrap();
+        let mut now = outward(&config, None);
+        let works = Arc::clone(&now.resolver);
+        assert!(Arc::ptr_eq(&outward(&config, Some(&now)).resolver, &works));
+        now.resolver = Arc::new(Resolver::broken());
+        assert!(outward(&config, Some(&now)).resolver.trouble().is_none());
+    }
 }
