@@ -52,9 +52,10 @@ impl<R: Reader, T> Door<R, T> {
         Ok(Some((arrival, rows)))
     }
 
-    /// True while a delivery has the row.
+    /// True while a delivery has the row, also one of an earlier life of the server, until it is
+    /// durable that its outcome is Unknown: the store still shows the row as it was before.
     pub fn is_claimed(&self, id: &RowId) -> bool {
-        self.claimed.contains_key(id)
+        self.claimed.contains_key(id) || self.restoring.contains_key(id)
     }
 
     /// Tries a row now: Waiting, Unknown, or Failed (a new life, as long as its body is kept:
@@ -139,7 +140,7 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     fn unclaimed(&self, id: &RowId) -> Result<Row, Refusal> {
-        if self.claimed.contains_key(id) {
+        if self.is_claimed(id) {
             return Err(Refusal::Claimed(id.clone()));
         }
         self.row(id)?.ok_or_else(|| Refusal::NoRow(id.clone()))

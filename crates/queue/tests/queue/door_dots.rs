@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use quell_queue::body::BodyRef;
 use quell_queue::claim::Claim;
 use quell_queue::destination::Destination;
-use quell_queue::door::{Bytes, Door, DoorSettings, Effect, Incoming, Phase, Together};
+use quell_queue::door::{Bytes, Door, DoorSettings, Effect, Incoming, Phase, Refusal, Together};
 use quell_queue::dots::DotLog;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::MemoryStore;
@@ -145,7 +145,8 @@ on_both_stores!(
     a_second_restart_counts_no_second_sending,
     each_recipient_has_its_own_outcome,
     an_old_record_is_none_of_a_new_life,
-    a_lost_batch_is_restored_again
+    a_lost_batch_is_restored_again,
+    who_wants_all_that_waits_tried_does_not_mean_what_was_sent
 );
 
 fn killed_at_the_dot_is_unknown<S: Store>(store: S, name: &str) {
@@ -263,6 +264,28 @@ fn a_lost_batch_is_restored_again<S: Store>(store: S, name: &str) {
     }
     house.commit();
     assert_eq!((house.states(), house.over.len()), ([(Unknown, 1); 4], 4));
+}
+
+/// The store shows the rows as waiting until the first commit after the start.
+fn who_wants_all_that_waits_tried_does_not_mean_what_was_sent<S: Store>(store: S, name: &str) {
+    let (mut house, claims) = House::new(store, name);
+    house.dot(&claims[..1]);
+    house.restart();
+    let waiting = house.door.list(&[Waiting], None, 10).unwrap();
+    assert_eq!(waiting.len(), 4, "as it is stored");
+    let (sent, others) = waiting.split_first().unwrap();
+    assert!(house.door.is_claimed(&sent.id));
+    let now = at(house.now);
+    assert!(matches!(house.door.retry(&sent.id, &now), Err(Refusal::Claimed(_))));
+    assert!(matches!(house.door.remove(&sent.id, false, &now), Err(Refusal::Claimed(_))));
+    others.iter().for_each(|row| house.door.retry(&row.id, &now).unwrap());
+    assert_eq!(house.claims().len(), 3);
+    house.commit();
+    assert!(house.claims().is_empty());
+    assert_eq!((house.row(TO[0]).state, house.door.is_claimed(&sent.id)), (Unknown, false));
+    // From here on a person may mean it.
+    house.door.retry(&sent.id, &now).unwrap();
+    assert_eq!(house.claims().len(), 1);
 }
 
 /// A next hop that takes every message and never answers the dot (DESIGN.md, "The ledger").

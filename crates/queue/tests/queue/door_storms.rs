@@ -53,7 +53,7 @@ fn a_storm_opens_at_the_fifth_copy_is_told_twice_and_survives_a_restart() {
     assert_ne!(next.id, storm.id);
     assert_eq!((next.copies, next.absorbed), (5, 5));
     // The alert knew how many recipients there are.
-    assert_eq!(rig.told.pop().unwrap().storm.recipients, Some(1));
+    assert_eq!(rig.told.pop().unwrap().storm.unwrap().recipients, Some(1));
 }
 
 #[test]
