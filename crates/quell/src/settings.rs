@@ -207,7 +207,7 @@ section! {
         max_sessions: u64 = 200, "", hint "200", 1..=10000;
         /// Most sessions at a time with one next hop: a `deliver`, `via`, or a domain found by MX.
         max_sessions_per_next_hop: u64 = 20, "", hint "20", 1..=10000;
-        /// Most sessions at a time with one address, whichever domains it serves.
+        /// Most sessions at a time with one address and port, whichever domains are served there.
         max_sessions_per_address: u64 = 20, "", hint "20", 1..=10000;
         /// Most recipients of one transaction; more go in further transactions. A next hop that
         /// takes fewer is given fewer.

@@ -18,7 +18,7 @@ use super::content::Stored;
 use super::link::Link;
 use super::log::log;
 use super::remote::{Remote, Stopping};
-use super::slots::Slot;
+use super::slots::{Slot, WAIT};
 use crate::server::desk::Msg;
 
 /// Messages sent over one connection; then another is made.
@@ -42,6 +42,8 @@ pub(super) struct Session {
     hop: NextHop,
     link: Option<Link>,
     slot: Option<Slot>,
+    /// So long the present message may still wait for its turn at busy addresses.
+    wait_left: Duration,
     said: Option<bool>,
     quitting: bool,
     /// The reply that is waited for, and until when.
@@ -127,6 +129,7 @@ impl Session {
             hop,
             link: None,
             slot: None,
+            wait_left: WAIT,
             said: None,
             quitting: false,
             reply_by: None,
@@ -136,6 +139,7 @@ impl Session {
 
     /// Another message on the same connection.
     async fn begin(&mut self, claims: Vec<Claim>, stored: &Stored) -> bool {
+        self.wait_left = WAIT;
         let random = self.remote.random();
         if let Err(claims) = self.attempt.begin(claims, stored.content, random) {
             // It is asked for no more than it said it can take.
@@ -219,10 +223,10 @@ impl Session {
 
     async fn connect(&mut self, target: Target) {
         let most = self.remote.now().per_address;
-        let mut stopping = self.stopping.clone();
+        let (mut stopping, wait_left) = (self.stopping.clone(), &mut self.wait_left);
         let connected = async {
             let slot = match &target.address {
-                Address::Tcp(address) => match self.remote.slots.enter(address.ip(), most).await {
+                Address::Tcp(address) => match self.remote.slots.enter(*address, most, wait_left).await {
                     Some(slot) => Some(slot),
                     None => return Ok(None),
                 },

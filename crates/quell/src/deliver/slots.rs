@@ -1,21 +1,22 @@
-//! How many connections there may be to one address: many domains can lead to one server.
+//! How many connections there may be to one address and port: many domains can lead to one server.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-/// So long a session waits for its turn at a busy address.
-const WAIT: Duration = Duration::from_secs(300);
+/// So long an attempt waits for its turn at busy addresses, at all of them together: it holds a
+/// session meanwhile, which others may need.
+pub const WAIT: Duration = Duration::from_secs(30);
 
 /// Counts open connections by address, and who waits for one. Has at most as many entries as there
 /// are sessions.
 #[derive(Debug, Default)]
 pub struct Slots {
-    at: Mutex<HashMap<IpAddr, Count>>,
+    at: Mutex<HashMap<SocketAddr, Count>>,
     freed: Notify,
     wanted: Notify,
 }
@@ -30,12 +31,18 @@ struct Count {
 #[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
-    address: IpAddr,
+    address: SocketAddr,
 }
 
 impl Slots {
-    /// Waits until there are fewer than `most` connections to `address`. None: it took too long.
-    pub async fn enter(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Slot> {
+    /// Waits until there are fewer than `most` connections to `address`, for what is `left` of the
+    /// time to wait; the time that took is no more left then. None: it took too long.
+    pub async fn enter(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        most: usize,
+        left: &mut Duration,
+    ) -> Option<Slot> {
         if let Some(slot) = self.try_enter(address, most) {
             return Some(slot);
         }
@@ -52,10 +59,13 @@ impl Slots {
                 freed.await;
             }
         };
-        timeout(WAIT, entered).await.ok()
+        let begun = Instant::now();
+        let slot = timeout(*left, entered).await.ok();
+        *left = left.saturating_sub(begun.elapsed());
+        slot
     }
 
-    fn try_enter(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Slot> {
+    fn try_enter(self: &Arc<Self>, address: SocketAddr, most: usize) -> Option<Slot> {
         let free = self.change(address, |count| {
             let free = count.open < most.max(1);
             count.open += usize::from(free);
@@ -65,7 +75,7 @@ impl Slots {
     }
 
     /// Changes a count, and forgets one that is nothing any more.
-    fn change<V>(&self, address: IpAddr, change: impl FnOnce(&mut Count) -> V) -> V {
+    fn change<V>(&self, address: SocketAddr, change: impl FnOnce(&mut Count) -> V) -> V {
         let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         let count = at.entry(address).or_default();
         let value = change(count);
@@ -106,11 +116,11 @@ impl Drop for Slot {
 /// Counts as waiting until dropped.
 struct Waits<'a> {
     slots: &'a Slots,
-    address: IpAddr,
+    address: SocketAddr,
 }
 
 impl<'a> Waits<'a> {
-    fn begin(slots: &'a Slots, address: IpAddr) -> Self {
+    fn begin(slots: &'a Slots, address: SocketAddr) -> Self {
         slots.change(address, |count| count.waiting += 1);
         slots.wanted.notify_waiters();
         Self { slots, address }
@@ -127,16 +137,20 @@ impl Drop for Waits<'_> {
 mod tests {
     use super::*;
 
+    fn address(last: u8, port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, last], port))
+    }
+
     #[tokio::test]
     async fn one_too_many_waits_for_its_turn() {
-        let (slots, one) = (Arc::new(Slots::default()), IpAddr::from([127, 0, 0, 1]));
-        let first = slots.enter(one, 2).await.unwrap();
-        let second = slots.enter(one, 2).await.unwrap();
+        let (slots, one) = (Arc::new(Slots::default()), address(1, 25));
+        let first = slots.enter(one, 2, &mut { WAIT }).await.unwrap();
+        let second = slots.enter(one, 2, &mut { WAIT }).await.unwrap();
         assert!(slots.try_enter(one, 2).is_none());
-        let other = slots.enter(IpAddr::from([127, 0, 0, 2]), 2).await.unwrap();
+        let other = slots.enter(address(2, 25), 2, &mut { WAIT }).await.unwrap();
         let waits = tokio::spawn({
             let slots = Arc::clone(&slots);
-            async move { slots.enter(one, 2).await.is_some() }
+            async move { slots.enter(one, 2, &mut { WAIT }).await.is_some() }
         });
         // Whoever has a connection hears of it.
         second.wanted().await;
@@ -150,12 +164,31 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_gives_up_waiting_is_forgotten() {
-        let (slots, one) = (Arc::new(Slots::default()), IpAddr::from([127, 0, 0, 1]));
-        let first = slots.enter(one, 1).await.unwrap();
+        let (slots, one) = (Arc::new(Slots::default()), address(1, 25));
+        let first = slots.enter(one, 1, &mut { WAIT }).await.unwrap();
+        let mut left = WAIT;
         tokio::select! {
-            _ = slots.enter(one, 1) => panic!("two at once"),
+            _ = slots.enter(one, 1, &mut left) => panic!("two at once"),
             () = first.wanted() => {}
         }
         assert!(!first.is_wanted());
+    }
+
+    #[tokio::test]
+    async fn who_has_waited_waits_no_more() {
+        let slots = Arc::new(Slots::default());
+        let _held = (
+            slots.enter(address(1, 25), 1, &mut { WAIT }).await.unwrap(),
+            slots.enter(address(2, 25), 1, &mut { WAIT }).await.unwrap(),
+        );
+        let (begun, mut left) = (Instant::now(), Duration::from_millis(300));
+        for _ in 0..8 {
+            for last in [1, 2] {
+                assert!(slots.enter(address(last, 25), 1, &mut left).await.is_none());
+            }
+        }
+        assert!(left.is_zero() && begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        // What is free is had all the same: another server at the same address, too.
+        assert!(slots.enter(address(1, 2626), 1, &mut left).await.is_some());
     }
 }
