@@ -1,7 +1,7 @@
 //! Which sessions to next hops are open, which of them are free, and whether there may be one more.
 //! Belongs to the desk: it gives what is claimed to a free session, or starts another.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use quell_queue::claim::Claim;
 use quell_queue::destination::Destination;
@@ -10,6 +10,12 @@ use tokio::sync::oneshot;
 /// Sessions to a destination of which none has been greeted yet: one that is down or slow must not
 /// take many.
 const UNPROVEN: usize = 5;
+/// One session in so many is kept for destinations that have greeted us when they were last reached:
+/// however many others are mute, they do not take them all.
+const FOR_KNOWN: usize = 4;
+/// Destinations that are remembered to have greeted us; at the limit all are forgotten, and come back
+/// one by one.
+const MAX_KNOWN: usize = 10_000;
 /// Messages after which a next hop that takes few sessions at a time is tried with one more.
 const ONE_MORE_AFTER: usize = 100;
 
@@ -40,6 +46,8 @@ struct Open {
     sessions: usize,
     free: VecDeque<Free>,
     proven: bool,
+    /// One has been greeted when it was last reached, in an earlier session or in this one.
+    known: bool,
     /// How many it takes at a time, once it has refused one while others were open.
     takes: Option<usize>,
     /// Messages since that was found or changed.
@@ -51,6 +59,9 @@ pub struct Sessions {
     dispatch: Box<dyn Dispatch>,
     open: HashMap<Destination, Open>,
     total: usize,
+    /// Of these, those to destinations that are not known.
+    unknown: usize,
+    known: HashSet<Destination>,
     /// One has been told to end, to make room, and none has ended since.
     making_room: bool,
 }
@@ -58,7 +69,14 @@ pub struct Sessions {
 impl Sessions {
     /// None yet.
     pub fn new(dispatch: Box<dyn Dispatch>) -> Self {
-        Self { dispatch, open: HashMap::new(), total: 0, making_room: false }
+        Self {
+            dispatch,
+            open: HashMap::new(),
+            total: 0,
+            unknown: 0,
+            known: HashSet::new(),
+            making_room: false,
+        }
     }
 
     /// Recipients given to a session at a time.
@@ -90,6 +108,10 @@ impl Sessions {
         if open.map_or(0, |open| open.sessions) >= most.max(1) {
             return false;
         }
+        let known = open.map_or_else(|| self.known.contains(destination), |open| open.known);
+        if !known && self.unknown >= limits.most - limits.most / FOR_KNOWN {
+            return false;
+        }
         if self.total >= limits.most {
             // It hears of it when its channel is dropped, and its end makes room: one at a time, since
             // this is asked again and again until then.
@@ -104,7 +126,8 @@ impl Sessions {
 
     /// Gives claims of one message to a free session, or to a new one.
     pub fn give(&mut self, destination: Destination, mut claims: Vec<Claim>) {
-        let open = self.open.entry(destination.clone()).or_default();
+        let known = self.known.contains(&destination);
+        let open = self.open.entry(destination.clone()).or_insert_with(|| Open { known, ..Open::default() });
         while let Some(free) = open.free.pop_front() {
             match free.send(claims) {
                 Ok(()) => return,
@@ -114,6 +137,7 @@ impl Sessions {
         }
         open.sessions += 1;
         self.total += 1;
+        self.unknown += usize::from(!open.known);
         self.dispatch.start(destination, claims);
     }
 
@@ -143,8 +167,26 @@ impl Sessions {
             (open.takes, open.messages) = (Some(takes.max(1)), 0);
         } else {
             open.proven = reached;
+            self.know(destination, reached);
         }
         !one_too_many
+    }
+
+    /// Notes whether a destination greets us.
+    fn know(&mut self, destination: &Destination, greets: bool) {
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        match greets {
+            true => self.known.insert(destination.clone()),
+            false => self.known.remove(destination),
+        };
+        let Some(open) = self.open.get_mut(destination) else { return };
+        match (std::mem::replace(&mut open.known, greets), greets) {
+            (true, false) => self.unknown += open.sessions,
+            (false, true) => self.unknown = self.unknown.saturating_sub(open.sessions),
+            _ => {}
+        }
     }
 
     /// A session has ended.
@@ -152,6 +194,7 @@ impl Sessions {
         self.making_room = false;
         let Some(open) = self.open.get_mut(destination) else { return };
         self.total = self.total.saturating_sub(1);
+        self.unknown = self.unknown.saturating_sub(usize::from(!open.known));
         open.sessions = open.sessions.saturating_sub(1);
         if open.sessions == 0 {
             self.open.remove(destination);
@@ -248,6 +291,7 @@ mod tests {
         let to = |n: usize| Destination::new(&format!("d{n}.example"));
         (0..MOST).for_each(|n| sessions.give(to(n), Vec::new()));
         let mut waiting: Vec<_> = (0..MOST).map(|n| free(&mut sessions, &to(n))).collect();
+        (0..MOST).for_each(|n| assert!(sessions.is_believed(&to(n), true)));
         let needed = to(MOST);
         (0..9).for_each(|_| assert!(!sessions.has_room(&needed, false)));
         let mut ended = |n: &usize| waiting[*n].try_recv() == Err(oneshot::error::TryRecvError::Closed);
@@ -255,6 +299,33 @@ mod tests {
         assert_eq!(told.len(), 1);
         sessions.over(&to(told[0]));
         assert!(sessions.has_room(&needed, false));
+    }
+
+    #[test]
+    fn destinations_that_never_greeted_leave_room_for_others() {
+        let mut sessions = Sessions::new(Box::new(Limits));
+        let (to, good) = (|n: usize| Destination::new(&format!("mute{n}.example")), Destination::new("good"));
+        fill(&mut sessions, &good);
+        assert!(sessions.is_believed(&good, true));
+        let mute = |sessions: &mut Sessions| (0..40).map(|n| fill(sessions, &to(n))).last();
+        assert_eq!(mute(&mut sessions), Some(UNPROVEN + 75));
+        // A probe of one that is down has to wait, too.
+        assert!(!sessions.has_room(&to(40), true));
+        assert_eq!(fill(&mut sessions, &good), 75 + 20);
+        // One of them greets, and what it has counts no more among the mute; then it falls silent.
+        assert!(sessions.is_believed(&to(0), true));
+        assert_eq!(fill(&mut sessions, &to(39)), 75 + 20 + UNPROVEN);
+        (1..UNPROVEN).for_each(|_| sessions.over(&to(0)));
+        assert!(sessions.is_believed(&to(0), false));
+        assert_eq!((sessions.unknown, sessions.open()), (76, 96));
+        // One that was greeted earlier finds room, although it has no session open.
+        (0..20).for_each(|_| sessions.over(&good));
+        assert_eq!(fill(&mut sessions, &good), 76 + UNPROVEN);
+        (0..UNPROVEN).for_each(|_| sessions.over(&good));
+        for n in 0..40 {
+            (0..UNPROVEN).for_each(|_| sessions.over(&to(n)));
+        }
+        assert_eq!((sessions.unknown, sessions.open(), sessions.open.len()), (0, 0, 0));
     }
 
     #[test]
