@@ -103,6 +103,11 @@ impl NextHop {
         Destination::new(&self.to_string())
     }
 
+    /// The configuration names the server itself, and no DNS record or sender does.
+    pub fn is_configured(&self) -> bool {
+        matches!(self, Self::Smtp(_) | Self::Lmtp(_) | Self::LmtpUnix(_))
+    }
+
     /// The next hop that a destination names.
     pub fn of_destination(destination: &Destination) -> Self {
         let name = destination.as_str();

@@ -282,6 +282,7 @@ impl Attempt {
             lmtp: target.lmtp,
             eightbit: self.sending.eightbit,
             max_recipients: self.sending.max_recipients,
+            configured: self.next_hop.is_configured(),
             ..Settings::new(self.sending.our_name.clone())
         };
         let session = Session::new(settings, envelope);

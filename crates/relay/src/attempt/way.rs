@@ -53,7 +53,7 @@ impl Way {
             targets: VecDeque::new(),
             port: sending.port,
             lmtp: matches!(next_hop, NextHop::Lmtp(_) | NextHop::LmtpUnix(_)),
-            configured: !matches!(next_hop, NextHop::Mx(_) | NextHop::Literal(_)),
+            configured: next_hop.is_configured(),
             connections_left: MAX_TARGETS,
             trouble: None,
             dead_end: None,

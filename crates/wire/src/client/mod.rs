@@ -61,6 +61,9 @@ pub struct Settings {
     /// Only ask: the transaction ends with RSET once every RCPT is answered. A recipient that would
     /// be taken is [`Outcome::Relayed`] ([`Outcome::Delivered`] for LMTP); no message is sent.
     pub probe: bool,
+    /// The next hop stands in our own configuration: that it refuses us before MAIL is a fault of the
+    /// configuration or of that server, never of the message, which waits.
+    pub configured: bool,
 }
 
 impl Settings {
@@ -73,6 +76,7 @@ impl Settings {
             max_recipients: 100,
             pipelining_window_bytes: 16 << 10,
             probe: false,
+            configured: false,
         }
     }
 }

@@ -34,6 +34,10 @@ pub struct Session {
     lost: Option<Lost>,
     /// EHLO, HELO or LHLO was accepted.
     ready: bool,
+    /// The first line of the greeting, without its code.
+    greeting: String,
+    /// The code and text of a refused EHLO.
+    ehlo_refused: Option<(u16, String)>,
     /// Something but 421 was said to the present message.
     answered: bool,
     replies: u64,
@@ -107,6 +111,8 @@ impl Session {
             encoder: Encoder::default(),
             lost: None,
             ready: false,
+            greeting: String::new(),
+            ehlo_refused: None,
             answered: false,
             replies: 0,
             settings,
@@ -164,6 +170,12 @@ impl Session {
     /// The next hop has accepted our name: it is there and speaks with us.
     pub fn is_ready(&self) -> bool {
         self.ready
+    }
+
+    /// The first line of the greeting, without its code; empty before it came. At most
+    /// [`super::reply::MAX_REPLY_LINE_BYTES`].
+    pub fn greeting(&self) -> &str {
+        &self.greeting
     }
 
     /// It was made with [`Settings::probe`].

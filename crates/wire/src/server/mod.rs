@@ -7,7 +7,7 @@ mod session;
 use crate::path::Path;
 use crate::reply::Reply;
 
-pub use session::Session;
+pub use session::{Session, greeting};
 
 /// What to do with a CR or LF that stands alone (RFC 5321 §2.3.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -72,6 +72,11 @@ impl Transaction {
     }
 }
 
+/// The text of our greeting: whoever greets with the same is this server.
+pub fn greeting(hostname: &str) -> String {
+    format!("{hostname} ESMTP quell")
+}
+
 impl Session {
     /// A session whose greeting waits in the output (RFC 5321 §3.1).
     pub fn new(settings: Arc<Settings>) -> Self {
@@ -89,7 +94,7 @@ impl Session {
             scratch: Vec::new(),
             settings,
         };
-        session.say(&Reply::new(220, None, format!("{} ESMTP quell", session.settings.hostname)));
+        session.say(&Reply::new(220, None, greeting(&session.settings.hostname)));
         session
     }
 

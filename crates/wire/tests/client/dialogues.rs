@@ -30,6 +30,7 @@ fn dialogues() {
         include_str!("dialogues/ends.txt"),
         include_str!("dialogues/lmtp.txt"),
         include_str!("dialogues/probe.txt"),
+        include_str!("dialogues/configured.txt"),
     ];
     let mut count = 0;
     for dialogue in files.iter().flat_map(|file| file.split("\n## ").skip(1)).map(read) {
@@ -127,6 +128,7 @@ fn set(dialogue: &mut Dialogue, line: &str) {
     match name {
         "lmtp" => settings.lmtp = true,
         "probe" => settings.probe = true,
+        "configured" => settings.configured = true,
         "name" => settings.our_name = value.to_owned(),
         "bounce" => settings.eightbit = EightBit::Bounce,
         "max_recipients" => settings.max_recipients = value.parse().unwrap(),

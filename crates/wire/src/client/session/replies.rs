@@ -6,6 +6,9 @@ use crate::client::outcome::{Outcome, Status};
 use crate::client::reply::ServerReply;
 use crate::client::{Lost, MAX_RECIPIENTS};
 
+/// Longest text of a reply that is quoted beside words of our own; the rest is dropped.
+const MAX_QUOTED_BYTES: usize = 200;
+
 impl Session {
     pub(super) fn replied(&mut self, expected: Expected, reply: &ServerReply) {
         self.answered |= reply.code != 421;
@@ -30,8 +33,8 @@ impl Session {
     /// no mail at all (521, RFC 7504).
     fn greeting_replied(&mut self, reply: &ServerReply) {
         match reply.code {
-            200..300 => {}
-            521 => self.give_up(Outcome::refused(reply.status(), true, false)),
+            200..300 => self.greeting = reply.lines.first().cloned().unwrap_or_default(),
+            521 if !self.settings.configured => self.give_up(Outcome::refused(reply.status(), true, false)),
             400.. => self.give_up(Outcome::Temporary(temporary(reply))),
             _ => self.unexpected(reply),
         }
@@ -46,11 +49,38 @@ impl Session {
         match (reply.code / 100, verb) {
             (2, "HELO") => self.greeted(Offer::default()),
             (2, _) => self.greeted(Offer::of(reply)),
-            (5, "EHLO") => self.stage = Stage::Hello { verb: "HELO" },
+            (5, "EHLO") => {
+                self.ehlo_refused = Some((reply.code, reply.lines.join(" ")));
+                self.stage = Stage::Hello { verb: "HELO" };
+            }
+            (5, "HELO" | "LHLO") if self.settings.configured => {
+                let status = self.hello_refused(verb, reply);
+                self.give_up(Outcome::Temporary(status));
+            }
             (5, "HELO") => self.give_up(Outcome::refused(reply.status(), true, false)),
             (4 | 5, _) => self.give_up(Outcome::Temporary(temporary(reply))),
             _ => self.unexpected(reply),
         }
+    }
+
+    /// A configured next hop accepts none of our greetings: if it does not know the command at all, it
+    /// may well speak the other protocol of the two.
+    fn hello_refused(&self, verb: &str, reply: &ServerReply) -> Status {
+        let last = (reply.code, reply.lines.join(" "));
+        let (said, speaks, asked, other) = match verb {
+            "LHLO" => (&last, "LMTP", "LHLO", "an SMTP server? then write smtp://"),
+            _ => {
+                let said = self.ehlo_refused.as_ref().unwrap_or(&last);
+                (said, "SMTP", "EHLO", "an LMTP server? then write lmtp://")
+            }
+        };
+        let (code, text) = said;
+        if !matches!(code, 500 | 502 | 503) {
+            return temporary(reply);
+        }
+        let text = &text[..text.floor_char_boundary(MAX_QUOTED_BYTES)];
+        let hint = format!("the next hop does not speak {speaks} ({asked}: {code} {text}): is it {other}");
+        Status::new((4, 4, 0), None, &hint)
     }
 
     fn greeted(&mut self, offer: Offer) {

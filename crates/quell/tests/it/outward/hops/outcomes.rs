@@ -72,6 +72,7 @@ fn what_may_pass_waits_and_goes_out_later() {
     let cases = [
         ("greeting-421", Fault::reply_and_close(Greeting, "421 4.3.2 Going down"), "4.3.2 421 Going down"),
         ("greeting-554", Fault::reply(Greeting, "554 5.7.1 Not you"), "4.7.1 554 Not you"),
+        ("greeting-521", Fault::reply(Greeting, "521 5.3.2 No mail"), "4.3.2 521 No mail"),
         ("greeting-none", Fault::close(Greeting), closed),
         ("greeting-half", Fault::cut(Greeting, "220 half a gree"), closed),
         ("ehlo-451", Fault::reply(Ehlo, "451 4.3.0 Not now"), "4.3.0 451 Not now"),
@@ -203,6 +204,32 @@ fn a_refused_connection_waits() {
     peer.expect(1);
 }
 
+/// The wrong port, or the wrong scheme: a fault of the configuration, for which no mail fails.
+#[test]
+fn a_next_hop_that_takes_no_greeting_is_down() {
+    if !aiosmtpd::available() {
+        return;
+    }
+    let unknown = "500 5.5.1 Unknown command";
+    let cases = [
+        ("550 5.7.1 Not you", "4.7.1 550 Not you"),
+        (
+            unknown,
+            "4.4.0 the next hop does not speak SMTP (EHLO: 500 Unknown command): is it an LMTP server? \
+             then write lmtp://",
+        ),
+    ];
+    let stage = Stage::new("hops-no-hello");
+    for (number, (reply, expected)) in cases.into_iter().enumerate() {
+        let faults = [Fault::reply(At::Ehlo, reply), Fault::reply(At::Helo, reply)];
+        let sent = stage.send(&format!("hello-{number}"), &faults);
+        let row = wait_for_state(&stage.server, &sent.id, &sent.to, "waiting");
+        assert_eq!((status(&row), &row["sendings"]), (expected, &0.into()), "{row}");
+        assert_logged(&stage.server, &sent.id, &sent.to, "deferred", &stage.next_hop(), expected);
+        stage.goes_out_after_all(&sent, 1);
+    }
+}
+
 /// What is refused for good. The next copy from the same source is refused if that was about the
 /// recipient, and otherwise a new life (DESIGN, "The ledger").
 #[test]
@@ -212,18 +239,6 @@ fn what_is_refused_for_good_fails() {
     }
     use At::*;
     let cases = [
-        (
-            "greeting-521",
-            vec![Fault::reply(Greeting, "521 5.3.2 No mail here")],
-            "5.3.2 521 No mail here",
-            false,
-        ),
-        (
-            "helo-550",
-            vec![Fault::reply(Ehlo, "550 5.7.1 No EHLO"), Fault::reply(Helo, "550 5.7.1 No HELO")],
-            "5.7.1 550 No HELO",
-            false,
-        ),
         ("mail-550", vec![Fault::reply(Mail, "550 5.7.1 Not from you")], "5.7.1 550 Not from you", false),
         ("mail-511", vec![Fault::reply(Mail, "550 5.1.8 Bad sender")], "5.1.8 550 Bad sender", false),
         ("rcpt-511", vec![Fault::reply(Rcpt, "550 5.1.1 No such user")], "5.1.1 550 No such user", true),
