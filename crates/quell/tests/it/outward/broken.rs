@@ -1,6 +1,7 @@
 //! The disk fails while mail goes out: what cannot be written down is not sent, the log says so,
 //! and once the disk is well again nothing is lost and nothing is sent twice.
 
+use super::crash::{rows, wait_until_only_unknown};
 use super::dots::domain;
 use crate::crash::{retry_all, wait_until_empty};
 use crate::operate::{JSON_LOG, LIMIT, accepted, mail};
@@ -9,6 +10,7 @@ use crate::support::peers::counter::Counter;
 use crate::support::server::config;
 use crate::support::{Server, TempDir, wait_until};
 use quell_powercut::{Fault, Recording};
+use std::collections::BTreeSet;
 
 /// Messages whose dot is out when the disk fails.
 const AT_THE_DOT: usize = 8;
@@ -59,6 +61,12 @@ impl Patient {
         self.counter.usage().dots
     }
 
+    /// Whom it was for, without the first.
+    fn recipients(&self) -> BTreeSet<String> {
+        let all = self.counter.counts().into_keys().map(|copy| copy.recipient);
+        all.filter(|to| !to.starts_with("first")).collect()
+    }
+
     fn said(&self, event: &str) -> usize {
         let event = format!("\"event\":\"{event}\"");
         self.server.output().lines().filter(|line| line.contains(&event)).count()
@@ -75,8 +83,8 @@ fn outcomes_cannot_be_written(name: &str, fault: Fault) {
     let failed = || patient.said("commit_failed") > 0;
     assert!(wait_until(LIMIT, failed), "{}", patient.server.output());
     // The one that was before its dot, and is asked for it while nothing can be written.
-    let slow = || patient.slow.replies("354").len() == 1 && patient.said("deferred") > 0;
-    assert!(wait_until(LIMIT, slow), "{}\n{}", patient.slow.log(), patient.server.output());
+    let asked = || patient.slow.replies("354").len() == 1;
+    assert!(wait_until(LIMIT, asked), "{}\n{}", patient.slow.log(), patient.server.output());
     let (status, health) = patient.server.get("/healthz");
     assert_eq!(status, 503, "{health}");
     // Whoever was given the next message before the failure was known may have sent it.
@@ -108,4 +116,45 @@ fn a_failed_sync_of_outcomes_stops_what_goes_out() {
 #[test]
 fn a_full_disk_under_outcomes_stops_what_goes_out() {
     outcomes_cannot_be_written("outward-full", Fault::Full);
+}
+
+/// Its answers came, and could not be written down: for all that the next start knows they did not.
+/// What was sent then, without the first that went through.
+fn killed_before_outcomes_could_be_written(name: &str, fault: Fault) -> (Patient, BTreeSet<String>) {
+    let mut patient = Patient::with_mail_on_its_way(name);
+    patient.recording.fail(fault, 0, false).expect("a fault");
+    patient.counter.hold_answers(false);
+    let again = || patient.said("commit_failed") + patient.said("reopen_failed") > 2;
+    assert!(wait_until(LIMIT, again), "{}", patient.server.output());
+    patient.server.kill9();
+    let sent = patient.recipients();
+    assert!((AT_THE_DOT..AT_THE_DOT + WAITING).contains(&sent.len()), "{sent:?}");
+    patient.recording.heal().expect("healed");
+    patient.server.restart();
+    retry_all(&patient.server);
+    wait_until_only_unknown(&patient.server);
+    assert!(patient.counter.repeated().is_empty(), "sent twice: {:?}", patient.counter.repeated());
+    assert_eq!(patient.recipients().len(), AT_THE_DOT + WAITING, "the others went out");
+    patient.slow.expect(1);
+    (patient, sent)
+}
+
+#[test]
+fn a_kill_on_a_full_disk_repeats_nothing_at_once() {
+    if !available() {
+        return;
+    }
+    let (patient, sent) = killed_before_outcomes_could_be_written("outward-full-kill", Fault::Full);
+    assert_eq!(rows(&patient.server, &["unknown"]).into_keys().collect::<BTreeSet<_>>(), sent);
+}
+
+/// What was written and not synced is there for the next start: only the power could take it.
+#[test]
+fn a_kill_after_a_failed_sync_repeats_nothing_at_once() {
+    if !available() {
+        return;
+    }
+    let (patient, sent) = killed_before_outcomes_could_be_written("outward-sync-kill", Fault::Sync);
+    let known = rows(&patient.server, &["unknown", "relayed"]);
+    assert!(sent.iter().all(|to| known.contains_key(to)), "{sent:?} {known:?}");
 }

@@ -1,7 +1,7 @@
 //! SIGKILL at any moment while thousands of recipients are being sent to: nothing accepted is
 //! lost, and nothing goes out twice but what had been at the dot without a written outcome.
 
-use crate::crash::wait_until_empty;
+use crate::crash::{retry_all, wait_until_empty};
 use crate::operate::{LIMIT, json};
 use crate::support::peers::counter::{Counter, Dots};
 use crate::support::process::run;
@@ -128,7 +128,7 @@ fn open_rows(server: &Server, state: &str) -> u64 {
 }
 
 /// Waits until all that is left was sent and not answered.
-fn wait_until_only_unknown(server: &Server) {
+pub(super) fn wait_until_only_unknown(server: &Server) {
     let none = |state| open_rows(server, state) == 0;
     let done = wait_until(DRAIN_LIMIT, || none("waiting") && none("claimed"));
     assert!(
@@ -139,7 +139,7 @@ fn wait_until_only_unknown(server: &Server) {
 }
 
 /// Rows of one state by recipient.
-fn rows(server: &Server, states: &[&str]) -> BTreeMap<String, Value> {
+pub(super) fn rows(server: &Server, states: &[&str]) -> BTreeMap<String, Value> {
     let states = states.iter().flat_map(|state| ["--state", state]);
     let arguments: Vec<&str> = ["queue", "list", "--limit", "1000000"].into_iter().chain(states).collect();
     let list = json(server, &arguments);
@@ -160,6 +160,10 @@ fn kill(server: &mut Server, senders: &Senders<'_>, times: u64, random: &mut Ran
         std::thread::sleep(Duration::from_millis(random.between(0, 180)));
         server.kill9();
         server.restart();
+        if random.one_in(25) {
+            // What waits is tried now; what was sent is not meant.
+            retry_all(server);
+        }
     }
 }
 
