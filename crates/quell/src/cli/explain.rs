@@ -46,6 +46,9 @@ fn print(arrival: &ArrivalExplained, out: &mut dyn Write) -> Result<(), Failure>
         let verdict = or_dash(one.verdict.clone());
         let state = one.state.map_or_else(String::new, |state| format!(", now {state}"));
         writeln!(out, "\n{}: {verdict}{state}\n  {}", plain(&one.recipient), plain(&one.text))?;
+        if let Some(became) = &one.became {
+            writeln!(out, "  {}", plain(became))?;
+        }
     }
     if arrival.recipients.is_empty() {
         let why = "its rows are forgotten, or have the body of a later copy (`quell queue show` names it)";

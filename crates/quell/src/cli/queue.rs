@@ -1,5 +1,6 @@
 //! `quell queue list|show|retry|remove`.
 
+mod outcome;
 mod print;
 
 pub(super) use print::sender;
@@ -42,8 +43,8 @@ pub enum Command {
     /// Try now: of a message what is waiting, unknown, or failed (its body is kept for five days); of a
     /// domain, of a next hop, or of all, what waits
     Retry(RetryArgs),
-    /// Give up: the rows become discarded, without a report to the sender unless --report is given;
-    /// the next copy is new
+    /// Give up: the rows become discarded, without a report to the sender unless --report is given; a
+    /// copy that comes later is new, and is delivered
     Remove {
         /// Queue id
         id: String,

@@ -111,8 +111,11 @@ pub struct RowShown {
     pub phase: Option<String>,
     /// Since when.
     pub since: String,
-    /// When it is tried next; null: not by itself, or now.
+    /// When it is tried next, not before its next hop if that is down; null: not by itself, or now.
     pub next: Option<String>,
+    /// It waits for its next hop, which is down; null: it does not, as far as is known.
+    #[serde(default)]
+    pub down: Option<DownShown>,
     /// Tenant: the recipient's domain.
     pub tenant: String,
     /// Number of the gateway that owns it.
@@ -141,6 +144,17 @@ pub struct RowShown {
     pub size_bytes: Option<u64>,
     /// When it was received.
     pub received: Option<String>,
+}
+
+/// A next hop that is down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownShown {
+    /// Since when.
+    pub since: String,
+    /// When it is tried next; that may be going on.
+    pub next: String,
+    /// How it failed the last time.
+    pub status: String,
 }
 
 /// Where mail goes, and what waits for it.
@@ -337,6 +351,9 @@ pub struct RecipientExplained {
     pub text: String,
     /// State of the row now; null: there is none, or it is not durable yet.
     pub state: Option<State>,
+    /// What became of the row, in words for the operator; null as `state` is.
+    #[serde(default)]
+    pub became: Option<String>,
 }
 
 /// A store that fails while it is read: the caller may try again.

@@ -1,8 +1,10 @@
 //! Rows of the ledger: listed, shown, tried again, taken out.
 
 mod change;
+mod down;
 
 pub(super) use change::{remove, retry};
+pub(super) use down::Downs;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -139,6 +141,7 @@ pub(super) fn list<R: Reader, T>(
     filter: &Filter,
     after: Option<&RowRef>,
     limit: usize,
+    now: &Now,
 ) -> Result<Rows, Failure> {
     if !(1..=SLICE).contains(&limit) {
         return Err(bad(format!("limit must be 1 to {SLICE}")));
@@ -146,7 +149,7 @@ pub(super) fn list<R: Reader, T>(
     let wanted = Wanted::new(states, filter)?;
     let after = after.map(row_id).transpose()?;
     let found = slice(door, &wanted.states, after.as_ref())?;
-    let mut arrivals = Arrivals::default();
+    let (mut arrivals, downs) = (Arrivals::default(), Downs::of(door, now));
     let mut rows = Vec::new();
     let mut looked_at = 0;
     for row in &found {
@@ -156,7 +159,7 @@ pub(super) fn list<R: Reader, T>(
         looked_at += 1;
         if wanted.wants(door, row, &mut arrivals)? {
             let arrival = arrivals.get(door, &row.queue_id)?;
-            rows.push(row_shown(door, row, arrival));
+            rows.push(row_shown(door, row, arrival, &downs));
         }
     }
     let more = looked_at < found.len() || found.len() == SLICE;
@@ -164,14 +167,19 @@ pub(super) fn list<R: Reader, T>(
     Ok(Rows { rows, next: last.filter(|_| more).map(|row| row_ref(&row.id)) })
 }
 
-pub(super) fn show<R: Reader, T>(door: &Door<R, T>, id: &str, after: Option<&str>) -> Result<Shown, Failure> {
+pub(super) fn show<R: Reader, T>(
+    door: &Door<R, T>,
+    id: &str,
+    after: Option<&str>,
+    now: &Now,
+) -> Result<Shown, Failure> {
     let (arrival, rows) = message(door, id, after)?;
     let next = (rows.len() == SLICE).then(|| rows.last().map(|row| row.id.rcpt.clone())).flatten();
-    let mut arrivals = Arrivals::default();
+    let (mut arrivals, downs) = (Arrivals::default(), Downs::of(door, now));
     let mut shown = Vec::with_capacity(rows.len());
     for row in &rows {
         let arrival = arrivals.get(door, &row.queue_id)?;
-        shown.push(row_shown(door, row, arrival));
+        shown.push(row_shown(door, row, arrival, &downs));
     }
     Ok(Shown { message: message_shown(&arrival), rows: shown, next })
 }
@@ -229,23 +237,31 @@ fn time(ms: Ms) -> Option<String> {
     (ms > 0).then(|| rfc3339(ms))
 }
 
-fn row_shown<R: Reader, T>(door: &Door<R, T>, row: &Row, arrival: Option<&Arrival>) -> RowShown {
+fn row_shown<R: Reader, T>(
+    door: &Door<R, T>,
+    row: &Row,
+    arrival: Option<&Arrival>,
+    downs: &Downs,
+) -> RowShown {
     let phase = door.phase(&row.id);
     let state = shown_state(row.state, phase.is_some());
     let by_itself = matches!(state, State::Waiting | State::Unknown);
+    let destination = door.destination_of(&row.id.rcpt);
+    let down = downs.get(&destination).filter(|_| by_itself);
     RowShown {
         id: row.queue_id.to_string(),
         key: row.id.kid.to_string(),
         recipient: row.id.rcpt.clone(),
         as_given: row.extra.as_given.clone(),
-        next_hop: door.destination_of(&row.id.rcpt).to_string(),
+        next_hop: destination.to_string(),
         state,
         phase: phase.map(|phase| match phase {
             Phase::Opened => "opened".to_owned(),
             Phase::Dot => "dot".to_owned(),
         }),
         since: rfc3339(row.since_ms),
-        next: time(row.next_ms).filter(|_| by_itself),
+        next: time(row.next_ms.max(down.map_or(0, |down| down.until_ms))).filter(|_| by_itself),
+        down: down.map(down::shown),
         tenant: row.tenant.clone(),
         gateway: row.gateway,
         attempts: row.attempts,

@@ -17,10 +17,10 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
     let answer = match request {
         Request::Status {} => Ok(Response::Status(status(door, now))),
         Request::QueueList { states, filter, after, limit } => {
-            queue::list(door, states, filter, after.as_ref(), *limit).map(Response::Rows)
+            queue::list(door, states, filter, after.as_ref(), *limit, now).map(Response::Rows)
         }
         Request::QueueShow { id, after } => {
-            queue::show(door, id, after.as_deref()).map(|shown| Response::Shown(Box::new(shown)))
+            queue::show(door, id, after.as_deref(), now).map(|shown| Response::Shown(Box::new(shown)))
         }
         Request::NextHops {} => Ok(Response::NextHops(queue::next_hops(door, now))),
         Request::QueueRetry { target, states, after } => {
@@ -36,7 +36,7 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
         Request::LedgerForget { to, since_ms, after } => {
             forget::forget(door, to, *since_ms, after.as_ref()).map(Response::Forgotten)
         }
-        Request::Explain { what } => explain::explain(door, what).map(Response::Explained),
+        Request::Explain { what } => explain::explain(door, what, now).map(Response::Explained),
         Request::MailboxesChanged {} => Ok(Response::Done),
     };
     answer.unwrap_or_else(Response::Error)

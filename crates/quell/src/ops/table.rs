@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 /// Widest a cell may be; a longer one is cut.
 const MAX_CELL_CHARS: usize = 80;
+/// The same for the last cell of a line, which nothing stands behind.
+const MAX_LAST_CHARS: usize = 240;
 
 /// A table with one line of headings.
 #[derive(Debug, Clone)]
@@ -24,7 +26,9 @@ impl Table {
     /// One more line; cells beyond the headings are left out.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let columns = self.right.len();
-        self.rows.push(cells.into_iter().take(columns).map(|cell| cut(&plain(&cell))).collect());
+        let most = |n| if n + 1 == columns { MAX_LAST_CHARS } else { MAX_CELL_CHARS };
+        let cells = cells.into_iter().take(columns).enumerate();
+        self.rows.push(cells.map(|(n, cell)| cut(&plain(&cell), most(n))).collect());
     }
 
     /// True if there is no line but the headings.
@@ -57,11 +61,11 @@ impl Table {
     }
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= MAX_CELL_CHARS {
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(MAX_CELL_CHARS - 1).collect();
+    let kept: String = text.chars().take(most - 1).collect();
     kept + "…"
 }
 
@@ -84,12 +88,15 @@ mod tests {
     fn aligns_and_cuts() {
         let mut table = Table::new(&["ID", ">SIZE", "TO"]);
         table.row(["a", "1 B", "jane"].map(str::to_owned));
-        table.row(["bbb", "100 B", &"x".repeat(200)].map(str::to_owned));
+        table.row(["bbb", "100 B", &"x".repeat(300)].map(str::to_owned));
         let text = table.text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "ID    SIZE  TO");
         assert_eq!(lines[1], "a      1 B  jane");
-        assert_eq!(lines[2].chars().count(), 12 + 80);
+        assert_eq!(lines[2].chars().count(), 12 + 240);
+        let mut table = Table::new(&["TO", "SIZE"]);
+        table.row(["x".repeat(300), "1 B".to_owned()]);
+        assert!(table.text().ends_with("x…  1 B\n") && table.text().lines().all(|l| l.chars().count() < 90));
     }
 
     proptest! {

@@ -305,6 +305,11 @@ fn explains_from_the_verdicts_and_from_the_rows() {
     assert!(one.text.contains("storm_rcpt_copies"), "{}", one.text);
     let of_first = explain(&mut bench, &id.to_string()).remove(0);
     assert_eq!(of_first.recipients[0].state, Some(State::Delivered));
+    let (text, became) = (&of_first.recipients[0].text, of_first.recipients[0].became.as_deref().unwrap());
+    assert!(
+        text.starts_with("Passed: ") && became.starts_with("It was delivered at 2026-"),
+        "{text} {became}"
+    );
     for what in ["<1@client.example>", "1@client.example", &"01".repeat(16)] {
         let both: Vec<_> = explain(&mut bench, what).into_iter().map(|a| a.id).collect();
         assert_eq!(both, [copy.to_string(), id.to_string()], "{what}");
@@ -312,8 +317,8 @@ fn explains_from_the_verdicts_and_from_the_rows() {
     let mut later = Bench::on(bench.store.clone(), quell_mail::key::Secret::new(1, [5; 32]), bench.ms);
     let from_rows = explain(&mut later, &id.to_string()).remove(0);
     assert!(!from_rows.remembered);
-    let text = &from_rows.recipients[0].text;
-    assert!(text.starts_with("It was delivered at 2026-"), "{text}");
+    let became = from_rows.recipients[0].became.as_deref().unwrap();
+    assert!(became.starts_with("It was delivered at 2026-"), "{became}");
     let gone = failure(&mut later, &Request::Explain { what: copy.to_string() });
     assert_eq!(gone.kind, ErrorKind::NotFound);
 }
@@ -450,4 +455,35 @@ fn of_very_many_next_hops_those_that_matter_are_listed() {
     assert_eq!((&second.next_hop, second.ready), (busy, 2));
     assert_eq!((last.next_hop.as_str(), last.failures), (down.as_str(), 1));
     assert_eq!(last.status.as_deref(), Some("4.4.1 nobody is there"));
+}
+
+/// Mail for the domain `d.example` goes by way of the next hop of that name.
+fn by_domain(bench: &mut Memory) {
+    let by_domain = |identity: &str| Destination::new(identity.rsplit('@').next().unwrap());
+    bench.door.set_destinations(Box::new(by_domain));
+}
+
+#[test]
+fn rows_behind_a_next_hop_that_is_down_have_its_time_and_say_why() {
+    let mut bench = Bench::new();
+    by_domain(&mut bench);
+    let id = bench.arrive(1, &["jane@down.example", "tom@up.example"]).to_string();
+    let now = bench.now();
+    bench.door.destination_down(&Destination::new("down.example"), "4.4.1 nobody is there", &now);
+    let listed = rows(&mut bench, &list(&[], Filter::default()));
+    let Response::Shown(shown) = bench.ask(&Request::QueueShow { id: id.clone(), after: None }) else {
+        panic!()
+    };
+    assert_eq!(shown.rows, listed);
+    let [jane, tom] = &listed[..] else { panic!("{listed:?}") };
+    let down = jane.down.as_ref().unwrap();
+    assert_eq!((down.status.as_str(), Some(&down.next)), ("4.4.1 nobody is there", jane.next.as_ref()));
+    assert!(jane.next > tom.next && tom.down.is_none(), "{listed:?}");
+    let Response::Explained(explained) = bench.ask(&Request::Explain { what: id }) else { panic!() };
+    let became: Vec<_> =
+        explained.arrivals[0].recipients.iter().filter_map(|r| r.became.as_deref()).collect();
+    assert!(
+        became[0].contains("waits for down.example, which is down") && became[0].contains("nobody is there")
+    );
+    assert!(became[1].contains("goes to up.example, at "), "{became:?}");
 }

@@ -81,10 +81,10 @@ fn queue_is_listed_and_shown_for_people_and_as_json() {
         "2.0",
         "KiB",
         "1",
-        "0",
         "now",
         "ann@client.example",
         "tom@firm.example",
+        "maildir",
         "4.2.2",
         "\u{fffd}[2Jfull",
     ];
@@ -93,6 +93,10 @@ fn queue_is_listed_and_shown_for_people_and_as_json() {
     let list = site.json(&["queue", "list", "--state", "delivered", "--to", "jane@firm.example"]);
     assert_eq!((&list["rows"][0]["id"], &list["next"]), (&site.first.clone().into(), &Value::Null));
     assert_eq!(site.run(&["queue", "list", "--state", "held"]), "no rows\n");
+    let (to_jane, to_tom) =
+        (site.run(&["queue", "show", &site.first]), site.run(&["queue", "show", &site.waiting]));
+    assert!(to_jane.contains("COPIES  NEXT") && !to_tom.contains("COPIES"), "only where there are some");
+    assert!(!to_tom.contains("Key:"), "{to_tom}");
     let shown = site.json(&["queue", "show", &site.first]);
     assert_eq!(
         (&shown["message"]["body_kept"], &shown["rows"][0]["state"]),
@@ -147,7 +151,7 @@ fn storms_are_listed_and_shown() {
 fn ledger_forgets_and_explain_says_what_the_rows_say() {
     let site = Stopped::new("forget");
     let text = site.run(&["explain", &site.first]);
-    assert!(text.contains("\njane@firm.example: -, now delivered\n  It was delivered at "), "{text}");
+    assert!(text.contains("\njane@firm.example: -, now delivered\n  The verdict itself is no longer remembered.\n  It was delivered at "), "{text}");
     assert_eq!(site.json(&["explain", &site.first])["arrivals"][0]["remembered"], false);
     let forget =
         |since: &str| site.json(&["ledger", "forget", "--to", "jane@firm.example", "--since", since]);

@@ -5,6 +5,7 @@ use std::io::Write;
 use quell_storm::facts::Ms;
 
 use super::Failure;
+use super::outcome::outcome;
 use crate::cli::ask::{ago, json as as_json, or_dash, until};
 use crate::ops::table::{Table, plain};
 use crate::ops::time::size_text;
@@ -24,32 +25,30 @@ pub fn rows(rows: &Rows, json: bool, now: Ms, out: &mut dyn Write) -> Result<(),
     Ok(())
 }
 
+/// Copies stand there only where some row has some.
 fn table(rows: &[RowShown], now: Ms) -> Table {
-    let mut table = Table::new(&[
-        "ID",
-        "STATE",
-        ">AGE",
-        ">SIZE",
-        ">TRIES",
-        ">COPIES",
-        ">NEXT",
-        "FROM",
-        "TO",
-        "LAST OUTCOME",
-    ]);
+    let copies = rows.iter().any(|row| row.copies > 0);
+    let mut heads = vec!["ID", "STATE", ">AGE", ">SIZE", ">TRIES"];
+    heads.extend(copies.then_some(">COPIES"));
+    heads.extend([">NEXT", "FROM", "TO", "NEXT HOP", "LAST OUTCOME"]);
+    let mut table = Table::new(&heads);
     for row in rows {
-        table.row([
+        let mut cells = vec![
             row.id.clone(),
             row.state.to_string(),
             or_dash(row.received.as_deref().and_then(|at| ago(at, now))),
             or_dash(row.size_bytes.map(size_text)),
             row.attempts.to_string(),
-            row.copies.to_string(),
+        ];
+        cells.extend(copies.then(|| row.copies.to_string()));
+        cells.extend([
             or_dash(row.next.as_deref().and_then(|at| until(at, now))),
             or_dash(row.sender.as_ref().map(|s| sender(s))),
             row.recipient.clone(),
-            or_dash(row.status.clone()),
+            row.next_hop.clone(),
+            or_dash(outcome(row, now)),
         ]);
+        table.row(cells);
     }
     table
 }
@@ -70,9 +69,9 @@ pub fn shown(shown: &Shown, json: bool, now: Ms, out: &mut dyn Write) -> Result<
         ("Message-ID", or_dash(message.message_id.clone())),
         ("Received", format!("{}, from {}", message.received, message.source)),
         ("Size", format!("{}, body {kept}", size_text(message.size_bytes))),
-        ("Key", format!("first seen with {}", message.key)),
     ];
-    for (name, value) in lines {
+    let key = (message.key != message.id).then(|| ("Key", format!("first seen with {}", message.key)));
+    for (name, value) in lines.into_iter().chain(key) {
         writeln!(out, "{:<12}{}", format!("{name}:"), plain(&value))?;
     }
     writeln!(out)?;
@@ -87,7 +86,7 @@ pub fn next_hops(found: &NextHops, json: bool, now: Ms, out: &mut dyn Write) -> 
         return Ok(writeln!(out, "nothing waits, and no next hop is known to be down")?);
     }
     let mut table =
-        Table::new(&["NEXT HOP", ">READY", ">WAITING", ">CLAIMED", ">DOWN FOR", ">NEXT", "LAST FAILURE"]);
+        Table::new(&["NEXT HOP", ">DUE", ">LATER", ">SENDING", ">DOWN FOR", ">NEXT", "LAST FAILURE"]);
     for hop in &found.next_hops {
         table.row([
             hop.next_hop.clone(),
