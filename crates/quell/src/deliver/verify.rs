@@ -13,7 +13,7 @@ use quell_relay::reception::{Ask, Asked};
 use quell_relay::route::{Host, NextHop, Peer};
 use quell_wire::client::{Envelope, Lost, Outcome, Session, Settings, Step, Wait};
 use quell_wire::path::Path;
-use quell_wire::server::{MailFrom, RcptTo};
+use quell_wire::server::{MailFrom, RcptTo, greeting};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
@@ -33,7 +33,7 @@ const LEFT_ALONE: Duration = Duration::from_secs(10);
 /// Questions asked of one next hop at the same time; more wait for their turn.
 const AT_ONCE: usize = 20;
 /// A question is answered within this time: the client waits.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -184,8 +184,12 @@ impl Verifier {
 async fn probe(outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, Trouble> {
     let forward_path = path(address).map_err(|why| Trouble { why, with_all: false })?;
     let mut trouble = Trouble::with_all("it has no address");
-    for target in targets(outward, hop).await.map_err(Trouble::with_all)? {
-        match probe_at(outward, &target, forward_path.clone()).await {
+    let targets = targets(outward, hop).await.map_err(Trouble::with_all)?;
+    // One address that hangs leaves time for the others.
+    let within = WITHIN / u32::try_from(targets.len()).unwrap_or(u32::MAX).clamp(1, 4);
+    for target in targets {
+        let asked = timeout(within, probe_at(outward, &target, forward_path.clone())).await;
+        match asked.unwrap_or_else(|_| Err(Trouble::with_all("it does not answer in time"))) {
             Ok(asked) => return Ok(asked),
             Err(Trouble { why, with_all }) => {
                 let why = format!("{}: {why}", target.name);
@@ -220,8 +224,12 @@ async fn targets(outward: &Outward, hop: &NextHop) -> Result<Vec<Target>, String
 
 async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Result<Asked, Trouble> {
     let mut link = Link::connect(target).await.map_err(|why| Trouble::with_all(why.to_string()))?;
-    let settings =
-        Settings { lmtp: target.lmtp, probe: true, ..Settings::new(outward.sending.our_name.clone()) };
+    let settings = Settings {
+        lmtp: target.lmtp,
+        probe: true,
+        configured: true,
+        ..Settings::new(outward.sending.our_name.clone())
+    };
     let rcpt = RcptTo { forward_path, notify: None, orcpt: None };
     let mail = MailFrom {
         reverse_path: path("").map_err(Trouble::with_all)?,
@@ -233,9 +241,14 @@ async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Res
     };
     let mut session = Session::new(settings, Envelope { mail, recipients: vec![rcpt] });
     let block = Duration::from_secs(Wait::DataBlock.secs());
+    let ours = greeting(&outward.sending.our_name);
     let mut said = None;
     loop {
-        match session.next() {
+        let step = session.next();
+        if session.greeting() == ours {
+            return Err(leads_back(&outward.sending.our_name));
+        }
+        match step {
             Step::Write(bytes) => {
                 if link.write(&bytes, block).await.is_err() {
                     session.lost(Lost::Closed);
@@ -266,6 +279,14 @@ async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Res
         }
     }
     said.map_or_else(|| Err(Trouble::with_all("it closed the connection")), |said| meaning(&said, &session))
+}
+
+/// A port is forwarded to us, or the like: it would ask us in turn, and we it. By the whole greeting,
+/// not by the name alone: another server on this machine may well have our name.
+fn leads_back(our_name: &str) -> Trouble {
+    Trouble::with_all(format!(
+        "the next hop greets as {our_name}, which is this server: the route leads back"
+    ))
 }
 
 fn path(address: &str) -> Result<Path, String> {

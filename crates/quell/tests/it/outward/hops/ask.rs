@@ -5,7 +5,9 @@ use crate::operate::{mail, wait_for_log};
 use crate::support::free_port;
 use crate::support::peers::aiosmtpd::{self, At, Fault, Script, Scripted};
 use crate::support::peers::lmtp::{self, Lmtp};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn asking(directory: &TempDir, next_hop: &str) -> Server {
     let domain = format!("[domains.\"ask.example\"]\ndeliver = \"{next_hop}\"\nrecipients = \"ask\"\n");
@@ -137,4 +139,53 @@ fn dovecot_is_asked_over_lmtp() {
     let id = submit(&server, &["jane@ask.example"], &mail("asked"));
     wait_for_state(&server, &id, "jane@ask.example", "delivered");
     assert_eq!(dovecot.log().matches("saved mail to INBOX").count(), 1, "{}", dovecot.log());
+}
+
+/// What comes to this port goes to `to`, as a router or a container forwards it. How many
+/// connections came is counted.
+fn forward(to: u16) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let came = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&came);
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            count.fetch_add(1, Ordering::Relaxed);
+            let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { return };
+            for (mut from, mut into) in [(clone(&client), clone(&server)), (server, client)] {
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut into);
+                    let _ = into.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    (port, came)
+}
+
+fn clone(stream: &TcpStream) -> TcpStream {
+    stream.try_clone().expect("a second handle")
+}
+
+/// No address tells that the next hop is this server; its greeting does.
+#[test]
+fn a_next_hop_that_is_this_server_in_disguise_is_seen_at_its_greeting() {
+    let directory = TempDir::new("hops-ask-ourselves");
+    let domain = "[domains.\"ask.example\"]\ndeliver = \"smtp://127.0.0.1:{other}\"\n";
+    let mut server = Server::prepare(&directory, &config(&format!("{domain}{JSON_LOG}")), Vec::new());
+    let (forwarded, came) = forward(server.smtp_port);
+    let text = std::fs::read_to_string(server.config_path()).expect("a configuration");
+    std::fs::write(server.config_path(), text.replace("{other}", &forwarded.to_string())).expect("written");
+    server.restart();
+    let mut client = Client::hello(server.smtp_port);
+    let begun = std::time::Instant::now();
+    assert!(client.command(&format!("MAIL FROM:<{FROM}>")).expect("a reply").is_ok());
+    for _ in 0..2 {
+        let reply = client.command("RCPT TO:<jane@ask.example>").expect("a reply");
+        assert!(reply.code == 451, "{reply:?}");
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    // The second time it is left alone.
+    assert_eq!(came.load(Ordering::Relaxed), 1, "{}", server.output());
+    wait_for_log(&server, &["not_asked", "greets as mx.firm.example, which is this server: the route leads"]);
 }
