@@ -4,7 +4,8 @@
 //!
 //! What holds, whatever the next hops do and wherever it ends:
 //!
-//! - Each claim comes back in [`Step::Settle`], once, and not before its outcome is certain.
+//! - Each claim comes back once: in [`Step::Settle`], not before its outcome is certain, or in
+//!   [`Step::GiveBack`].
 //! - Before the dot, whoever has no final outcome goes to the next address or host, while there is
 //!   one. A claim that stood at a [`Step::Dot`] goes nowhere else: it is settled with what came of it.
 //! - One host at a time; at most [`MAX_TARGETS`] connections for one message.
@@ -94,7 +95,8 @@ impl fmt::Display for Target {
 }
 
 /// What the caller has to do next. Asked again, [`Attempt::next`] says the same, but for
-/// [`Step::Write`], [`Step::Settle`] and [`Step::Disconnect`], which are given out once.
+/// [`Step::Write`], [`Step::Settle`], [`Step::GiveBack`] and [`Step::Disconnect`], which are given out
+/// once.
 #[derive(Debug)]
 pub enum Step {
     /// Ask DNS for the MX records of this domain, then call [`Attempt::found_mx`].
@@ -118,6 +120,9 @@ pub enum Step {
     Dot(Vec<RowId>),
     /// Write down what became of a claim.
     Settle(Box<Settled>),
+    /// Give a claim back ([`quell_queue::door::Door::give_back`]): for a reason of our own it was not
+    /// tried to its end. Nothing was sent to it, and no host has said anything of it.
+    GiveBack(Box<GivenBack>),
     /// Close the connection, and ask again.
     Disconnect,
     /// All claims are settled, and the connection can take another message for the same
@@ -139,6 +144,15 @@ pub struct Settled {
     /// where there was none.
     pub next_hop: String,
     /// The same as in the outcome, in parts. No reply code: nobody said it, we found it.
+    pub status: Status,
+}
+
+/// A claim that was not tried.
+#[derive(Debug, PartialEq, Eq)]
+pub struct GivenBack {
+    /// The claim.
+    pub claim: Claim,
+    /// Why, for the log: enhanced status code and text.
     pub status: Status,
 }
 

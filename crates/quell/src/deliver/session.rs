@@ -13,6 +13,7 @@ use quell_relay::route::{DnsError, NextHop};
 use quell_wire::client::{Lost, Status, Wait};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::info;
 
 use super::content::Stored;
 use super::link::Link;
@@ -32,6 +33,9 @@ const IDLE_WANTED: Duration = Duration::from_millis(100);
 const QUIT_WITHIN: Duration = Duration::from_secs(2);
 /// What is written is taken by then (RFC 5321 §4.5.3.2.5).
 const BLOCK: Duration = Duration::from_secs(Wait::DataBlock.secs());
+
+/// Why sessions end when the server does.
+const STOPS: &str = "the server stops";
 
 /// One session, from its first claims to its end.
 pub(super) struct Session {
@@ -144,8 +148,7 @@ impl Session {
         if let Err(claims) = self.attempt.begin(claims, stored.content, random) {
             // It is asked for no more than it said it can take.
             for claim in claims {
-                let status = "4.3.0 the session had ended".to_owned();
-                self.remote.settle(claim, Outcome::Temporary { status }, "", None);
+                self.remote.give_back(claim, "4.3.0 the session had ended");
             }
             return false;
         }
@@ -170,13 +173,15 @@ impl Session {
         loop {
             match self.attempt.next() {
                 Step::FindMx(domain) => {
-                    let found = self.unless_stopping(self.remote.now().resolver.mx(&domain)).await;
-                    self.attempt.found_mx(found);
+                    match self.unless_stopping(self.remote.now().resolver.mx(&domain)).await {
+                        Some(found) => self.attempt.found_mx(found),
+                        None => self.attempt.interrupt(STOPS),
+                    }
                 }
-                Step::FindAddresses(host) => {
-                    let found = self.addresses(&host).await;
-                    self.attempt.found_addresses(found);
-                }
+                Step::FindAddresses(host) => match self.addresses(&host).await {
+                    Some(found) => self.attempt.found_addresses(found),
+                    None => self.attempt.interrupt(STOPS),
+                },
                 Step::Connect(target) => self.connect(target).await,
                 Step::Write(bytes) => self.write(&bytes).await,
                 Step::NeedInput(wait) => self.read(wait).await,
@@ -186,6 +191,7 @@ impl Session {
                 },
                 Step::Dot(rows) => self.dot(rows).await,
                 Step::Settle(settled) => self.settle(*settled),
+                Step::GiveBack(back) => self.remote.give_back(back.claim, &back.status.to_string()),
                 Step::Disconnect => self.disconnect().await,
                 Step::Done => {
                     self.reached();
@@ -199,7 +205,7 @@ impl Session {
         }
     }
 
-    async fn addresses(&self, host: &str) -> Result<Vec<std::net::IpAddr>, DnsError> {
+    async fn addresses(&self, host: &str) -> Option<Result<Vec<std::net::IpAddr>, DnsError>> {
         let now = self.remote.now();
         match self.hop {
             NextHop::Mx(_) => self.unless_stopping(now.resolver.addresses(host)).await,
@@ -210,20 +216,14 @@ impl Session {
         }
     }
 
-    async fn unless_stopping<V>(
-        &self,
-        asked: impl Future<Output = Result<V, DnsError>>,
-    ) -> Result<V, DnsError> {
-        let mut stopping = self.stopping.clone();
-        tokio::select! {
-            answer = asked => answer,
-            _ = stopping.begun() => Err(DnsError::Trouble("the server stops".to_owned())),
-        }
+    /// None: the server stops.
+    async fn unless_stopping<V>(&self, asked: impl Future<Output = V>) -> Option<V> {
+        unless(stopped(self.stopping.clone(), false), asked).await
     }
 
     async fn connect(&mut self, target: Target) {
         let most = self.remote.now().per_address;
-        let (mut stopping, wait_left) = (self.stopping.clone(), &mut self.wait_left);
+        let (stopping, wait_left) = (self.stopping.clone(), &mut self.wait_left);
         let connected = async {
             let slot = match &target.address {
                 Address::Tcp(address) => match self.remote.slots.enter(*address, most, wait_left).await {
@@ -233,11 +233,10 @@ impl Session {
                 Address::Unix(_) => None,
             };
             let link = Link::connect(&target).await.map_err(|why| in_words(&why))?;
-            Ok(Some((link, slot)))
+            Ok::<_, String>(Some((link, slot)))
         };
-        let connected = tokio::select! {
-            connected = connected => connected,
-            _ = stopping.begun() => Err("the server stops".to_owned()),
+        let Some(connected) = unless(stopped(stopping, false), connected).await else {
+            return self.attempt.interrupt(STOPS);
         };
         match connected {
             Ok(None) => self.attempt.connect_declined("there are too many connections to it already"),
@@ -255,7 +254,7 @@ impl Session {
         match unless(stopped, link.write(bytes, BLOCK)).await {
             Some(Ok(())) => {}
             Some(Err(why)) => self.attempt.lost(lost(&why)),
-            None => self.attempt.lost(server_stops()),
+            None => self.attempt.interrupt(STOPS),
         }
     }
 
@@ -279,7 +278,7 @@ impl Session {
             Some(Ok([])) => self.attempt.lost(Lost::Closed),
             Some(Ok(bytes)) => self.attempt.input(bytes),
             Some(Err(why)) => self.attempt.lost(lost(&why)),
-            None => self.attempt.lost(server_stops()),
+            None => self.attempt.interrupt(STOPS),
         }
     }
 
@@ -287,12 +286,15 @@ impl Session {
         self.at_dot = false;
         match self.pour(stored).await {
             Ok(()) => self.attempt.body_end(),
-            Err(why) => self.attempt.lost(why),
+            Err(Some(why)) => self.attempt.lost(why),
+            Err(None) => self.attempt.interrupt(STOPS),
         }
     }
 
-    async fn pour(&mut self, stored: &Stored) -> Result<(), Lost> {
+    /// Without a reason: the server stops.
+    async fn pour(&mut self, stored: &Stored) -> Result<(), Option<Lost>> {
         let link = self.link.as_mut().ok_or(Lost::Closed)?;
+        // That counts as an attempt: a message that is damaged for good must expire.
         let unreadable = |why: io::Error| Lost::Ours(format!("the stored message cannot be read: {why}"));
         let mut pieces = tokio::task::block_in_place(|| stored.pieces()).map_err(unreadable)?;
         loop {
@@ -304,7 +306,7 @@ impl Session {
                 let (taken, out) = self.attempt.body(piece);
                 tokio::select! {
                     biased;
-                    () = stopped(self.stopping.clone(), false) => return Err(server_stops()),
+                    () = stopped(self.stopping.clone(), false) => return Err(None),
                     written = link.write(out, BLOCK) => written.map_err(|why| lost(&why))?,
                 }
                 piece = piece.get(taken..).unwrap_or_default();
@@ -321,8 +323,8 @@ impl Session {
                 self.at_dot = true;
                 self.attempt.dot_recorded();
             }
-            Ok(Err(why)) => self.attempt.lost(Lost::Ours(format!("it cannot be written down: {why}"))),
-            Err(_) => self.attempt.lost(Lost::Ours("the desk has stopped".to_owned())),
+            Ok(Err(why)) => self.attempt.interrupt(&format!("it cannot be written down: {why}")),
+            Err(_) => self.attempt.interrupt("the desk has stopped"),
         }
     }
 
@@ -397,6 +399,11 @@ impl Remote {
         log(&claim, &outcome, next_hop, status, delay_ms);
         self.desk.send(Msg::Settle(claim, outcome));
     }
+
+    fn give_back(&self, claim: Claim, why: &str) {
+        info!(event = "given_back", id = %claim.queue_id(), rcpt = claim.identity(), reason = why);
+        self.desk.send(Msg::GiveBack(claim));
+    }
 }
 
 /// When the server stops, nobody is waited for but those that may have the message already, and these
@@ -416,10 +423,6 @@ async fn unless<V>(ended: impl Future<Output = ()>, done: impl Future<Output = V
         done = done => Some(done),
         () = ended => None,
     }
-}
-
-fn server_stops() -> Lost {
-    Lost::Ours("the server stops".to_owned())
 }
 
 fn lost(why: &io::Error) -> Lost {

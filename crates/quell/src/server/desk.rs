@@ -54,6 +54,8 @@ pub enum Msg {
     Idle(Sender<Vec<Claim>>),
     /// An attempt ended.
     Settle(Claim, Outcome),
+    /// An attempt was not made, for trouble of our own.
+    GiveBack(Claim),
     /// A session is about to send the end of a message to these recipients: to be written down
     /// first.
     Dot(Vec<RowId>, oneshot::Sender<Result<(), String>>),
@@ -231,6 +233,7 @@ impl<L: Listener + 'static> Desk<L> {
             Msg::Idle(worker) if self.draining => drop(worker),
             Msg::Idle(worker) => self.idle.push_back(worker),
             Msg::Settle(claim, outcome) => self.door.settle(claim, outcome, now),
+            Msg::GiveBack(claim) => self.door.give_back(claim, now),
             Msg::Dot(rows, written) => {
                 let records = self.door.at_dot(&rows, now);
                 if records.len() < rows.len() {
@@ -405,10 +408,7 @@ impl<L: Listener + 'static> Desk<L> {
             }
             let Some(worker) = self.idle.pop_front() else { return };
             if let Err(lost) = worker.send(claims) {
-                let gone = "4.3.0 the delivery thread ended".to_owned();
-                for claim in lost.0 {
-                    self.door.settle(claim, Outcome::Temporary { status: gone.clone() }, now);
-                }
+                lost.0.into_iter().for_each(|claim| self.door.give_back(claim, now));
             }
         }
     }

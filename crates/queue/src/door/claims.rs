@@ -9,7 +9,12 @@ use super::turns::Place;
 use crate::claim::Claim;
 use crate::clock::Now;
 use crate::destination::Destination;
+use crate::ledger::Outcome;
 use crate::store::{Envelope, Reader, Row, RowId, StoreError};
+
+/// So long a row that was given back waits for its next turn: what we could not do now we hardly can
+/// at once.
+pub const GIVEN_BACK_WAIT_MS: Ms = 30_000;
 
 /// How far an attempt has come. Kept in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +145,36 @@ impl<R: Reader, T> Door<R, T> {
                 || row.queue_id.ms() < self.started_ms,
             as_given: row.extra.as_given,
         }))
+    }
+
+    /// The attempt of a claim was not made, for trouble of our own: nothing was sent, and no next hop
+    /// has said anything of the row. The ledger learns nothing of it: the row neither counts an
+    /// attempt nor expires by it, and a restart finds it as it was. Here it waits for
+    /// [`GIVEN_BACK_WAIT_MS`]. One that stands at the dot has a record, which only an outcome ends:
+    /// it counts as a temporary failure.
+    pub fn give_back(&mut self, claim: Claim, now: &Now) {
+        if self.phase(&claim.id) == Some(Phase::Dot) {
+            let status = "4.3.0 the end of the message was not sent".to_owned();
+            return self.settle(claim, Outcome::Temporary { status }, now);
+        }
+        self.not_tried(&claim.id, now);
+    }
+
+    fn not_tried(&mut self, id: &RowId, now: &Now) {
+        let Some(out) = self.claimed.remove(id) else { return };
+        let found = if self.is_shut() { None } else { self.check(self.row(id)) };
+        let placed = match found.flatten().filter(|row| self.may_be_in_line(row)) {
+            Some(row) => self.check(self.place_of(&row)).map(|place| (place, row.next_ms)),
+            None => None,
+        };
+        match placed {
+            Some((place, next_ms)) => {
+                self.turns.put_back(id, place, next_ms.max(now.ms + GIVEN_BACK_WAIT_MS));
+            }
+            // While the store is away nothing stands in line; then all that waits is fetched.
+            None => self.turns.done(id),
+        }
+        self.probe_may_be_over(&out.destination);
     }
 
     /// How far the attempt has come that has the row; None: no attempt has it. The row itself shows

@@ -34,7 +34,7 @@ use quell_storm::verdict::Permit;
 
 use self::answered::Unanswered;
 use self::claims::Out;
-pub use self::claims::{Phase, Together};
+pub use self::claims::{GIVEN_BACK_WAIT_MS, Phase, Together};
 use self::counters::Counters;
 use self::dots::Restoring;
 use self::downs::Downs;

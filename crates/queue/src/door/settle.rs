@@ -111,12 +111,15 @@ impl<R: Reader, T> Door<R, T> {
     pub(super) fn wait_again(&mut self, id: &RowId, now: &Now) {
         let found = self.row(id);
         if let Some(Some(row)) = self.check(found)
-            && is_tried(&row)
-            // A new life that began meanwhile waits for its own answer.
-            && !self.unanswered.contains_key(&row.queue_id)
+            && self.may_be_in_line(&row)
         {
             self.in_line(&row, row.next_ms, now);
         }
+    }
+
+    /// It is to be tried. A new life that began meanwhile waits for its own answer.
+    pub(super) fn may_be_in_line(&self, row: &Row) -> bool {
+        is_tried(row) && !self.unanswered.contains_key(&row.queue_id)
     }
 
     /// One row less needs the body of an arrival; until `keep_until` it asks for it. The last lets

@@ -213,6 +213,12 @@ impl Turns {
         }
     }
 
+    /// A row that was taken has not been tried: it waits until then. It keeps the room that it had.
+    pub fn put_back(&mut self, row: &RowId, place: Place, until: Ms) {
+        self.done(row);
+        self.put(Some(until), row.clone(), place);
+    }
+
     /// Forgets a waiting row, so that it can be added with another time. A ready one stays.
     pub fn forget_later(&mut self, row: &RowId, next_ms: Ms) {
         let Some(destination) = self.known.get(row).cloned() else { return };

@@ -13,6 +13,9 @@ use quell_storm::facts::{Answered, Ms, RowState};
 
 use crate::make::*;
 
+/// Beside the outcomes: the claim comes back untried.
+const GIVEN_BACK: u8 = 6;
+
 #[derive(Debug, Clone)]
 enum Op {
     Accept { key: u8, from: u8, rcpts: u8, notify: u8 },
@@ -48,7 +51,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::End(End::DurableButFailed)),
         8 => (1usize..4).prop_map(Op::Claim),
         5 => n.clone().prop_map(Op::Dot),
-        9 => (n.clone(), 0u8..6).prop_map(|(i, how)| Op::Settle(i, how)),
+        9 => (n.clone(), 0u8..=GIVEN_BACK).prop_map(|(i, how)| Op::Settle(i, how)),
         4 => prop::sample::select(vec![1, SECOND, MINUTE, 31 * MINUTE, 3 * HOUR, DAY]).prop_map(Op::Time),
         2 => n.clone().prop_map(Op::Retry),
         1 => n.clone().prop_map(Op::Remove),
@@ -235,6 +238,10 @@ impl World {
             return;
         }
         let claim = self.claims.swap_remove(i % self.claims.len());
+        if how == GIVEN_BACK {
+            let now = self.rig.at();
+            return self.rig.door.give_back(claim, &now);
+        }
         let outcome = match how {
             0 | 1 => Outcome::Delivered,
             2 => temporary(),

@@ -11,6 +11,7 @@ mod door_copies;
 mod door_dots;
 mod door_down;
 mod door_failures;
+mod door_given_back;
 mod door_kept;
 mod door_operator;
 mod door_random;

@@ -11,15 +11,16 @@ use quell_wire::client::{Envelope, Outcome, Status};
 use quell_wire::path::Path;
 use quell_wire::server::{MailFrom, Notify, RcptTo, Ret};
 
-use super::{Content, Settled};
+use super::{Content, GivenBack, Settled, Step};
 
 /// The claims of one message.
 #[derive(Debug)]
 pub(super) struct Job {
     mail: Option<MailFrom>,
     members: Vec<Member>,
-    /// Settlements that the caller has not taken: at most one for each member.
-    settled: VecDeque<Box<Settled>>,
+    /// Settlements, and what is given back, that the caller has not taken: at most one for each
+    /// member.
+    settled: VecDeque<Step>,
 }
 
 /// One recipient.
@@ -32,6 +33,8 @@ struct Member {
     dotted: bool,
     /// What a host said last that may pass.
     temporary: Option<Said>,
+    /// Why a host was not tried, for a reason of our own.
+    declined: Option<Status>,
     /// Why a host was passed over that cannot take the message at all.
     refused: Option<Said>,
 }
@@ -41,6 +44,13 @@ struct Member {
 pub(super) struct Said {
     pub status: Status,
     pub by: String,
+}
+
+impl Said {
+    /// A host has answered, and it was not only we that found something.
+    fn is_answer(&self) -> bool {
+        self.status.reply_code.is_some()
+    }
 }
 
 /// What is said where no host has said anything.
@@ -115,6 +125,11 @@ impl Job {
         self.open().into_iter().for_each(|place| self.note_temporary(place, said.clone()));
     }
 
+    /// We did not connect to a host, for all without an outcome.
+    pub fn note_declined_for_all(&mut self, status: &Status) {
+        self.open().into_iter().for_each(|place| self.members[place].declined = Some(status.clone()));
+    }
+
     /// What will not pass, but is about the host; another is asked first.
     pub fn note_refused(&mut self, place: usize, said: Said) {
         self.members[place].refused = Some(said);
@@ -127,12 +142,32 @@ impl Job {
         }
     }
 
+    /// We do not go on with one: if a host has answered, that counts, else it was not tried.
+    pub fn give_back(&mut self, place: usize, status: Status) {
+        if let Some(said) = self.members[place].temporary.take().filter(Said::is_answer) {
+            return self.settle(place, Outcome::Temporary(said.status), &said.by, false);
+        }
+        if let Some(claim) = self.members[place].claim.take() {
+            self.settled.push_back(Step::GiveBack(Box::new(GivenBack { claim, status })));
+        }
+    }
+
+    /// The same for all without an outcome.
+    pub fn give_back_rest(&mut self, status: &Status) {
+        self.open().into_iter().for_each(|place| self.give_back(place, status.clone()));
+    }
+
     /// No host is left: the rest is settled with what the hosts said, or with `verdict`. A host that
-    /// may answer otherwise tomorrow counts for more than one that will not.
+    /// may answer otherwise tomorrow counts for more than one that will not; where that is one to
+    /// which we did not connect, nobody has told.
     pub fn settle_rest(&mut self, verdict: &Verdict) {
         for place in self.open() {
             let member = &mut self.members[place];
             let (temporary, refused) = (member.temporary.take(), member.refused.take());
+            if let (None, Some(status)) = (&temporary, member.declined.take()) {
+                self.give_back(place, status);
+                continue;
+            }
             let (said, permanent) = match (temporary, refused) {
                 (Some(said), _) => (said, false),
                 (None, Some(said)) if verdict.all_tried => (said, true),
@@ -146,18 +181,18 @@ impl Job {
         }
     }
 
-    pub fn next_settled(&mut self) -> Option<Box<Settled>> {
+    pub fn next_settled(&mut self) -> Option<Step> {
         self.settled.pop_front()
     }
 }
 
 impl Member {
     fn new(claim: Claim, rcpt: RcptTo) -> Self {
-        Self { claim: Some(claim), rcpt, dotted: false, temporary: None, refused: None }
+        Self { claim: Some(claim), rcpt, dotted: false, temporary: None, declined: None, refused: None }
     }
 }
 
-fn settled(claim: Claim, outcome: Outcome, by: &str, takes_dsn: bool) -> Box<Settled> {
+fn settled(claim: Claim, outcome: Outcome, by: &str, takes_dsn: bool) -> Step {
     let status = outcome.status().clone();
     let text = || status.to_string();
     let outcome = match outcome {
@@ -169,7 +204,7 @@ fn settled(claim: Claim, outcome: Outcome, by: &str, takes_dsn: bool) -> Box<Set
         Outcome::Temporary(_) => ledger::Outcome::Temporary { status: text() },
         Outcome::Unknown(_) => ledger::Outcome::Unknown { status: text() },
     };
-    Box::new(Settled { claim, outcome, next_hop: by.to_owned(), status })
+    Step::Settle(Box::new(Settled { claim, outcome, next_hop: by.to_owned(), status }))
 }
 
 /// MAIL for a claim, and so for all of its arrival. None: its reverse-path is no path.

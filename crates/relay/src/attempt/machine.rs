@@ -34,6 +34,8 @@ pub struct Attempt {
     nowhere: bool,
     /// The caller ends it: no other host is tried.
     ended: Option<Said>,
+    /// It has nothing to do with the message: who was not answered was not tried.
+    interrupted: bool,
 }
 
 /// The connection.
@@ -85,6 +87,7 @@ impl Attempt {
             declined: false,
             nowhere: false,
             ended: None,
+            interrupted: false,
         }
     }
 
@@ -116,7 +119,7 @@ impl Attempt {
     pub fn next(&mut self) -> Step {
         loop {
             if let Some(settled) = self.job.next_settled() {
-                return Step::Settle(settled);
+                return settled;
             }
             let step = match self.link {
                 Link::Up(_) => self.talk(),
@@ -151,21 +154,25 @@ impl Attempt {
 
     /// It cannot be made: why, in words for the operator.
     pub fn connect_failed(&mut self, why: &str) {
-        let status = self.not_connected(why);
-        self.unreached = status.or(self.unreached.take());
+        if let Some((status, by)) = self.not_connected(why) {
+            self.job.note_temporary_for_all(&Said { status: status.clone(), by });
+            self.unreached = Some(status);
+        }
     }
 
-    /// We do not connect, for a reason of our own (too many connections to that address): as
-    /// [`Attempt::connect_failed`], but the destination does not count as down for it.
+    /// We do not connect, for a reason of our own (too many connections to that address): the
+    /// destination does not count as down for it, and who hears nothing of any other host is given
+    /// back.
     pub fn connect_declined(&mut self, why: &str) {
-        self.declined |= self.not_connected(why).is_some();
+        if let Some((status, _)) = self.not_connected(why) {
+            self.job.note_declined_for_all(&status);
+            self.declined = true;
+        }
     }
 
-    fn not_connected(&mut self, why: &str) -> Option<Status> {
+    fn not_connected(&mut self, why: &str) -> Option<(Status, String)> {
         let target = self.take_target()?;
-        let status = Status::new((4, 4, 1), None, &format!("no connection: {why}"));
-        self.job.note_temporary_for_all(&Said { status: status.clone(), by: target.to_string() });
-        Some(status)
+        Some((Status::new((4, 4, 1), None, &format!("no connection: {why}")), target.to_string()))
     }
 
     /// Takes what was read.
@@ -194,6 +201,14 @@ impl Attempt {
             up.done = false;
             up.session.lost(why);
         }
+    }
+
+    /// Trouble of our own that has nothing to do with the message (the server stops, the dot cannot be
+    /// written down): ends the whole attempt, at whatever step, as [`Lost::Ours`] does, but it counts
+    /// as none for those whom nobody has answered and who are not at the dot: they are given back.
+    pub fn interrupt(&mut self, why: &str) {
+        self.interrupted = true;
+        self.lost(Lost::Ours(why.to_owned()));
     }
 
     /// Encodes the beginning of a piece of the message, as [`Session::body`].
@@ -243,6 +258,10 @@ impl Attempt {
     fn walk(&mut self) -> Option<Step> {
         if self.job.is_over() {
             return Some(Step::Over);
+        }
+        if let Some(said) = self.ended.as_ref().filter(|_| self.interrupted) {
+            self.job.give_back_rest(&said.status);
+            return None;
         }
         if let Some(said) = &self.ended {
             self.job.settle_rest(&Verdict { said: said.clone(), permanent: false, all_tried: false });
@@ -333,6 +352,9 @@ impl Attempt {
             }
             Outcome::Failed { status, .. } if may_go_on && (!is_ready || is_about_offer(&status)) => {
                 self.job.note_refused(place, Said { status, by: up.host.clone() });
+            }
+            Outcome::Temporary(status) if self.interrupted && status.reply_code.is_none() => {
+                self.job.give_back(place, status);
             }
             certain => self.job.settle(place, certain, &up.host, up.session.takes_dsn()),
         }

@@ -166,6 +166,9 @@ impl House {
         for settled in std::mem::take(&mut driver.settled) {
             self.door.settle(settled.claim, settled.outcome, &now);
         }
+        for back in std::mem::take(&mut driver.given_back) {
+            self.door.give_back(back.claim, &now);
+        }
         self.commit();
         if done {
             attempt.quit();

@@ -5,8 +5,8 @@
 //! what DNS says, or `nxdomain`, `nodata`, `servfail`; what is not said is `nxdomain`. `at ADDRESS: WHEN
 //! WHAT` is what the server at this address does at an event: WHEN is `connect`, `greeting`, a verb, a
 //! command as it begins (`RCPT TO:<jane@`), `body`, `record`, `message`, `message ADDRESS`, each with
-//! `#2` behind it for the second time only; WHAT is `closes`, `hangs`, `ours`, `declines`, or a reply, its lines
-//! parted by ` / `. The first that fits counts; what is not said goes well. `= setting value` changes
+//! `#2` behind it for the second time only; WHAT is `closes`, `hangs`, `ours` (the message cannot be
+//! read), `stops` (we do), `declines`, or a reply, its lines parted by ` / `. The first that fits counts; what is not said goes well. `= setting value` changes
 //! a setting, the message or its envelope. `again` sends the message once more when the attempt is done,
 //! then it quits. Lines with `>` are what happens; `> C: ` a command, of which only those with the same
 //! verb as one that is written in the case are compared.
@@ -92,6 +92,7 @@ impl World for Network {
             Some("closes") => Does::Closes,
             Some("hangs") => Does::Hangs,
             Some("ours") => Does::Ours,
+            Some("stops") => Does::Stops,
             Some("declines") => Does::Declines,
             Some(reply) => Does::Says(reply.replace(" / ", "\r\n")),
         }

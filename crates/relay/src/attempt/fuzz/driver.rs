@@ -9,7 +9,7 @@ use quell_queue::store::RowId;
 use quell_wire::client::Lost;
 use quell_wire::client::fuzz::assert_one_reading;
 
-use crate::attempt::{Attempt, MAX_TARGETS, Reached, Settled, Step, Target};
+use crate::attempt::{Attempt, GivenBack, MAX_TARGETS, Reached, Settled, Step, Target};
 use crate::route::DnsError;
 
 /// Steps of one message: more than any needs.
@@ -43,8 +43,10 @@ pub enum Does {
     Closes,
     /// Nothing comes.
     Hangs,
-    /// Trouble of our own.
+    /// Trouble of our own with the message.
     Ours,
+    /// The server stops.
+    Stops,
     /// We do not connect.
     Declines,
 }
@@ -70,6 +72,8 @@ pub struct Driver {
     pub log: Vec<String>,
     /// What was settled.
     pub settled: Vec<Settled>,
+    /// What was given back.
+    pub given_back: Vec<GivenBack>,
     /// The commands that were sent.
     pub commands: Vec<String>,
     open: BTreeSet<RowId>,
@@ -102,6 +106,7 @@ impl Driver {
         *self = Self {
             log: std::mem::take(&mut self.log),
             settled: std::mem::take(&mut self.settled),
+            given_back: std::mem::take(&mut self.given_back),
             commands: std::mem::take(&mut self.commands),
             connection: self.connection.take(),
             open: claims.iter().map(|claim| claim.row().clone()).collect(),
@@ -127,6 +132,7 @@ impl Driver {
                 Step::SendBody => self.body(attempt, message, world),
                 Step::Dot(rows) => self.dot(attempt, rows, world),
                 Step::Settle(settled) => self.settle(*settled),
+                Step::GiveBack(back) => self.give_back(*back),
                 Step::Disconnect => {
                     assert!(self.connection.take().is_some(), "nothing to close");
                     self.log.push("disconnect".to_owned());
@@ -175,6 +181,7 @@ impl Driver {
             Does::Hangs => attempt.connect_failed("timed out"),
             Does::Declines => attempt.connect_declined("too many connections"),
             Does::Ours => attempt.lost(ours()),
+            Does::Stops => attempt.interrupt(STOPS),
         }
     }
 
@@ -209,6 +216,7 @@ impl Driver {
                 attempt.input(format!("{text}\r\n").as_bytes());
             }
             Some((Does::Ours, _)) => attempt.lost(ours()),
+            Some((Does::Stops, _)) => attempt.interrupt(STOPS),
             Some((Does::Closes, _)) => attempt.lost(Lost::Closed),
             _ => attempt.lost(Lost::TimedOut),
         }
@@ -233,6 +241,7 @@ impl Driver {
                 attempt.body_end();
                 attempt.input(format!("{text}\r\n").as_bytes());
             }
+            Does::Stops => attempt.interrupt(STOPS),
             other => attempt.lost(lost(&other)),
         }
     }
@@ -247,18 +256,28 @@ impl Driver {
         self.log.push(format!("dot {}", rows.iter().map(|r| r.rcpt.as_str()).collect::<Vec<_>>().join(" ")));
         connection.rows = rows;
         match world.happens(&connection.target, &Event::Record) {
-            _ if !world.write_down(&connection.rows) => attempt.lost(ours()),
+            _ if !world.write_down(&connection.rows) => attempt.interrupt(STOPS),
             Does::Goes => attempt.dot_recorded(),
             Does::Says(text) => {
                 attempt.input(format!("{text}\r\n").as_bytes());
                 attempt.dot_recorded();
             }
             Does::Ours => attempt.lost(ours()),
+            Does::Stops => attempt.interrupt(STOPS),
             other => {
                 attempt.lost(lost(&other));
                 attempt.dot_recorded();
             }
         }
+    }
+
+    fn give_back(&mut self, back: GivenBack) {
+        let (row, status) = (back.claim.row(), &back.status);
+        assert!(self.open.remove(row), "{row:?} is given back twice, or was never given");
+        assert!(!self.sent.contains(row), "sent and given back");
+        assert!(status.reply_code.is_none(), "a host has said: {status}");
+        self.log.push(format!("{} given back: {status}", row.rcpt));
+        self.given_back.push(back);
     }
 
     fn settle(&mut self, settled: Settled) {
@@ -344,8 +363,10 @@ fn says_yes(text: &str) -> bool {
     code.starts_with('2') && text.split("\r\n").all(|line| line.starts_with(code))
 }
 
+const STOPS: &str = "the server stops";
+
 fn ours() -> Lost {
-    Lost::Ours("the server stops".to_owned())
+    Lost::Ours("the message cannot be read".to_owned())
 }
 
 fn lost(does: &Does) -> Lost {
