@@ -433,13 +433,29 @@ fn in_words(why: &io::Error) -> String {
     match why.kind() {
         io::ErrorKind::TimedOut => "it does not answer".to_owned(),
         io::ErrorKind::ConnectionRefused => "it refuses connections".to_owned(),
-        _ => why.to_string(),
+        io::ErrorKind::NotFound => "the socket is not there".to_owned(),
+        io::ErrorKind::PermissionDenied => "this server's user may not use it".to_owned(),
+        // Numbers of the system's errors are for programmers.
+        _ => why.to_string().split(" (os error").next().unwrap_or_default().to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_there_is_no_connection_is_said_without_numbers() {
+        for (number, words) in [
+            (2, "the socket is not there"),
+            (13, "this server's user may not use it"),
+            (111, "it refuses connections"),
+            (110, "it does not answer"),
+            (101, "Network is unreachable"),
+        ] {
+            assert_eq!(in_words(&io::Error::from_raw_os_error(number)), words);
+        }
+    }
 
     #[tokio::test]
     async fn a_reply_that_is_there_counts_before_the_end_of_the_time() {
