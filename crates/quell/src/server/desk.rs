@@ -238,6 +238,7 @@ impl<L: Listener + 'static> Desk<L> {
                 let records = self.door.at_dot(&rows, now);
                 if records.len() < rows.len() {
                     // An outcome could not be written now, so nothing is sent.
+                    self.door.dot_undone(&rows);
                     let _gone = written.send(Err("the store is away".to_owned()));
                 } else {
                     self.at_dot.0.extend(records);
@@ -369,6 +370,8 @@ impl<L: Listener + 'static> Desk<L> {
                 reason = why,
                 "nothing is sent while it cannot be written down"
             );
+            let rows: Vec<RowId> = records.into_iter().map(|record| record.row).collect();
+            self.door.dot_undone(&rows);
         }
         // A session that is gone has not sent it.
         written.into_iter().for_each(|session| drop(session.send(done.clone())));

@@ -33,6 +33,17 @@ impl<R: Reader, T> Door<R, T> {
         records
     }
 
+    /// The records of [`Door::at_dot`] could not be written, so nothing goes out: no sending is used
+    /// up. Half a record that is in the file all the same makes the row Unknown only if the process is
+    /// killed before its next outcome.
+    pub fn dot_undone(&mut self, rows: &[RowId]) {
+        for id in rows {
+            if let Some(out) = self.claimed.get_mut(id) {
+                out.phase = Phase::Opened;
+            }
+        }
+    }
+
     /// At the start, before any claim: what an earlier life of the server left at the dot. Rows whose
     /// outcome was not committed are Unknown from now on; of the others, and of these once that is
     /// durable, [`Effect::DotsOver`] tells.

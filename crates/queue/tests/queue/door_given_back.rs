@@ -131,3 +131,27 @@ fn at_the_dot_it_counts_as_an_attempt() {
     assert_eq!((row.state, row.attempts, row.sendings), (RowState::Waiting, 1, 0));
     assert_eq!(rig.over, [id]);
 }
+
+/// The records could not be written: it is not at the dot, and its sendings are not used up.
+#[test]
+fn a_dot_that_was_not_written_is_none() {
+    let mut rig = Rig::new();
+    let (id, mut claim) = claimed(&mut rig);
+    rig.settle(claim, unknown());
+    rig.commit();
+    claim = claim_after(&mut rig, 30 * MINUTE);
+    for _ in 0..6 {
+        let now = rig.at();
+        assert_eq!(rig.door.at_dot(std::slice::from_ref(&id), &now).len(), 1);
+        rig.door.dot_undone(std::slice::from_ref(&id));
+        assert_eq!(rig.door.phase(&id), Some(Phase::Opened));
+        rig.settle(claim, temporary());
+        rig.commit();
+        rig.tick(3 * HOUR);
+        claim = rig.claim(1).pop().expect("a claim");
+        assert_eq!(claim.sendings(), 1);
+    }
+    rig.door.dot_undone(std::slice::from_ref(&id));
+    give_back(&mut rig, claim);
+    assert_eq!(found(&rig, &id).sendings, 1);
+}
