@@ -2,16 +2,18 @@
 
 mod outcome;
 mod print;
+mod which;
 
 pub(super) use print::sender;
 
 use std::io::Write;
 
+use self::which::Which;
 use super::Failure;
 use super::ask::{asker, refused, strange, wall_ms};
 use crate::config::Config;
 use crate::control::Link;
-use crate::ops::{Changed, Filter, Request, Response, RowRef, Rows, SLICE, Shown, State, Target};
+use crate::ops::{Changed, Filter, Request, Response, RowRef, Rows, SLICE, Shown, State};
 
 /// See and change what waits.
 #[derive(Debug, Clone, clap::Args)]
@@ -96,7 +98,8 @@ pub struct RetryArgs {
     /// All rows to recipients in this domain
     #[arg(long, value_name = "DOMAIN")]
     pub domain: Option<String>,
-    /// All rows that go to this next hop, as `quell queue next-hops` names it
+    /// All rows that go to this next hop, as `quell queue next-hops` names it; the scheme may be left
+    /// out
     #[arg(long, value_name = "NEXT-HOP")]
     pub next_hop: Option<String>,
     /// All rows
@@ -130,9 +133,13 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
             other => Err(refused(other)),
         },
         Command::Retry(args) => {
-            let states = args.states.clone();
-            let request = |after| Request::QueueRetry { target: target(args), states: states.clone(), after };
+            let which = Which::of(&mut link, args, config)?;
+            let request = |after| {
+                let (target, states) = (which.target.clone(), args.states.clone());
+                Request::QueueRetry { target, states, after }
+            };
             let changed = change(&mut link, request)?;
+            which.is_there(&mut link, &changed)?;
             done("to be tried now", &changed, args.json, out)?;
             args.id.as_deref().map_or(Ok(()), |id| meant(id, &changed, "waits, is unknown or failed"))
         }
@@ -146,15 +153,6 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
             done("removed", &changed, *json, out)?;
             meant(id, &changed, "can be removed")
         }
-    }
-}
-
-fn target(args: &RetryArgs) -> Target {
-    match (&args.id, &args.domain, &args.next_hop) {
-        (Some(id), ..) => Target::Message { id: id.clone(), recipient: args.to.clone() },
-        (None, Some(domain), _) => Target::Domain(domain.clone()),
-        (None, None, Some(next_hop)) => Target::NextHop(next_hop.clone()),
-        (None, None, None) => Target::All,
     }
 }
 

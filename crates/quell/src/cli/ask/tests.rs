@@ -133,6 +133,23 @@ fn queue_is_changed_and_refusals_end_with_status_1() {
 }
 
 #[test]
+fn what_is_to_be_retried_must_be_there() {
+    let site = Stopped::new("retry");
+    let retry = |args: &[&str]| site.try_run(&[&["queue", "retry"], args].concat());
+    let (status, why) = retry(&["--next-hop", "smtp://127.0.0.1:3126"]).unwrap_err();
+    let names = "no mail goes to `smtp://127.0.0.1:3126`; next hops are: maildir\n";
+    assert_eq!((status, why.as_str()), (1, names));
+    let (status, why) = retry(&["--domain", "frim.example"]).unwrap_err();
+    assert_eq!((status, why.as_str()), (1, "no mail waits for the domain frim.example\n"));
+    assert_eq!(retry(&["--next-hop", "maildir"]).unwrap(), "1 row to be tried now\n");
+    // It is there, and in no state that is meant.
+    assert_eq!(
+        retry(&["--domain", "firm.example", "--state", "unknown"]).unwrap(),
+        "0 rows to be tried now\n"
+    );
+}
+
+#[test]
 fn storms_are_listed_and_shown() {
     let site = Stopped::new("storms");
     let list = site.json(&["storms", "list"]);

@@ -1,7 +1,7 @@
 //! A next hop that is down is tried as one, not once for each message.
 
 use super::*;
-use crate::operate::wait_for_log;
+use crate::operate::{quell, wait_for_log};
 use crate::support::free_port;
 use crate::support::peers::aiosmtpd::{self, Script, Scripted};
 use crate::support::process::signal;
@@ -121,6 +121,34 @@ fn a_dead_next_hop_is_tried_a_handful_of_times_and_woken() {
     assert_eq!(relayed, expected + 3);
 }
 
+/// A row that was never tried has the time of its next hop, and says what it waits for.
+fn people_see_why(server: &Server, dead: &str, id: &str) {
+    let row = &rows(server, id)["jane@dead2.example"];
+    let down = shown(server, dead).expect("it is down");
+    assert_eq!(
+        (&row["attempts"], &row["next"], &row["down"]["next"]),
+        (&0.into(), &down["next"], &down["next"])
+    );
+    let why = format!("waits for {dead}, which is down: 4.4.1 ");
+    for table in [done(server, &["queue", "list"]), done(server, &["queue", "show", id])] {
+        let line = table.lines().find(|line| line.starts_with(id)).expect("a row");
+        assert!(table.contains("NEXT HOP") && line.contains(&why) && !line.contains(" now "), "{table}");
+        assert!(!table.contains("os error"), "{table}");
+    }
+    let explained = done(server, &["explain", id]);
+    let waits = format!("It waits for {dead}, which is down and is tried next at ");
+    assert!(
+        explained.contains(": pass, now waiting\n  Passed: ") && explained.contains(&waits),
+        "{explained}"
+    );
+    let hops = done(server, &["queue", "next-hops"]);
+    let heads: Vec<&str> = hops.lines().next().expect("heads").split_whitespace().collect();
+    assert_eq!(heads[..5], ["NEXT", "HOP", "DUE", "LATER", "SENDING"], "{hops}");
+    let wrong = quell(server, &["queue", "retry", "--next-hop", "smtp://127.0.0.1:1"]);
+    let names = format!("no mail goes to `smtp://127.0.0.1:1`; next hops are: maildir, {dead}");
+    assert!(wrong.status == 1 && wrong.err.contains(&names), "{wrong:?}");
+}
+
 /// What waits for a dead next hop goes to the one that takes its place.
 #[test]
 fn waiting_mail_follows_a_new_route() {
@@ -132,12 +160,14 @@ fn waiting_mail_follows_a_new_route() {
     let server = server(&directory, &[("dead.example", &dead), ("dead2.example", &dead)], "");
     let ids = pile_up(&server, "moved", 5);
     let stays = submit(&server, &["jane@dead2.example"], &mail("stays"));
+    people_see_why(&server, &dead, &stays);
     let peer = Scripted::start(&directory, &Script::default());
     let text = std::fs::read_to_string(server.config_path()).expect("a configuration");
     std::fs::write(server.config_path(), text.replacen(&dead, &smtp(&peer), 1)).expect("a configuration");
     signal(server.pid(), "HUP");
     wait_for_log(&server, &["\"event\":\"reloaded\""]);
-    done(&server, &["queue", "retry", "--next-hop", &smtp(&peer)]);
+    // The scheme may be left out.
+    done(&server, &["queue", "retry", "--next-hop", &format!("127.0.0.1:{}", peer.port)]);
     for (n, id) in ids.iter().enumerate() {
         let row = wait_for_state(&server, id, &format!("moved{n}@dead.example"), "relayed");
         assert_eq!(row["next_hop"], *smtp(&peer), "{row}");
