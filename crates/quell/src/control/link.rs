@@ -18,8 +18,9 @@ pub enum LinkError {
     Client(#[from] ClientError),
     /// Something has the store, and does not listen.
     #[error(
-        "the server is running ({0}) but does not answer at its control socket: it is starting or \
-         stopping, or another command has the store; try again shortly"
+        "quell ({0}) is stopping or starting: it does not answer at its control socket; try again \
+         shortly (a stop waits up to [server] stop_secs for answers to what was sent out; another \
+         command may have the store, too)"
     )]
     Deaf(String),
     /// The store of a stopped server.

@@ -90,7 +90,12 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
             _ = interrupt.recv() => break,
         }
     }
-    info!(event = "stopping", "no new connections; sessions have {} s to finish", STOP_WITHIN.as_secs());
+    info!(
+        event = "stopping",
+        "no new connections; sessions have {} s; messages sent out and not answered are waited for, {} s at most",
+        STOP_WITHIN.as_secs(),
+        parts.config().outgoing.stop_within.as_secs()
+    );
     // Set once: there is one stop.
     parts.stop_by.get_or_init(|| Instant::now() + STOP_WITHIN);
     stop.send_replace(true);

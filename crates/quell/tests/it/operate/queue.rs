@@ -148,7 +148,7 @@ fn a_server_without_its_socket_is_named() {
     std::fs::remove_file(server.data.join("control.sock")).expect("the socket");
     let said = quell(&server, &["queue", "list"]);
     assert_eq!(said.status, 1, "{said:?}");
-    assert!(said.err.contains("the server is running") && said.err.contains("control socket"), "{said:?}");
+    assert!(said.err.contains("is stopping or starting") && said.err.contains("control socket"), "{said:?}");
 }
 
 /// `quell queue list | head -1`: the reader has read enough, that is no failure.

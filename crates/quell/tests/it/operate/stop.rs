@@ -8,7 +8,8 @@ use crate::support::{TempDir, free_port};
 #[test]
 fn sigterm_lets_a_transfer_finish_and_sends_the_idle_away() {
     let directory = TempDir::new("operate-term");
-    let mut server = Server::start(&directory, &config(JSON_LOG));
+    let config = config(JSON_LOG).replacen("[server]\n", "[server]\nstop_secs = 7\n", 1);
+    let mut server = Server::start(&directory, &config);
     let mut idle = Client::hello(server.smtp_port);
     let mut busy = Client::hello(server.smtp_port);
     for line in ["MAIL FROM:<sender@client.example>", "RCPT TO:<jane@firm.example>", "DATA"] {
@@ -23,7 +24,14 @@ fn sigterm_lets_a_transfer_finish_and_sends_the_idle_away() {
     let away = idle.reply().expect("a reply");
     assert_eq!(away.code, 421, "{away:?}");
     assert_eq!(idle.rest(), "");
-    wait_for_log(&server, &["\"event\":\"stopping\""]);
+    let waits = "sessions have 10 s; messages sent out and not answered are waited for, 7 s at most";
+    wait_for_log(&server, &["\"event\":\"stopping\"", waits]);
+    let deaf = format!("quell (process {}) is stopping", server.pid());
+    let is_deaf = || {
+        let said = quell(&server, &["queue", "list"]);
+        said.status == 1 && said.err.contains(&deaf)
+    };
+    assert!(wait_until(Duration::from_secs(5), is_deaf), "{:?}", quell(&server, &["queue", "list"]));
     let late = std::net::TcpStream::connect(("127.0.0.1", server.smtp_port));
     let refused = late.is_err() || Client::connect(server.smtp_port).is_err();
     assert!(refused, "no new sessions");
