@@ -13,6 +13,7 @@ use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::SqliteStore;
 use quell_queue::store::{Batch, Reader, Retention, Store};
 use quell_relay::reception::{Memory, Policy};
+use quell_storm::facts::{Ms, RowState};
 use quell_wire::server::{BareNewlines, Settings as Session};
 use tokio::runtime::Handle as Runtime;
 use tracing::{error, info, warn};
@@ -102,6 +103,7 @@ impl Parts {
         let mut store = SqliteStore::open(&data.ledger()?)?;
         let reader = store.reader()?;
         let spool = open_spool(&data, &reader)?;
+        let kept = reader.bodies_due(Ms::MAX, usize::MAX >> 1)?.len();
         let reserve = open_reserve(&config)?;
         let time = Timekeeper::new(gateway, reader.high_water()?);
         store_first_mark(&mut store, &time);
@@ -124,6 +126,7 @@ impl Parts {
         let to = destinations(&current(&in_force).outward.routes);
         let mut door = Door::open(reader, secret, settings, to, random(), &time.now())?;
         let dots = open_dots(&data, &mut door, &time.now())?;
+        recovered(&door, kept);
         let metrics = Arc::clone(&outer.metrics);
         let bodies = spool.reader();
         let retention = retention_now(&in_force);
@@ -204,6 +207,21 @@ fn policy_now(in_force: &Arc<RwLock<InForce>>) -> crate::deliver::worker::Direct
     Arc::new(move || Arc::clone(&current(&in_force).shared.policy))
 }
 
+/// Says what was found: open rows by state, and bodies that no open row needs any more.
+fn recovered(door: &ServerDoor, kept: usize) {
+    let rows = |wanted: &[RowState]| -> u64 {
+        door.open_rows().filter(|(state, _)| wanted.contains(state)).map(|(_, rows)| rows).sum()
+    };
+    info!(
+        event = "recovered",
+        waiting = rows(&[RowState::Waiting, RowState::Dot]),
+        unknown = rows(&[RowState::Unknown]),
+        held = rows(&[RowState::Held]),
+        kept,
+        "the queue was read back; kept: messages that nothing waits for, for a retry, a report or a release"
+    );
+}
+
 fn open_spool(data: &Data, reader: &impl Reader) -> Result<Spool, ServeError> {
     let settings = SpoolSettings {
         // The session minds `max_message_bytes`, which a reload may change; this is its greatest value.
@@ -218,7 +236,6 @@ fn open_spool(data: &Data, reader: &impl Reader) -> Result<Spool, ServeError> {
             file, "a file of the body store is gone, and with it mail that waited in it"
         );
     }
-    info!(event = "recovered", waiting = live.len(), "the queue was read back");
     Ok(spool)
 }
 

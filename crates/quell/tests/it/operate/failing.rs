@@ -52,6 +52,8 @@ fn a_permanent_failure_is_refused_for_its_source_and_a_new_life_for_others() {
     assert!(explained.starts_with(&by_id), "{explained}\n{by_id}");
     // A refusal never changes the row, and what was told survives a restart.
     server.restart();
+    // Its body is kept, and waits for nothing.
+    wait_for_log(&server, &["\"event\":\"recovered\"", "\"waiting\":0", "\"unknown\":0", "\"kept\":1"]);
     told(&server, &first, 1);
     assert_eq!(send_from(&server, 1, &one).code, 554);
     assert_eq!(row(&server, &first)["state"], "failed");
