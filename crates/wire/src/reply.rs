@@ -1,6 +1,7 @@
 //! Replies: what a server says (RFC 5321 §4.2), with enhanced status codes (RFC 3463, RFC 2034).
 
 use std::borrow::Cow;
+use std::fmt;
 
 /// Longest line of a reply, CRLF included (RFC 5321 §4.5.3.1.5). Longer text goes on in another
 /// line of the same reply.
@@ -56,6 +57,11 @@ impl Reply {
         self.code < 400
     }
 
+    /// Its enhanced status code, `5.1.1`.
+    pub fn enhanced(&self) -> Option<String> {
+        self.status.map(|(subject, detail)| format!("{}.{subject}.{detail}", self.code / 100))
+    }
+
     /// Whether the connection ends after it (RFC 5321 §3.8, RFC 7504).
     pub fn closes(&self) -> bool {
         matches!(self.code, 421 | 521)
@@ -89,6 +95,17 @@ impl Reply {
             push_number(out, number.min(999));
             out.push(after);
         }
+    }
+}
+
+impl fmt::Display for Reply {
+    /// In one line, as a log says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.code)?;
+        if let Some(enhanced) = self.enhanced() {
+            write!(f, "{enhanced} ")?;
+        }
+        f.write_str(&self.text.replace('\n', " "))
     }
 }
 

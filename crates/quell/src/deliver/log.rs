@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 /// Writes how an attempt ended. `status`: what the next hop said, where it said something.
 pub(super) fn log(claim: &Claim, outcome: &Outcome, next_hop: &str, status: Option<&Status>, delay_ms: i64) {
-    let (id, rcpt, from) = (claim.queue_id(), claim.identity(), claim.reverse_path());
+    let (id, rcpt, from) = (claim.queue_id(), claim.identity(), sender(claim.reverse_path()));
     let said = status.map(ToString::to_string);
     let (dsn, reply) = match outcome {
         Outcome::Delivered | Outcome::Relayed { .. } => said.as_deref().map_or(("2.0.0", "delivered"), parts),
@@ -32,6 +32,11 @@ pub(super) fn log(claim: &Claim, outcome: &Outcome, next_hop: &str, status: Opti
             warn!(event = "unknown", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
         }
     }
+}
+
+/// A reverse-path as log lines say it: a null one is `<>`, so that it can be searched for.
+pub fn sender(reverse_path: &str) -> &str {
+    if reverse_path.is_empty() { "<>" } else { reverse_path }
 }
 
 /// Enhanced status code and the rest.

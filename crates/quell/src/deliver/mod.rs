@@ -14,3 +14,5 @@ mod session;
 mod slots;
 pub mod verify;
 pub mod worker;
+
+pub use log::sender;

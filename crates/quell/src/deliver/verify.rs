@@ -91,6 +91,17 @@ impl Trouble {
     }
 }
 
+/// What the next hop said of a recipient, and how we know.
+#[derive(Debug)]
+pub struct Answer {
+    /// The answer.
+    pub asked: Asked,
+    /// Who was to be asked.
+    pub next_hop: String,
+    /// `now` or `remembered`; None: it could not be asked, or did not say.
+    pub how: Option<&'static str>,
+}
+
 /// Asks, and remembers.
 pub struct Verifier {
     outward: OutwardNow,
@@ -107,30 +118,36 @@ impl Verifier {
     }
 
     /// Whether the recipient's next hop takes mail for it. Addresses of one identity are asked for once.
-    pub async fn ask(&self, Ask { address, identity, from_nobody }: &Ask) -> Asked {
+    pub async fn ask(&self, ask: &Ask) -> Answer {
         let outward = (self.outward)();
-        let hop = outward.routes.of(identity);
+        let hop = outward.routes.of(&ask.identity);
+        let (asked, how) = self.ask_of(&outward, &hop, ask).await;
+        Answer { asked, next_hop: hop.to_string(), how }
+    }
+
+    async fn ask_of(&self, outward: &Outward, hop: &NextHop, ask: &Ask) -> (Asked, Option<&'static str>) {
+        let Ask { address, identity, from_nobody } = ask;
         // Another next hop may know others.
         let key = format!("{hop} {identity}");
         let now = Instant::now();
         let known = self.known(&key);
         let fresh = |known: &Known| now - known.at < if known.asked == Asked::Exists { FRESH } else { NONE };
         if let Some(known) = known.filter(fresh) {
-            return known.asked;
+            return (known.asked, Some("remembered"));
         }
         let answer = match UnderWay::begin(&self.memory, &key, *from_nobody) {
-            Some(_asking) if !self.is_away(&hop, now) => self.ask_anew(&outward, &hop, address).await,
+            Some(_asking) if !self.is_away(hop, now) => self.ask_anew(outward, hop, address).await,
             _ => Err(()),
         };
         match answer {
             Ok(asked) => {
                 self.remember(key, Known { asked, at: Instant::now() });
-                asked
+                (asked, Some("now"))
             }
             // Who was there is there still, as far as anybody can tell.
             Err(()) => known
                 .filter(|k| k.asked == Asked::Exists && now - k.at < KNOWN)
-                .map_or(Asked::CannotTell, |k| k.asked),
+                .map_or((Asked::CannotTell, None), |k| (k.asked, Some("remembered"))),
         }
     }
 
@@ -146,7 +163,7 @@ impl Verifier {
             Err(_) => Err(Trouble::with_all("it does not answer in time")),
         };
         answer.map_err(|Trouble { why, with_all }| {
-            warn!(event = "not_asked", next_hop = %hop, reason = why, "the next hop could not be asked for a recipient");
+            warn!(event = "not_asked", rcpt = address, next_hop = %hop, reason = why, "the next hop could not be asked for a recipient");
             if with_all {
                 self.leave_alone(hop);
             }

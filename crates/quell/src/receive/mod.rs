@@ -1,4 +1,5 @@
 //! Mail coming in: listeners, limits on connections, and the bytes of each connection.
 
 pub mod limits;
+mod refusals;
 pub mod smtp;

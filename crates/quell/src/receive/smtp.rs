@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use quell_mail::id::QueueId;
 use quell_queue::body::{LargeWriter, LargeWriters, SpoolError};
 use quell_queue::clock::Now;
-use quell_queue::door::{Answer, Incoming};
+use quell_queue::door::{self, Incoming};
 use quell_queue::reserve::Room;
 use quell_relay::directory::CannotTell;
-use quell_relay::reception::{Ask, Asked, Policy, Reception, Refused, Submission, Want, World};
+use quell_relay::reception::{
+    Ask, Asked, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
+};
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Settings};
@@ -23,8 +25,9 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::limits::Counted;
+use super::refusals::Refusals;
 use crate::deliver::maildir::MaildirStore;
-use crate::deliver::verify::Verifier;
+use crate::deliver::verify::{Answer, Verifier};
 use crate::metrics::{Metrics, TurnedAway};
 use crate::server::desk::{Handle, Msg};
 use crate::server::time::Timekeeper;
@@ -39,6 +42,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Large bodies that may be synced at a time; others wait for their turn.
 pub const SYNCING: usize = 32;
+/// Of all connections together.
+static REFUSALS: Refusals = Refusals::new();
 static SYNCS: Semaphore = Semaphore::const_new(SYNCING);
 
 /// What all connections share; replaced as a whole on reload.
@@ -85,38 +90,53 @@ pub struct Outer {
 }
 
 /// A connection's view of the world.
-struct Around<'a>(&'a Outer, &'a Shared);
+struct Around<'a> {
+    outer: &'a Outer,
+    shared: &'a Shared,
+    /// What was said of the recipient that is answered just now, where a next hop was asked.
+    answer: Option<&'a Answer>,
+}
+
+impl<'a> Around<'a> {
+    fn new(outer: &'a Outer, shared: &'a Shared) -> Self {
+        Self { outer, shared, answer: None }
+    }
+}
 
 impl World for Around<'_> {
     fn exists(&self, domain: &str, local: &str) -> Result<bool, CannotTell> {
-        self.0.maildirs.told_exists(domain, local)
+        self.outer.maildirs.told_exists(domain, local)
     }
 
     fn room(&self, declared_bytes: Option<u64>) -> bool {
-        let largest = self.1.max_message_bytes.max(declared_bytes.unwrap_or(0));
+        let largest = self.shared.max_message_bytes.max(declared_bytes.unwrap_or(0));
         // A disk that cannot even say how full it is takes no mail.
-        self.0.room.enough(&self.0.data, largest).unwrap_or(false)
+        self.outer.room.enough(&self.outer.data, largest).unwrap_or(false)
     }
 
     fn now(&self) -> Now {
-        self.0.time.now()
+        self.outer.time.now()
     }
 
     fn queue_id(&self, now: &Now) -> Option<QueueId> {
-        self.0.time.queue_id(now)
+        self.outer.time.queue_id(now)
     }
 
     fn begin_large(&self) -> Result<LargeWriter, SpoolError> {
-        self.0.large.begin()
+        self.outer.large.begin()
     }
 
     fn refused(&self, what: Refused) {
-        self.0.metrics.turned_away(match what {
+        self.outer.metrics.turned_away(match what {
             Refused::Recipient => TurnedAway::Recipient,
             Refused::Room => TurnedAway::Room,
             Refused::Message => TurnedAway::Message,
             Refused::Trouble => TurnedAway::Trouble,
         });
+    }
+
+    fn recipient_refused(&self, refused: &RefusedRecipient<'_>) {
+        REFUSALS.log(refused, self.answer, self.outer.time.now().ms);
     }
 
     fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {
@@ -191,14 +211,16 @@ impl Connection {
         loop {
             let shared = Arc::clone(&self.shared);
             let outer = self.outer.clone();
-            let (taken, want) = self.reception.advance(&buffer[start..end], &Around(&outer, &shared));
+            let (taken, want) = self.reception.advance(&buffer[start..end], &Around::new(&outer, &shared));
             start += taken;
             match want {
                 Want::Submit(submission) => self.submit(submission).await?,
                 Want::Ask(ask) => {
                     self.flush().await?;
-                    let asked = self.ask_next_hop(&ask).await;
-                    self.reception.asked(asked, &Around(&outer, &shared));
+                    let answer = self.ask_next_hop(&ask).await;
+                    let asked = answer.as_ref().map_or(Asked::CannotTell, |answer| answer.asked);
+                    let around = Around { answer: answer.as_ref(), ..Around::new(&outer, &shared) };
+                    self.reception.asked(asked, &around);
                 }
                 Want::Flush => self.flush().await?,
                 Want::Close(why) => {
@@ -215,13 +237,12 @@ impl Connection {
         }
     }
 
-    async fn ask_next_hop(&self, ask: &Ask) -> Asked {
+    /// None: we stop, or the verifier does not come to its end.
+    async fn ask_next_hop(&self, ask: &Ask) -> Option<Answer> {
         let mut stop = self.stop.clone();
         tokio::select! {
-            asked = timeout(ASK_WITHIN, self.outer.verifier.ask(ask)) => {
-                asked.unwrap_or(Asked::CannotTell)
-            }
-            _ = stop.wait_for(|stop| *stop) => Asked::CannotTell,
+            answer = timeout(ASK_WITHIN, self.outer.verifier.ask(ask)) => answer.ok(),
+            _ = stop.wait_for(|stop| *stop) => None,
         }
     }
 
@@ -284,7 +305,7 @@ impl Connection {
             Ok(incoming) => incoming,
             Err(reply) => {
                 warn!(event = "not_accepted", id = %id, reply = reply.text(), "an arrival's body could not be written");
-                Around(&self.outer, &self.shared).refused(Refused::by(&reply));
+                Around::new(&self.outer, &self.shared).refused(Refused::by(&reply));
                 self.reception.replied(reply);
                 return self.flush().await;
             }
@@ -294,25 +315,25 @@ impl Connection {
         let left = self.shared.answer_within.saturating_sub(began.elapsed());
         let answer = match timeout(left, &mut answer).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Answer::Trouble("the desk has stopped".to_owned()),
+            Ok(Err(_)) => door::Answer::Trouble("the desk has stopped".to_owned()),
             Err(_) => {
                 // It may have been answered at the last moment: then that answer stands.
                 answer.close();
                 answer.try_recv().unwrap_or_else(|_| {
                     warn!(event = "answer_late", id = %id, "an arrival could not be written in time: 451");
                     self.outer.desk.send(Msg::Withdraw(id));
-                    Answer::Trouble("it took too long".to_owned())
+                    door::Answer::Trouble("it took too long".to_owned())
                 })
             }
         };
         match &answer {
-            Answer::Accepted(_) => {}
-            Answer::Refused(_) => self.outer.metrics.turned_away(TurnedAway::Message),
-            Answer::NoRoom(why) => {
+            door::Answer::Accepted(_) => {}
+            door::Answer::Refused(_) => self.outer.metrics.turned_away(TurnedAway::Message),
+            door::Answer::NoRoom(why) => {
                 warn!(event = "not_accepted", id = %id, reason = why, "an arrival was answered 452: no room");
                 self.outer.metrics.turned_away(TurnedAway::Room);
             }
-            Answer::Trouble(why) => {
+            door::Answer::Trouble(why) => {
                 warn!(event = "not_accepted", id = %id, reason = why, "an arrival was answered 451: trouble of our own");
                 self.outer.metrics.turned_away(TurnedAway::Trouble);
             }
@@ -326,7 +347,7 @@ impl Connection {
             unsaid.how = if late { Answered::Late } else { Answered::Fine };
         }
         drop(unsaid);
-        if matches!(answer, Answer::Accepted(_)) && written.is_ok() {
+        if matches!(answer, door::Answer::Accepted(_)) && written.is_ok() {
             self.unconfirmed = Some(id);
         }
         written

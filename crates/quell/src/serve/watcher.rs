@@ -9,6 +9,7 @@ use quell_queue::door::{GivenUp, Verdicts};
 use quell_storm::tell::Alert;
 use tracing::{debug, info, warn};
 
+use crate::deliver::sender;
 use crate::metrics::Metrics;
 use crate::report::Reporting;
 use crate::server::desk::Listener;
@@ -63,7 +64,7 @@ impl Listener for Watcher {
         let id = verdicts.queue_id;
         let key = verdicts.key.map_or_else(String::new, |key| key.to_string());
         for (rcpt, verdict, reason) in &verdicts.recipients {
-            let (from, source, reason) = (&verdicts.reverse_path, &verdicts.source.0, reason.name());
+            let (from, source, reason) = (sender(&verdicts.reverse_path), &verdicts.source.0, reason.name());
             if *verdict == "absorb" && !self.absorbed_line(verdicts.at_ms) {
                 debug!(event = "judged", id = %id, rcpt, from, source, key, verdict, reason);
             } else {
@@ -74,7 +75,7 @@ impl Listener for Watcher {
 
     fn given_up(&mut self, row: &GivenUp) {
         let (dsn, reply) = row.status.split_once(' ').unwrap_or((&row.status, ""));
-        let (rcpt, from, next_hop) = (&row.identity, &row.reverse_path, &row.next_hop);
+        let (rcpt, from, next_hop) = (&row.identity, sender(&row.reverse_path), &row.next_hop);
         let delay_ms = row.age_ms;
         warn!(event = "given_up", id = %row.queue_id, rcpt, from, next_hop, reply, dsn, delay_ms);
         if row.maybe_delivered && !self.told.contains(&row.queue_id) {

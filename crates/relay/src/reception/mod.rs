@@ -74,6 +74,19 @@ impl Refused {
     }
 }
 
+/// A recipient that was refused, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedRecipient<'a> {
+    /// As RCPT gave it.
+    pub rcpt: &'a str,
+    /// The reverse-path of the transaction; empty: the null reverse-path.
+    pub reverse_path: &'a str,
+    /// Where the client is.
+    pub source: Option<IpAddr>,
+    /// What it was told.
+    pub reply: &'a Reply,
+}
+
 /// What only the world outside can say.
 pub trait World {
     /// True if a mailbox of that name is there.
@@ -94,6 +107,9 @@ pub trait World {
     fn begin_large(&self) -> Result<LargeWriter, SpoolError>;
     /// Something was refused.
     fn refused(&self, what: Refused);
+    /// A recipient was refused, which is counted by [`World::refused`] too. Clients can make this
+    /// happen as often as they like.
+    fn recipient_refused(&self, refused: &RefusedRecipient<'_>);
     /// Runs file work that may block: a server with few threads lets others take over meanwhile.
     fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {
         work()

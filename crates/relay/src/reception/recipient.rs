@@ -4,7 +4,7 @@ use quell_wire::reply::Reply;
 use quell_wire::server::{Question, RcptTo};
 
 use super::transaction::Transaction;
-use super::{Reception, Refused, World, out_of_order};
+use super::{Reception, Refused, RefusedRecipient, World, out_of_order};
 use crate::directory::{BadAddress, Lookup, Query, Resolved};
 
 /// A recipient about whom only the domain's next hop can say whether they exist.
@@ -48,7 +48,7 @@ impl Reception {
     pub(super) fn recipient(&mut self, question: Question, rcpt: RcptTo, world: &impl World) -> Option<Ask> {
         match self.who_is(&rcpt, world) {
             Found::Taken(resolved) => self.take_recipient(question, resolved, &rcpt, world),
-            Found::Refused(reply) => self.answer_recipient(question, reply, world),
+            Found::Refused(reply) => self.answer_recipient(question, reply, &rcpt, world),
             Found::Ask(resolved) => {
                 let ask = Ask {
                     address: rcpt.forward_path.address().to_owned(),
@@ -67,10 +67,10 @@ impl Reception {
         let Some(Pending { question, rcpt, resolved }) = self.pending.take() else { return };
         match asked {
             Asked::Exists => self.take_recipient(question, vec![resolved], &rcpt, world),
-            Asked::Unknown => self.answer_recipient(question, unknown_user(), world),
+            Asked::Unknown => self.answer_recipient(question, unknown_user(), &rcpt, world),
             Asked::CannotTell => {
                 let text = "The server of that domain cannot be asked at the moment; try again later";
-                self.answer_recipient(question, Reply::new(451, (4, 3), text), world);
+                self.answer_recipient(question, Reply::new(451, (4, 3), text), &rcpt, world);
             }
         }
     }
@@ -108,13 +108,19 @@ impl Reception {
                 Reply::recipient_ok()
             }
         };
-        self.answer_recipient(question, reply, world);
+        self.answer_recipient(question, reply, rcpt, world);
     }
 
-    fn answer_recipient(&mut self, question: Question, reply: Reply, world: &impl World) {
+    fn answer_recipient(&mut self, question: Question, reply: Reply, rcpt: &RcptTo, world: &impl World) {
         if !reply.is_positive() {
             let ours = reply.code() == 451;
             world.refused(if ours { Refused::Trouble } else { Refused::Recipient });
+            world.recipient_refused(&RefusedRecipient {
+                rcpt: rcpt.forward_path.address(),
+                reverse_path: self.transaction.as_ref().map_or("", Transaction::reverse_path),
+                source: self.source.address,
+                reply: &reply,
+            });
         }
         self.session.answer(question, reply);
     }

@@ -1,5 +1,6 @@
 //! Connections without sockets: what they hold in memory together, and what they are told.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use quell_queue::body::{LargeWriters, Spool, SpoolSettings};
@@ -20,6 +21,8 @@ struct Ground {
     folder: PathBuf,
     large: LargeWriters,
     _spool: Spool,
+    /// What was said of refused recipients.
+    refused: RefCell<Vec<String>>,
 }
 
 impl Ground {
@@ -27,7 +30,7 @@ impl Ground {
         let folder = std::env::temp_dir().join(format!("quell-reception-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let spool = Spool::open(&folder, [], SpoolSettings::default()).unwrap();
-        Self { folder, large: spool.large_writers(), _spool: spool }
+        Self { folder, large: spool.large_writers(), _spool: spool, refused: RefCell::default() }
     }
 }
 
@@ -59,6 +62,13 @@ impl World for Ground {
     }
 
     fn refused(&self, _: Refused) {}
+
+    fn recipient_refused(&self, refused: &RefusedRecipient<'_>) {
+        let RefusedRecipient { rcpt, reverse_path, source, reply } = refused;
+        let source = source.map_or_else(String::new, |source| source.to_string());
+        let line = format!("{rcpt} from <{reverse_path}> {source}: {}", reply.code());
+        self.refused.borrow_mut().push(line);
+    }
 }
 
 fn policy(memory: &Arc<Memory>) -> Arc<Policy> {

@@ -53,6 +53,10 @@ impl Transaction {
         self.reader.is_some()
     }
 
+    pub fn reverse_path(&self) -> &str {
+        self.mail.reverse_path.address()
+    }
+
     pub fn is_from_nobody(&self) -> bool {
         self.mail.reverse_path.is_null()
     }

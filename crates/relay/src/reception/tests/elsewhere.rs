@@ -30,6 +30,11 @@ fn next_hops_are_asked_in_the_order_of_a_pipeline() {
     let asked: Vec<_> = client.asks.iter().map(|ask| ask.address.as_str()).collect();
     assert_eq!(asked, ["Maria+x@Ask.example", "gone@ask.example", "down@ask.example"]);
     assert_eq!(client.asks[0].identity, "maria+x@ask.example");
+    let refused = [
+        "gone@ask.example from <a@b.example> 192.0.2.1: 550",
+        "down@ask.example from <a@b.example> 192.0.2.1: 451",
+    ];
+    assert_eq!(*world.refused.borrow(), refused);
     assert!(client.says(b"Subject: s\r\n\r\nx\r\n.\r\n").starts_with("250 "));
     let rows = &client.given[0].facts.recipients;
     let rows: Vec<_> =

@@ -48,6 +48,11 @@ fn the_next_hop_is_asked_once_and_nothing_is_sent() {
     }
     assert_eq!(answers(&server, &["Jane", "NOBODY"]), [YES, NO], "the same recipients");
     assert_eq!(peer.commands("RCPT").len(), 5, "asked once each: {}", peer.log());
+    let refused = ["\"refused\"", "nobody@ask.example", FROM, "127.0.0.1", "550 5.1.1 No such user here"];
+    for asked in ["now", "remembered"] {
+        let how = format!("\"asked\":\"{asked}\"");
+        wait_for_log(&server, &[&refused[..], &[&smtp(&peer), &how]].concat());
+    }
     assert!(peer.commands("MAIL").iter().all(|line| line.contains("FROM:<>")), "{}", peer.log());
     assert_eq!((peer.commands("DATA"), peer.sendings().len()), (vec![], 0));
     let id = submit(&server, &["jane@ask.example"], &mail("asked"));
