@@ -265,8 +265,8 @@ fn only_this_is_lost(patient: &mut Patient, lost: &str, words: &str) {
     let kept: Vec<&str> = ["f2", "f3", "f4"].into_iter().filter(|id| *id != lost).collect();
     let came = wait_until(DRAIN_LIMIT, || in_janes_mailbox(patient) == kept);
     assert!(came, "{:?}\n{}", in_janes_mailbox(patient), patient.server.output());
-    let log = patient.server.output();
-    assert!(log.contains(words), "no {words:?} in\n{}", end_of(&log));
+    let said = wait_until(DRAIN_LIMIT, || patient.server.output().contains(words));
+    assert!(said, "no {words:?} in\n{}", end_of(&patient.server.output()));
     // New mail passes, and the damaged one still is not delivered.
     assert_eq!(patient.offer(&["jane", "ann"], 300), Some(250));
     assert!(wait_until(DRAIN_LIMIT, || in_janes_mailbox(patient).len() == 3));
