@@ -244,7 +244,7 @@ section! {
         failed_window_secs: u64 = 1_800, "seconds", hint "1800", 0..=86400;
         /// How often a message that failed is tried anew for a recipient within 24 hours.
         max_lives_per_day: u64 = 8, "", hint "8", 1..=1000;
-        /// Copies of a discarded message are absorbed for so long after the end of its storm.
+        /// Copies of a held message that was discarded are absorbed for so long after the end of its storm.
         discarded_window_secs: u64 = 86_400, "seconds", hint "86400", 0..=604800;
         /// An answer later than this counts as late: copies after it are the class `retry`.
         late_answer_secs: u64 = 10, "seconds", hint "10", 1..=600;
