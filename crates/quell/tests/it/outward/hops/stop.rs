@@ -66,6 +66,8 @@ fn a_late_answer_counts() {
     let id = submit(&server, &[TO], &mail("late"));
     assert!(wait_until(LIMIT, || !peer.sendings().is_empty()), "{}", server.output());
     assert_eq!(rows(&server, &id)[TO]["phase"], "dot");
+    let list = done(&server, &["queue", "list"]);
+    assert!(list.contains("its end was sent, the answer is awaited (10 min at most)"), "{list}");
     signal(server.pid(), "TERM");
     assert!(peer.replies("250 2.0.0").is_empty(), "the answer was to come later: {}", peer.log());
     assert_eq!(server.term().code(), Some(0), "{}", server.output());
@@ -96,6 +98,10 @@ fn an_answer_that_stays_away_is_unknown() {
     assert_eq!((&row["maybe_delivered"], secs_to_next(&row)), (&true.into(), 1800), "{row}");
     server.restart();
     assert_eq!(rows(&server, &id)[TO], row, "a restart is no new life");
+    let list = done(&server, &["queue", "list"]);
+    for part in ["sent once, no answer: nobody knows whether it arrived; sent again in 29m", "(2 of 5)"] {
+        assert!(list.contains(part), "{list}");
+    }
     retry(&server, &id, 1);
     let row = wait_for_state(&server, &id, TO, "relayed");
     assert_eq!((&row["sendings"], peer.expect(2).len()), (&2.into(), 2));
