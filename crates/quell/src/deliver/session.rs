@@ -429,7 +429,8 @@ fn lost(why: &io::Error) -> Lost {
     if why.kind() == io::ErrorKind::TimedOut { Lost::TimedOut } else { Lost::Closed }
 }
 
-fn in_words(why: &io::Error) -> String {
+/// Why there is no connection.
+pub(super) fn in_words(why: &io::Error) -> String {
     match why.kind() {
         io::ErrorKind::TimedOut => "it does not answer".to_owned(),
         io::ErrorKind::ConnectionRefused => "it refuses connections".to_owned(),

@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 use self::memory::{Answers, Known};
 use super::link::Link;
 use super::remote::{Outward, OutwardNow};
+use super::session::in_words;
 
 /// That a recipient is there is believed for so long without asking again.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -240,7 +241,7 @@ async fn targets(outward: &Outward, hop: &NextHop) -> Result<Vec<Target>, String
 }
 
 async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Result<Asked, Trouble> {
-    let mut link = Link::connect(target).await.map_err(|why| Trouble::with_all(why.to_string()))?;
+    let mut link = Link::connect(target).await.map_err(|why| Trouble::with_all(in_words(&why)))?;
     let settings = Settings {
         lmtp: target.lmtp,
         probe: true,
