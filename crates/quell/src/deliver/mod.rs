@@ -3,6 +3,7 @@
 //! Maildirs have threads of their own (`worker`). To next hops go sessions (`session`), tasks on the
 //! network threads, which only move bytes: `quell_relay::attempt` decides.
 
+mod bounds;
 mod content;
 mod filter;
 mod link;

@@ -8,19 +8,23 @@ use quell_queue::claim::Claim;
 use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
-use quell_relay::attempt::{Address, Attempt, Reached, Settled, Step, Target};
+use quell_relay::attempt::{Address, Attempt, Content, Reached, Settled, Step, Target};
 use quell_relay::route::{DnsError, NextHop};
 use quell_wire::client::{Lost, Status, Wait};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::info;
 
+use super::bounds::{ToDot, kept_until};
 use super::content::Stored;
 use super::link::Link;
 use super::log::log;
 use super::remote::{Remote, Stopping};
 use super::slots::{Slot, WAIT};
 use crate::server::desk::Msg;
+
+#[cfg(test)]
+mod late;
 
 /// Messages sent over one connection; then another is made.
 const MAX_MESSAGES: usize = 1_000;
@@ -46,8 +50,12 @@ pub(super) struct Session {
     hop: NextHop,
     link: Option<Link>,
     slot: Option<Slot>,
+    /// The connection takes no further message after that.
+    kept_until: Option<Instant>,
     /// So long the present message may still wait for its turn at busy addresses.
     wait_left: Duration,
+    /// So long it may take up to its dot.
+    to_dot: ToDot,
     said: Option<bool>,
     quitting: bool,
     /// The reply that is waited for, and until when.
@@ -87,7 +95,7 @@ pub(super) async fn run(remote: Arc<Remote>, destination: Destination, claims: V
         let kept = match session.as_mut() {
             Some(session) => session.begin(some, &stored).await,
             None => {
-                let new = Session::new(&remote, &destination, some, &stored);
+                let new = Session::new(&remote, &destination, some, stored.content);
                 session.insert(new).drive(Some(&stored)).await
             }
         };
@@ -119,21 +127,23 @@ fn unreadable(remote: &Remote, claims: Vec<Claim>, why: &io::Error) {
 }
 
 impl Session {
-    fn new(remote: &Arc<Remote>, destination: &Destination, claims: Vec<Claim>, stored: &Stored) -> Self {
+    fn new(remote: &Arc<Remote>, destination: &Destination, claims: Vec<Claim>, content: Content) -> Self {
         let now = remote.now();
         // Not by the routes in force, which may be others by now: what is claimed for this destination
         // later must not go where the first message would go today.
         let hop = NextHop::of_destination(destination);
-        let random = remote.random();
+        let (random, to_dot) = (remote.random(), ToDot::new(content.size_bytes, claims.len()));
         Self {
-            attempt: Attempt::new(Arc::clone(&now.sending), hop.clone(), claims, stored.content, random),
+            attempt: Attempt::new(Arc::clone(&now.sending), hop.clone(), claims, content, random),
             remote: Arc::clone(remote),
             destination: destination.clone(),
             stopping: remote.stopping(),
             hop,
             link: None,
             slot: None,
+            kept_until: None,
             wait_left: WAIT,
+            to_dot,
             said: None,
             quitting: false,
             reply_by: None,
@@ -143,7 +153,7 @@ impl Session {
 
     /// Another message on the same connection.
     async fn begin(&mut self, claims: Vec<Claim>, stored: &Stored) -> bool {
-        self.wait_left = WAIT;
+        (self.wait_left, self.to_dot) = (WAIT, ToDot::new(stored.content.size_bytes, claims.len()));
         let random = self.remote.random();
         if let Err(claims) = self.attempt.begin(claims, stored.content, random) {
             // It is asked for no more than it said it can take.
@@ -157,7 +167,16 @@ impl Session {
 
     /// Messages that it may send.
     fn most(&self) -> usize {
-        if self.slot.as_ref().is_some_and(Slot::is_wanted) { MAX_MESSAGES_WANTED } else { MAX_MESSAGES }
+        match &self.slot {
+            _ if self.keeps_for().is_zero() => 0,
+            Some(slot) if slot.is_wanted() => MAX_MESSAGES_WANTED,
+            _ => MAX_MESSAGES,
+        }
+    }
+
+    /// So long the connection still takes further messages.
+    fn keeps_for(&self) -> Duration {
+        self.kept_until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Says QUIT and closes.
@@ -222,6 +241,9 @@ impl Session {
     }
 
     async fn connect(&mut self, target: Target) {
+        if self.to_dot.left().is_zero() {
+            return self.attempt.out_of_time();
+        }
         let most = self.remote.now().per_address;
         let (stopping, wait_left) = (self.stopping.clone(), &mut self.wait_left);
         let connected = async {
@@ -243,6 +265,7 @@ impl Session {
             Ok(Some((link, slot))) => {
                 (self.link, self.slot) = (Some(link), slot);
                 self.attempt.connected();
+                self.kept_until = kept_until(self.attempt.is_second_choice());
             }
             Err(why) => self.attempt.connect_failed(&why),
         }
@@ -250,10 +273,11 @@ impl Session {
 
     async fn write(&mut self, bytes: &[u8]) {
         let stopped = stopped(self.stopping.clone(), self.at_dot);
+        let within = if self.at_dot { BLOCK } else { BLOCK.min(self.to_dot.left()) };
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
-        match unless(stopped, link.write(bytes, BLOCK)).await {
+        match unless(stopped, link.write(bytes, within)).await {
             Some(Ok(())) => {}
-            Some(Err(why)) => self.attempt.lost(lost(&why)),
+            Some(Err(why)) => self.lost(lost(&why)),
             None => self.attempt.interrupt(STOPS),
         }
     }
@@ -264,29 +288,46 @@ impl Session {
         let stopped = stopped(self.stopping.clone(), wait == Wait::FinalDot);
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
         let mut within = Duration::from_secs(wait.secs());
-        if self.quitting {
-            within = within.min(QUIT_WITHIN);
+        match wait {
+            _ if self.quitting => within = within.min(QUIT_WITHIN),
+            Wait::FinalDot => {}
+            _ => within = within.min(self.to_dot.left()),
         }
         let (reply, reply_by) = (self.attempt.replies(), &mut self.reply_by);
         let read = async {
-            link.flush(BLOCK).await?;
+            link.flush(if wait == Wait::FinalDot { BLOCK } else { BLOCK.min(within) }).await?;
             let before = reply_by.filter(|(of, _)| *of == reply);
             let (_, by) = *reply_by.insert(before.unwrap_or((reply, Instant::now() + within)));
             link.read(by.saturating_duration_since(Instant::now())).await
         };
         match unless(stopped, read).await {
             Some(Ok([])) => self.attempt.lost(Lost::Closed),
-            Some(Ok(bytes)) => self.attempt.input(bytes),
-            Some(Err(why)) => self.attempt.lost(lost(&why)),
+            Some(Ok(bytes)) => {
+                self.attempt.input(bytes);
+                if wait == Wait::FinalDot {
+                    self.to_dot.renew();
+                }
+            }
+            Some(Err(why)) => self.lost(lost(&why)),
             None => self.attempt.interrupt(STOPS),
+        }
+    }
+
+    /// The connection is of no more use, nor the attempt, if its time is over.
+    fn lost(&mut self, why: Lost) {
+        if why == Lost::TimedOut && !self.at_dot && self.to_dot.left().is_zero() {
+            self.attempt.out_of_time();
+        } else {
+            self.attempt.lost(why);
         }
     }
 
     async fn send_body(&mut self, stored: &Stored) {
         self.at_dot = false;
+        self.to_dot.body_begins();
         match self.pour(stored).await {
             Ok(()) => self.attempt.body_end(),
-            Err(Some(why)) => self.attempt.lost(why),
+            Err(Some(why)) => self.lost(why),
             Err(None) => self.attempt.interrupt(STOPS),
         }
     }
@@ -304,10 +345,11 @@ impl Session {
             }
             while !piece.is_empty() {
                 let (taken, out) = self.attempt.body(piece);
+                let within = BLOCK.min(self.to_dot.left());
                 tokio::select! {
                     biased;
                     () = stopped(self.stopping.clone(), false) => return Err(None),
-                    written = link.write(out, BLOCK) => written.map_err(|why| lost(&why))?,
+                    written = link.write(out, within) => written.map_err(|why| lost(&why))?,
                 }
                 piece = piece.get(taken..).unwrap_or_default();
             }
@@ -373,7 +415,8 @@ impl Remote {
         }
         let (tx, mut more) = oneshot::channel();
         self.desk.send(Msg::Free(destination.clone(), tx));
-        let (keep_idle, slot) = (self.now().keep_idle, session.and_then(|session| session.slot.as_ref()));
+        let slot = session.and_then(|session| session.slot.as_ref());
+        let keep_idle = self.now().keep_idle.min(session.map_or(Duration::MAX, Session::keeps_for));
         let idle = async {
             tokio::time::sleep(keep_idle.min(IDLE_WANTED)).await;
             let rest = keep_idle.saturating_sub(IDLE_WANTED);

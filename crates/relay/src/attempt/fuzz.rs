@@ -166,7 +166,8 @@ impl World for Bytewise<'_> {
             230..232 => Does::Ours,
             232 => Does::Stops,
             233..235 => Does::Says("421 4.3.2 stopping".to_owned()),
-            235..245 => Does::Hangs,
+            235 => Does::Late,
+            236..245 => Does::Hangs,
             245.. => Does::Closes,
         }
     }

@@ -30,6 +30,8 @@ pub struct Attempt {
     unreached: Option<Status>,
     /// A host was not tried, for a reason of our own.
     declined: bool,
+    /// The time for the present message is over: no other host is tried.
+    late: bool,
     /// All that could be tried was, and what was found is for good.
     nowhere: bool,
     /// The caller ends it: no other host is tried.
@@ -57,6 +59,7 @@ struct Up {
     host: String,
     /// For each recipient of the session its place in the job.
     places: Vec<usize>,
+    second_choice: bool,
     /// It was made for an earlier message.
     kept: bool,
     /// It was kept, and is of no use for this message: it has ended before it answered anything, or
@@ -85,6 +88,7 @@ impl Attempt {
             reached: false,
             unreached: None,
             declined: false,
+            late: false,
             nowhere: false,
             ended: None,
             interrupted: false,
@@ -101,7 +105,7 @@ impl Attempt {
         }
         self.job = Job::new(claims, &content, &self.next_hop.to_string());
         (self.random, self.reached, self.unreached) = (random, false, None);
-        (self.declined, self.nowhere) = (false, false);
+        (self.declined, self.nowhere, self.late) = (false, false, false);
         self.way.renew();
         let places = self.job.open();
         if let Some(envelope) = self.job.envelope(&places) {
@@ -233,6 +237,20 @@ impl Attempt {
         }
     }
 
+    /// The time that the message may take up to its dot is over: the connection, if there is one, is
+    /// of no more use, and no other host is tried. Whoever is not at the dot waits for another attempt,
+    /// with what the hosts have said.
+    pub fn out_of_time(&mut self) {
+        self.late = true;
+        self.lost(Lost::TimedOut);
+    }
+
+    /// The connection was made after another host, or another address, had been passed over: one that
+    /// is preferred may be back.
+    pub fn is_second_choice(&self) -> bool {
+        matches!(&self.link, Link::Up(up) if up.second_choice)
+    }
+
     /// Says QUIT, after [`Step::Done`]; at another time nothing happens.
     pub fn quit(&mut self) {
         if let Link::Up(up) = &mut self.link {
@@ -265,6 +283,13 @@ impl Attempt {
         }
         if let Some(said) = &self.ended {
             self.job.settle_rest(&Verdict { said: said.clone(), permanent: false, all_tried: false });
+            return None;
+        }
+        if self.late {
+            let status = Status::new((4, 4, 2), None, "the time for one attempt is over");
+            let said = Said { status, by: self.next_hop.to_string() };
+            // Hosts were left out that may take it.
+            self.job.settle_rest(&Verdict { said, permanent: false, all_tried: false });
             return None;
         }
         match self.way.need() {
@@ -306,7 +331,9 @@ impl Attempt {
         };
         let session = Session::new(settings, envelope);
         let host = target.to_string();
-        self.link = Link::Up(Box::new(Up { session, host, places, kept: false, stale: false, done: false }));
+        let second_choice = self.way.is_second_choice();
+        let (kept, stale, done) = (false, false, false);
+        self.link = Link::Up(Box::new(Up { session, host, places, second_choice, kept, stale, done }));
     }
 
     /// There is a connection: what its session says.

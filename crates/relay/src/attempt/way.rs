@@ -38,6 +38,8 @@ pub(super) struct Way {
     /// sender's.
     configured: bool,
     connections_left: usize,
+    /// Places to go that were taken or could not be had since its beginning, whatever the message.
+    gone_by: usize,
     /// Why a host, or all, could not be tried: the last of each kind.
     trouble: Option<NoRoute>,
     dead_end: Option<NoRoute>,
@@ -55,6 +57,7 @@ impl Way {
             lmtp: matches!(next_hop, NextHop::Lmtp(_) | NextHop::LmtpUnix(_)),
             configured: next_hop.is_configured(),
             connections_left: MAX_TARGETS,
+            gone_by: 0,
             trouble: None,
             dead_end: None,
         };
@@ -141,11 +144,16 @@ impl Way {
         if !matches!(self.need(), Need::Connection(_)) {
             return None;
         }
-        self.connections_left -= 1;
+        (self.connections_left, self.gone_by) = (self.connections_left - 1, self.gone_by + 1);
         if self.connections_left == 0 && self.targets.len() + self.hosts.len() > 1 {
             self.trouble.get_or_insert(NoRoute::TooMany);
         }
         self.targets.pop_front()
+    }
+
+    /// The last target that was taken was not the first place to go.
+    pub fn is_second_choice(&self) -> bool {
+        self.gone_by > 1
     }
 
     /// What is said of those to whom no host has said anything.
@@ -179,6 +187,7 @@ impl Way {
     }
 
     fn note(&mut self, why: NoRoute) {
+        self.gone_by += 1;
         match why.enhanced().0 {
             4 => self.trouble = Some(why),
             // That the route leads back says more than that another host cannot be found.

@@ -93,6 +93,7 @@ impl World for Network {
             Some("hangs") => Does::Hangs,
             Some("ours") => Does::Ours,
             Some("stops") => Does::Stops,
+            Some("late") => Does::Late,
             Some("declines") => Does::Declines,
             Some(reply) => Does::Says(reply.replace(" / ", "\r\n")),
         }
@@ -107,6 +108,7 @@ fn attempts() {
         include_str!("attempts/dot.txt"),
         include_str!("attempts/extensions.txt"),
         include_str!("attempts/kept.txt"),
+        include_str!("attempts/time.txt"),
     ];
     let cases: Vec<Case> = files.iter().flat_map(|file| file.split("\n## ").skip(1)).map(read).collect();
     assert!(cases.len() >= 60, "only {} cases were found", cases.len());
@@ -228,4 +230,28 @@ fn set(case: &mut Case, line: &str) {
         }
         _ => panic!("{line}"),
     }
+}
+
+/// Whether a message in this network is taken at a second choice.
+fn second_choice(network: &str) -> bool {
+    let mut case = read(&format!("a case\nmx b.example = 10 a.x, 20 b.x\n{network}"));
+    let (mut driver, first) = (Driver::default(), claims(case.facts.clone()));
+    driver.expects(&first);
+    let mut attempt = Attempt::new(Arc::new(case.sending), case.next_hop, first, case.content, 0);
+    assert!(driver.drive(&mut attempt, b"\r\n", &mut case.network), "{:#?}", driver.log);
+    attempt.is_second_choice()
+}
+
+#[test]
+fn a_connection_knows_whether_a_better_one_was_passed_over() {
+    let both = "host a.x = 192.0.2.1 192.0.2.3\nhost b.x = 192.0.2.2\n";
+    for (network, expected) in [
+        ("", false),
+        ("at 192.0.2.1: connect closes", true),
+        ("at a.x: connect declines", true),
+        ("at 192.0.2.1: RCPT 450 4.2.1 later", true),
+    ] {
+        assert_eq!(second_choice(&format!("{both}{network}")), expected, "{network}");
+    }
+    assert!(second_choice("host a.x = servfail\nhost b.x = 192.0.2.2"));
 }

@@ -49,6 +49,8 @@ pub enum Does {
     Stops,
     /// We do not connect.
     Declines,
+    /// Nothing comes until the time for the message is over.
+    Late,
 }
 
 /// Servers and their names.
@@ -177,6 +179,7 @@ impl Driver {
                 connection.reply(greeting, "220 mx", vec![]);
                 self.connection = Some(connection);
             }
+            Does::Late => attempt.out_of_time(),
             Does::Closes => attempt.connect_failed("connection refused"),
             Does::Hangs => attempt.connect_failed("timed out"),
             Does::Declines => attempt.connect_declined("too many connections"),
@@ -217,6 +220,8 @@ impl Driver {
             }
             Some((Does::Ours, _)) => attempt.lost(ours()),
             Some((Does::Stops, _)) => attempt.interrupt(STOPS),
+            // Only before the dot.
+            Some((Does::Late, rows)) if rows.is_empty() => attempt.out_of_time(),
             Some((Does::Closes, _)) => attempt.lost(Lost::Closed),
             _ => attempt.lost(Lost::TimedOut),
         }
@@ -236,6 +241,7 @@ impl Driver {
                 }
                 attempt.body_end();
             }
+            Does::Late => attempt.out_of_time(),
             Does::Says(text) => {
                 connection.content = Some(Vec::new());
                 attempt.body_end();
