@@ -11,6 +11,8 @@ use crate::store::RowId;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claim {
     pub(crate) id: RowId,
+    /// No other claim of this door has it.
+    pub(crate) number: u64,
     pub(crate) queue_id: QueueId,
     pub(crate) reverse_path: String,
     pub(crate) as_given: Option<String>,
@@ -30,7 +32,19 @@ pub struct Claim {
     pub(crate) attempts: u32,
 }
 
+/// Which claim: when its row is claimed again, that is another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimId {
+    pub(crate) row: RowId,
+    pub(crate) number: u64,
+}
+
 impl Claim {
+    /// Which one it is, for whoever answers for it.
+    pub fn which(&self) -> ClaimId {
+        ClaimId { row: self.id.clone(), number: self.number }
+    }
+
     /// The row.
     pub fn row(&self) -> &RowId {
         &self.id

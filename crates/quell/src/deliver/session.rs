@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quell_queue::claim::Claim;
+use quell_queue::claim::{Claim, ClaimId};
 use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
@@ -13,7 +13,7 @@ use quell_relay::route::{DnsError, NextHop};
 use quell_wire::client::{Lost, Status, Wait};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{error, info};
 
 use super::bounds::{ToDot, kept_until};
 use super::content::Stored;
@@ -21,7 +21,7 @@ use super::link::Link;
 use super::log::log;
 use super::remote::{Remote, Stopping};
 use super::slots::{Slot, WAIT};
-use crate::server::desk::Msg;
+use crate::server::desk::{Handle, Msg};
 
 #[cfg(test)]
 mod late;
@@ -77,13 +77,35 @@ impl Drop for Counted<'_> {
     }
 }
 
+/// The claims of the message that a session has now. If it panics, nobody settles them: the desk is
+/// told, or they would stay claimed until a restart.
+struct Given<'a> {
+    desk: &'a Handle,
+    claims: Vec<ClaimId>,
+}
+
+impl Drop for Given<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!(
+                event = "session_died",
+                recipients = self.claims.len(),
+                "a session to a next hop has ended by a fault of quell: its recipients wait, or are unknown"
+            );
+            self.desk.send(Msg::Abandoned(std::mem::take(&mut self.claims)));
+        }
+    }
+}
+
 /// Runs a session.
 pub(super) async fn run(remote: Arc<Remote>, destination: Destination, claims: Vec<Claim>) {
     let _counted = Counted { remote: &remote, destination: &destination };
+    let mut given = Given { desk: &remote.desk, claims: Vec::new() };
     let mut claims = Some(claims);
     let mut session: Option<Session> = None;
     let mut sent = 0;
     while let Some(some) = claims.take() {
+        given.claims = some.iter().map(Claim::which).collect();
         let stored = match stored(&remote, &some) {
             Ok(stored) => stored,
             Err(why) => {
@@ -487,6 +509,7 @@ pub(super) fn in_words(why: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::desk::channel_to_desk;
 
     #[test]
     fn why_there_is_no_connection_is_said_without_numbers() {
@@ -507,5 +530,18 @@ mod tests {
             assert_eq!(unless(std::future::ready(()), std::future::ready("250")).await, Some("250"));
         }
         assert_eq!(unless(std::future::ready(()), std::future::pending::<()>()).await, None);
+    }
+
+    #[test]
+    fn the_desk_hears_of_claims_only_if_their_session_panics() {
+        let (desk, inbox) = channel_to_desk();
+        drop(Given { desk: &desk, claims: Vec::new() });
+        assert!(inbox.try_recv().is_err());
+        let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _given = Given { desk: &desk, claims: Vec::new() };
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(died.is_err());
+        assert!(matches!(inbox.try_recv(), Ok(Msg::Abandoned(_))));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::time::Duration;
 
 use quell_mail::id::QueueId;
-use quell_queue::claim::Claim;
+use quell_queue::claim::{Claim, ClaimId};
 use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
 use quell_queue::door::{Answer, Destinations, Door, Effect, GivenUp, Incoming, Together, Verdicts};
@@ -56,6 +56,8 @@ pub enum Msg {
     Settle(Claim, Outcome),
     /// An attempt was not made, for trouble of our own.
     GiveBack(Claim),
+    /// The session that had these claims has died.
+    Abandoned(Vec<ClaimId>),
     /// A session is about to send the end of a message to these recipients: to be written down
     /// first.
     Dot(Vec<RowId>, oneshot::Sender<Result<(), String>>),
@@ -234,6 +236,7 @@ impl<L: Listener + 'static> Desk<L> {
             Msg::Idle(worker) => self.idle.push_back(worker),
             Msg::Settle(claim, outcome) => self.door.settle(claim, outcome, now),
             Msg::GiveBack(claim) => self.door.give_back(claim, now),
+            Msg::Abandoned(claims) => self.door.abandoned(claims, now),
             Msg::Dot(rows, written) => {
                 let records = self.door.at_dot(&rows, now);
                 if records.len() < rows.len() {

@@ -6,7 +6,7 @@ use quell_storm::facts::{Ms, Notify, RowState};
 use super::Door;
 use super::accept::united;
 use super::turns::Place;
-use crate::claim::Claim;
+use crate::claim::{Claim, ClaimId};
 use crate::clock::Now;
 use crate::destination::Destination;
 use crate::ledger::Outcome;
@@ -37,6 +37,7 @@ pub enum Together {
 /// A claim that is out.
 #[derive(Debug)]
 pub(super) struct Out {
+    pub number: u64,
     pub destination: Destination,
     pub phase: Phase,
     pub queue_id: QueueId,
@@ -83,6 +84,7 @@ impl<R: Reader, T> Door<R, T> {
         claims: &mut Vec<Claim>,
         now: &Now,
     ) {
+        self.claims_given += 1;
         let made = self.make_claim(&id);
         let Some(claim) = self.check(made).flatten() else { return self.turns.done(&id) };
         let other = claims.first().is_some_and(|first| first.queue_id != claim.queue_id);
@@ -96,6 +98,7 @@ impl<R: Reader, T> Door<R, T> {
             return;
         }
         let out = Out {
+            number: claim.number,
             destination: destination.clone(),
             phase: Phase::Opened,
             queue_id: claim.queue_id,
@@ -125,6 +128,7 @@ impl<R: Reader, T> Door<R, T> {
         let (notify, orcpt) = wishes(&row, &arrival.reverse_path);
         Ok(Some(Claim {
             id: id.clone(),
+            number: self.claims_given,
             queue_id: row.queue_id,
             reverse_path: arrival.reverse_path,
             tenant: row.tenant,
@@ -158,6 +162,39 @@ impl<R: Reader, T> Door<R, T> {
             return self.settle(claim, Outcome::Temporary { status }, now);
         }
         self.not_tried(&claim.id, now);
+    }
+
+    /// Nobody has these claims any more: the task that had them has died. What stands at the dot is
+    /// Unknown; the rest is given back. Those with an outcome are left alone.
+    pub fn abandoned(&mut self, claims: Vec<ClaimId>, now: &Now) {
+        for id in claims {
+            let is_out = self.claimed.get(&id.row).is_some_and(|out| out.number == id.number);
+            if !is_out || self.has_outcome(&id.row) {
+                continue;
+            }
+            let dead = if self.phase(&id.row) == Some(Phase::Dot) { self.claim_anew(&id.row) } else { None };
+            match dead {
+                _ if self.is_shut() => self.abandoned.push(id),
+                Some(claim) => {
+                    let status = "4.4.2 quell's session ended while the answer was awaited".to_owned();
+                    self.settle(claim, Outcome::Unknown { status }, now);
+                }
+                None => self.not_tried(&id.row, now),
+            }
+        }
+    }
+
+    fn has_outcome(&self, id: &RowId) -> bool {
+        let batches = [Some(&self.gathering), self.writing.as_ref()];
+        batches.into_iter().flatten().any(|batch| batch.outcomes.iter().any(|(claim, _)| claim.id == *id))
+    }
+
+    /// The claim that is lost, once more.
+    fn claim_anew(&mut self, id: &RowId) -> Option<Claim> {
+        let out = self.claimed.remove(id)?;
+        let made = self.make_claim(id);
+        self.claimed.insert(id.clone(), out);
+        self.check(made).flatten()
     }
 
     fn not_tried(&mut self, id: &RowId, now: &Now) {

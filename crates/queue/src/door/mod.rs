@@ -46,7 +46,7 @@ use self::reports::{Line, Message};
 use self::turns::Turns;
 pub use self::types::*;
 use crate::body::BodyRef;
-use crate::claim::Claim;
+use crate::claim::{Claim, ClaimId};
 use crate::clock::Now;
 use crate::ledger::{self, Outcome};
 use crate::store::{Arrival, Batch, KeyRow, Reader, Row, RowId, RowWrite, StoreError, StoredStorm};
@@ -124,6 +124,10 @@ pub struct Door<R, T> {
     destination_of: Destinations,
     downs: Downs,
     claimed: HashMap<RowId, Out>,
+    /// Claims given so far.
+    claims_given: u64,
+    /// Claims that nobody has any more, to be settled when the store is back.
+    abandoned: Vec<ClaimId>,
     restoring: Restoring,
     unanswered: HashMap<QueueId, Unanswered>,
     release_when_known: HashSet<QueueId>,
@@ -169,6 +173,8 @@ impl<R: Reader, T> Door<R, T> {
             destination_of: destinations,
             downs: Downs::default(),
             claimed: HashMap::new(),
+            claims_given: 0,
+            abandoned: Vec::new(),
             restoring: Restoring::new(),
             unanswered: HashMap::new(),
             release_when_known: HashSet::new(),
@@ -219,6 +225,8 @@ impl<R: Reader, T> Door<R, T> {
         for (claim, outcome) in lost {
             self.settle(claim, outcome, now);
         }
+        let abandoned = std::mem::take(&mut self.abandoned);
+        self.abandoned(abandoned, now);
         Ok(())
     }
 

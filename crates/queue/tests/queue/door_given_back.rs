@@ -155,3 +155,52 @@ fn a_dot_that_was_not_written_is_none() {
     give_back(&mut rig, claim);
     assert_eq!(found(&rig, &id).sendings, 1);
 }
+
+/// Its session has died: before the dot it is tried again, at the dot nobody knows.
+#[test]
+fn what_a_dead_session_had_is_not_claimed_for_ever() {
+    for (dot, away) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut rig = Rig::new();
+        let (id, claim) = claimed(&mut rig);
+        let (now, which) = (rig.at(), claim.which());
+        if dot {
+            assert_eq!(rig.door.at_dot(std::slice::from_ref(&id), &now).len(), 1);
+        }
+        drop(claim);
+        if away {
+            rig.fuse.burn_in(1);
+        }
+        rig.door.abandoned(vec![which], &now);
+        if away {
+            assert!(rig.door.is_shut());
+            rig.reopen();
+        }
+        rig.commit();
+        assert_eq!(rig.door.phase(&id), None, "dot {dot}, away {away}");
+        let row = found(&rig, &id);
+        let expected = if dot { (RowState::Unknown, 1) } else { (RowState::Waiting, 0) };
+        assert_eq!((row.state, row.sendings), expected, "away {away}");
+        rig.tick(30 * MINUTE);
+        assert_eq!(rig.claim(1).len(), 1);
+    }
+}
+
+/// What it had settled before, and what another has claimed since, is not touched.
+#[test]
+fn a_dead_session_leaves_the_claims_of_others_alone() {
+    let mut rig = Rig::new();
+    let (id, claim) = claimed(&mut rig);
+    let (now, first) = (rig.at(), claim.which());
+    rig.settle(claim, temporary());
+    rig.door.abandoned(vec![first.clone()], &now);
+    rig.commit();
+    assert_eq!(found(&rig, &id).attempts, 1);
+    rig.tick(2 * MINUTE);
+    let second = rig.claim(1).pop().expect("a claim");
+    let now = rig.at();
+    rig.door.abandoned(vec![first], &now);
+    assert_eq!(rig.door.phase(&id), Some(Phase::Opened));
+    rig.settle(second, temporary());
+    rig.commit();
+    assert_eq!(found(&rig, &id).attempts, 2);
+}
