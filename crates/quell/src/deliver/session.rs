@@ -4,27 +4,28 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quell_queue::claim::{Claim, ClaimId};
+use quell_queue::claim::Claim;
 use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
 use quell_relay::attempt::{Address, Attempt, Content, Reached, Settled, Step, Target};
 use quell_relay::route::{DnsError, NextHop};
-use quell_wire::client::{Lost, Status, Wait};
+use quell_wire::client::{Lost, Wait};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::{error, info};
 
 use super::bounds::{ToDot, kept_until};
 use super::content::Stored;
 use super::link::Link;
-use super::log::log;
 use super::remote::{Remote, Stopping};
 use super::slots::{Slot, WAIT};
-use crate::server::desk::{Handle, Msg};
+use crate::server::desk::Msg;
 
 #[cfg(test)]
 mod late;
+mod life;
+
+pub(in crate::deliver) use life::run;
 
 /// Messages sent over one connection; then another is made.
 const MAX_MESSAGES: usize = 1_000;
@@ -62,90 +63,6 @@ pub(super) struct Session {
     reply_by: Option<(u64, Instant)>,
     /// The end of a message may have gone out, and its answer is not there.
     at_dot: bool,
-}
-
-/// Counts a session as long as it lives, whatever becomes of it.
-struct Counted<'a> {
-    remote: &'a Remote,
-    destination: &'a Destination,
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.remote.desk.send(Msg::SessionOver(self.destination.clone()));
-        self.remote.ended();
-    }
-}
-
-/// The claims of the message that a session has now. If it panics, nobody settles them: the desk is
-/// told, or they would stay claimed until a restart.
-struct Given<'a> {
-    desk: &'a Handle,
-    claims: Vec<ClaimId>,
-}
-
-impl Drop for Given<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            error!(
-                event = "session_died",
-                recipients = self.claims.len(),
-                "a session to a next hop has ended by a fault of quell: its recipients wait, or are unknown"
-            );
-            self.desk.send(Msg::Abandoned(std::mem::take(&mut self.claims)));
-        }
-    }
-}
-
-/// Runs a session.
-pub(super) async fn run(remote: Arc<Remote>, destination: Destination, claims: Vec<Claim>) {
-    let _counted = Counted { remote: &remote, destination: &destination };
-    let mut given = Given { desk: &remote.desk, claims: Vec::new() };
-    let mut claims = Some(claims);
-    let mut session: Option<Session> = None;
-    let mut sent = 0;
-    while let Some(some) = claims.take() {
-        given.claims = some.iter().map(Claim::which).collect();
-        let stored = match stored(&remote, &some) {
-            Ok(stored) => stored,
-            Err(why) => {
-                unreadable(&remote, some, &why);
-                claims = remote.more(&destination, session.as_ref()).await;
-                continue;
-            }
-        };
-        let kept = match session.as_mut() {
-            Some(session) => session.begin(some, &stored).await,
-            None => {
-                let new = Session::new(&remote, &destination, some, stored.content);
-                session.insert(new).drive(Some(&stored)).await
-            }
-        };
-        if !kept {
-            return;
-        }
-        sent += 1;
-        // Asked for after that, claims would have nobody to send them.
-        if sent >= session.as_ref().map_or(MAX_MESSAGES, Session::most) {
-            break;
-        }
-        claims = remote.more(&destination, session.as_ref()).await;
-    }
-    if let Some(session) = &mut session {
-        session.quit().await;
-    }
-}
-
-fn stored(remote: &Remote, claims: &[Claim]) -> io::Result<Stored> {
-    let first = claims.first().ok_or(io::ErrorKind::InvalidInput)?;
-    tokio::task::block_in_place(|| Stored::open(&remote.bodies, first.body()))
-}
-
-fn unreadable(remote: &Remote, claims: Vec<Claim>, why: &io::Error) {
-    for claim in claims {
-        let status = format!("4.3.0 the stored message cannot be read: {why}");
-        remote.settle(claim, Outcome::Temporary { status }, "", None);
-    }
 }
 
 impl Session {
@@ -428,49 +345,6 @@ impl Session {
     }
 }
 
-impl Remote {
-    /// A session that is free asks for more. None: nothing came in time, or others want its place.
-    async fn more(&self, destination: &Destination, session: Option<&Session>) -> Option<Vec<Claim>> {
-        let mut stopping = self.stopping();
-        if stopping.has_begun() {
-            return None;
-        }
-        let (tx, mut more) = oneshot::channel();
-        self.desk.send(Msg::Free(destination.clone(), tx));
-        let slot = session.and_then(|session| session.slot.as_ref());
-        let keep_idle = self.now().keep_idle.min(session.map_or(Duration::MAX, Session::keeps_for));
-        let idle = async {
-            tokio::time::sleep(keep_idle.min(IDLE_WANTED)).await;
-            let rest = keep_idle.saturating_sub(IDLE_WANTED);
-            match slot {
-                // Its end is as good as the time's.
-                Some(slot) => drop(tokio::time::timeout(rest, slot.wanted()).await),
-                None => tokio::time::sleep(rest).await,
-            }
-        };
-        tokio::select! {
-            claims = &mut more => return claims.ok(),
-            () = idle => {}
-            _ = stopping.begun() => {}
-        }
-        // What was given at the last moment is not lost.
-        more.close();
-        more.try_recv().ok()
-    }
-
-    fn settle(&self, claim: Claim, outcome: Outcome, next_hop: &str, status: Option<&Status>) {
-        self.metrics.delivery(&outcome);
-        let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
-        log(&claim, &outcome, next_hop, status, delay_ms);
-        self.desk.send(Msg::Settle(claim, outcome));
-    }
-
-    fn give_back(&self, claim: Claim, why: &str) {
-        info!(event = "given_back", id = %claim.queue_id(), rcpt = claim.identity(), reason = why);
-        self.desk.send(Msg::GiveBack(claim));
-    }
-}
-
 /// When the server stops, nobody is waited for but those that may have the message already, and these
 /// no longer than `stop_secs`.
 async fn stopped(mut stopping: Stopping, may_be_there: bool) {
@@ -509,7 +383,6 @@ pub(super) fn in_words(why: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::desk::channel_to_desk;
 
     #[test]
     fn why_there_is_no_connection_is_said_without_numbers() {
@@ -530,18 +403,5 @@ mod tests {
             assert_eq!(unless(std::future::ready(()), std::future::ready("250")).await, Some("250"));
         }
         assert_eq!(unless(std::future::ready(()), std::future::pending::<()>()).await, None);
-    }
-
-    #[test]
-    fn the_desk_hears_of_claims_only_if_their_session_panics() {
-        let (desk, inbox) = channel_to_desk();
-        drop(Given { desk: &desk, claims: Vec::new() });
-        assert!(inbox.try_recv().is_err());
-        let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _given = Given { desk: &desk, claims: Vec::new() };
-            std::panic::resume_unwind(Box::new(()));
-        }));
-        assert!(died.is_err());
-        assert!(matches!(inbox.try_recv(), Ok(Msg::Abandoned(_))));
     }
 }
