@@ -220,7 +220,8 @@ section! {
 section! {
     /// Where names are looked up, to find the servers of other domains.
     Dns, DNS, "dns" {
-        /// DNS servers, each with address and port. They must be resolvers that look up any name.
+        /// DNS servers by address, with a port if it is not 53. They must be resolvers that look up any
+        /// name.
         servers: Vec<String> = Vec::new(), "(the system's, in /etc/resolv.conf)",
             hint "[\"127.0.0.1:53\"]";
     }

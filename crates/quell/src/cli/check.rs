@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use serde_json::json;
 use super::Failure;
 use crate::config::{Config, Faults};
 use crate::deliver::maildir::MaildirStore;
+use crate::deliver::resolver::{RESOLV_CONF, system_servers};
 use crate::settings::{SECTIONS, Setting, Settings};
 
 /// Most names of a list that are printed.
@@ -66,13 +68,33 @@ pub fn explain(config: &Config) -> Explanation {
     let mut aliases: Vec<_> = config.directory.aliases().collect();
     aliases.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     facts.extend(aliases.iter().map(|(alias, to)| format!("{alias} goes to {}", names(to))));
-    facts.push(format!("our own machines are {}", list(&config.relay_from)));
+    facts.push(match &config.relay_from[..] {
+        [] => "no machine counts as our own".to_owned(),
+        nets => format!("our own machines are {}", list(nets)),
+    });
     facts.push(match &config.routes.via {
         Some(next_hop) => format!("mail from them for other domains goes to {next_hop}"),
         None => "mail from them for other domains goes to the servers in the domains' MX records".to_owned(),
     });
     facts.push("mail from others for other domains is refused".to_owned());
+    facts.push(where_names_are_looked_up(&config.outgoing.dns_servers));
     Explanation { facts, changed: changed(&config.settings), warnings: warnings(config) }
+}
+
+/// The servers of the configuration, or the system's.
+fn where_names_are_looked_up(servers: &[SocketAddr]) -> String {
+    if !servers.is_empty() {
+        return format!("names are looked up at {} ([dns] servers)", list(servers));
+    }
+    match system_servers() {
+        Err(why) => {
+            format!("{RESOLV_CONF} cannot be read ({why}): no names are looked up; write [dns] servers")
+        }
+        Ok(none) if none.is_empty() => {
+            format!("{RESOLV_CONF} names no DNS server: no names are looked up; write [dns] servers")
+        }
+        Ok(found) => format!("names are looked up at {} ({RESOLV_CONF})", found.join(", ")),
+    }
 }
 
 fn about_domain(config: &Config, domain: &DomainPlan) -> String {
@@ -92,6 +114,10 @@ fn about_domain(config: &Config, domain: &DomainPlan) -> String {
     };
     match domain.population {
         Population::Asked => format!("{}{way}: {who}", domain.name),
+        _ if who.is_empty() && domain.takes_others => {
+            let others = others.replacen("all others go", "every address goes", 1);
+            format!("{}{way}: {}", domain.name, others.replacen("as they are", "as it is", 1))
+        }
         _ => format!("{}{way}: {who}; {others}", domain.name),
     }
 }
@@ -267,9 +293,11 @@ mod tests {
 
     #[test]
     fn explains_where_mail_goes() {
-        let text = "[relay]\nvia = \"smtp://10.0.0.3\"\n[domains.\"a.example\"]\n\
+        let text = "[relay]\nvia = \"smtp://10.0.0.3\"\nfrom = []\n[domains.\"a.example\"]\n\
                     [domains.\"b.example\"]\ndeliver = \"smtp://10.0.0.2\"\n\
-                    [domains.\"c.example\"]\ndeliver = \"lmtp:///run/lmtp\"\nrecipients = [\"jo\", \"*\"]\n";
+                    [domains.\"c.example\"]\ndeliver = \"lmtp:///run/lmtp\"\nrecipients = [\"jo\", \"*\"]\n\
+                    [domains.\"d.example\"]\ndeliver = \"smtp://10.0.0.2\"\nrecipients = [\"*\"]\n\
+                    [dns]\nservers = [\"192.0.2.53\"]\n";
         let (result, out) = check(text, false);
         result.unwrap();
         for line in [
@@ -277,6 +305,9 @@ mod tests {
             "b.example goes to smtp://10.0.0.2:25: whomever its next hop takes: it is asked at RCPT\n",
             "c.example goes to lmtp:///run/lmtp: jo; all others go on as they are\n",
             "mail from them for other domains goes to smtp://10.0.0.3:25\n",
+            "d.example goes to smtp://10.0.0.2:25: every address goes on as it is\n",
+            "no machine counts as our own\n",
+            "names are looked up at 192.0.2.53:53 ([dns] servers)\n",
         ] {
             assert!(out.contains(line), "{out}");
         }

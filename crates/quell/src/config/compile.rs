@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use quell_relay::directory::{Directory, DomainPlan, Place, Plan, PlanError, normal_domain};
 use quell_storm::limits::Limits;
 
-use super::Config;
 use super::ipnet::{IpNet, is_private};
 use super::problem::{Places, Problem};
+use super::{Config, hint};
 use crate::settings::{Judge, SECTIONS, Settings};
 
 mod domains;
@@ -16,7 +16,7 @@ mod outgoing;
 
 pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Config, Vec<Problem>> {
     let places = Places::of(text);
-    let settings: Settings = toml::from_str(text).map_err(|e| vec![read_fault(&places, &e)])?;
+    let settings: Settings = toml::from_str(text).map_err(|e| vec![read_fault(text, &places, &e)])?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let mut check = Check { places, problems: Vec::new(), warnings: Vec::new(), folder };
     let config = check.config(file, settings, machine_name);
@@ -27,10 +27,12 @@ pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Con
 }
 
 /// No TOML, an unknown key, or a wrong type. Only the first can be found.
-fn read_fault(places: &Places<'_>, error: &toml::de::Error) -> Problem {
+fn read_fault(text: &str, places: &Places<'_>, error: &toml::de::Error) -> Problem {
     let span = error.span();
     let key = span.clone().map(|s| places.key_at(s.start)).unwrap_or_default();
-    let help = "docs/settings.md lists every key, its type and its default".to_owned();
+    let hint = hint::of(text, span.as_ref(), error.message());
+    let all = "docs/settings.md lists every key, its type and its default";
+    let help = hint.unwrap_or_else(|| all.to_owned());
     Problem { key, span, message: error.message().to_owned(), help }
 }
 

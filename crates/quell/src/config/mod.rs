@@ -12,6 +12,7 @@ use crate::settings::Settings;
 
 mod compile;
 mod diff;
+mod hint;
 pub mod ipnet;
 mod problem;
 #[cfg(test)]

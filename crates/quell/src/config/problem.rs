@@ -59,7 +59,7 @@ impl Faults {
         (line, column): (usize, usize),
         f: &mut fmt::Formatter<'_>,
     ) -> fmt::Result {
-        let text = self.text.lines().nth(line - 1).unwrap_or("");
+        let text = without_passwords(self.text.lines().nth(line - 1).unwrap_or(""));
         // A tab in the text is a tab under it, so that the caret stands right.
         let indent: String = text.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
         let span = problem.span.clone().unwrap_or_default();
@@ -76,6 +76,14 @@ impl fmt::Display for Faults {
         let mut sorted: Vec<_> = self.problems.iter().collect();
         sorted.sort_by_key(|p| p.span.as_ref().map_or(0, |s| s.start));
         sorted.into_iter().try_for_each(|problem| self.draw(problem, f))
+    }
+}
+
+/// What stands between `://` and the last `@` of a line may hold a password: stars in its place.
+fn without_passwords(line: &str) -> String {
+    match line.split_once("://").and_then(|(front, rest)| Some((front, rest.rsplit_once('@')?))) {
+        Some((front, (secret, rest))) => format!("{front}://{}@{rest}", "*".repeat(secret.chars().count())),
+        None => line.to_owned(),
     }
 }
 

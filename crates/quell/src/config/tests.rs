@@ -51,7 +51,7 @@ fn every_fault_names_its_key_and_what_to_do() {
         ("[relay]\nvia = \"smtp://127.0.0.1:2525\"", "relay.via", "leads back to this server"),
         ("[relay]\neightbit = \"no\"", "relay.eightbit", "\"bounce\""),
         ("[relay]\nport = 0", "relay.port", "from 1 to 65535"),
-        ("[dns]\nservers = [\"127.0.0.1\"]", "dns.servers", "address with a port"),
+        ("[dns]\nservers = [\"localhost\"]", "dns.servers", "is no IP address"),
         ("[server]\nstop_secs = 3601", "server.stop_secs", "from 0 to 3600"),
         ("[relay]\nfrom = [\"10.1.0.0/8\"]", "relay.from", "10.0.0.0/8"),
         (
@@ -97,12 +97,66 @@ fn every_fault_names_its_key_and_what_to_do() {
             "circle",
         ),
     ];
+    each_is_named(&cases);
+}
+
+/// What newcomers write.
+#[test]
+fn likely_mistakes_are_answered_with_what_was_meant() {
+    let cases = [
+        ("[relay]\nvai = \"x\"", "relay.vai", "did you mean `via`?"),
+        ("[relay]\nvia = \"smtps://10.0.0.2\"", "relay.via", "TLS is not supported yet"),
+        ("[relay]\nvia = \"10.0.0.2\"", "relay.via", ": it must begin with smtp://"),
+        ("[domains.firm.example]\nrecipients = []", "domains.firm.example", "[domains.\"firm.example\"]"),
+        (
+            "[domains.\"f.example\"]\ndeliver = \"smtp://10.0.0.2\"\nrecipients = [\"ask\"]",
+            "domains.\"f.example\".recipients",
+            "write recipients = \"ask\"",
+        ),
+    ];
+    each_is_named(&cases);
+}
+
+fn each_is_named(cases: &[(&str, &str, &str)]) {
     for (text, key, word) in cases {
         let faults = parse(text).unwrap_err();
-        assert_eq!(faults.problems[0].key, key, "{text}");
+        assert_eq!(faults.problems[0].key, *key, "{text}");
         assert!(faults.to_string().contains(word), "{text}\n{faults}");
         assert!(faults.position(&faults.problems[0]).is_some(), "{text}");
     }
+}
+
+#[test]
+fn a_password_is_not_printed() {
+    for text in ["[relay]\nvia = \"smtp://me:se@cret@10.0.0.3\"", "[relay]\nvia = \"x://me:se@cret@h\" # x"] {
+        let shown = parse(text).unwrap_err().to_string();
+        assert!(shown.contains("sign-in is not supported yet") && !shown.contains("cret"), "{shown}");
+    }
+}
+
+#[test]
+fn what_stands_twice_is_named() {
+    let twice = parse("[relay]\nport = 26\n\n[dns]\n[relay]\nport = 27\n").unwrap_err().to_string();
+    assert!(twice.contains("this table stands at line 1 already: change it there"), "{twice}");
+    let twice = parse("[smtp]\nidle_secs = 1\n[relay]\nport = 26\nport = 27\n").unwrap_err().to_string();
+    assert!(twice.contains("this key stands at line 4 already: change it there"), "{twice}");
+}
+
+#[test]
+fn a_dns_server_without_a_port_has_port_53() {
+    let config = parse("[dns]\nservers = [\"9.9.9.9\", \"[::1]\", \"::1\", \"127.0.0.1:5353\"]").unwrap();
+    let servers: Vec<_> = config.outgoing.dns_servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["9.9.9.9:53", "[::1]:53", "[::1]:53", "127.0.0.1:5353"]);
+}
+
+#[test]
+fn a_next_hop_that_takes_every_address_is_warned_of() {
+    let warnings = |text: &str| parse(text).unwrap().warnings;
+    let hop = "[domains.\"f.example\"]\ndeliver = \"smtp://10.0.0.2\"\n";
+    let found = warnings(&format!("{hop}recipients = [\"*\"]"));
+    assert!(found.len() == 1 && found[0].contains("gets a report later"), "{found:?}");
+    assert_eq!(warnings(hop), [""; 0]);
+    assert_eq!(warnings("[domains.\"f.example\"]\nrecipients = [\"*\"]"), [""; 0]);
 }
 
 #[test]

@@ -24,6 +24,25 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// Records of one answer that are looked at; the rest is ignored.
 const MAX_RECORDS: usize = 256;
 
+/// Where the system's DNS servers stand.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// The DNS servers that the system names, as they stand there.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn system_servers() -> std::io::Result<Vec<String>> {
+    Ok(servers_of(&std::fs::read_to_string(RESOLV_CONF)?))
+}
+
+fn servers_of(text: &str) -> Vec<String> {
+    let server = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next().map(str::to_owned)).flatten()
+    };
+    text.lines().filter_map(server).collect()
+}
+
 /// Looks names up.
 pub struct Resolver {
     /// Or why there is none.
@@ -43,6 +62,10 @@ impl Resolver {
                 Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
             }
         };
+        if servers.is_empty() && system_servers().is_ok_and(|found| found.is_empty()) {
+            let why = format!("{RESOLV_CONF} names no DNS server: write [dns] servers");
+            return Self { dns: Err(why), system: true };
+        }
         let built = builder.and_then(|mut builder| {
             set(builder.options_mut());
             builder.build()
@@ -176,5 +199,17 @@ fn meaning(why: &NetError) -> DnsError {
             code => DnsError::Trouble(format!("the DNS answered {code}")),
         },
         other => DnsError::Trouble(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_read_as_they_stand() {
+        let text = "# nameserver 192.0.2.9\nsearch a.example\nnameserver 192.0.2.1\n\tnameserver\t::1 # x\nnameserver\n";
+        assert_eq!(servers_of(text), ["192.0.2.1", "::1"]);
+        assert_eq!(servers_of("options edns0\n"), [""; 0]);
     }
 }

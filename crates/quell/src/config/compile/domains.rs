@@ -62,7 +62,16 @@ impl Check<'_> {
                 help,
             );
         }
+        if let (Some(Recipients::List(list)), false) = (&domain.recipients, maildir) {
+            self.ask_in_a_list(written, list);
+        }
         let takes_others = list.iter().flatten().any(|local| local == "*");
+        if takes_others && !maildir {
+            self.warnings.push(format!(
+                "{written} takes every address (\"*\"): the sender of a mail to an address that does not \
+                 exist gets a report later; without the recipients line the next hop is asked at once"
+            ));
+        }
         let population = match list {
             Some(list) => Population::Listed(self.locals(written, &list)),
             None if asked => Population::Asked,
@@ -71,6 +80,15 @@ impl Check<'_> {
         let catch_all = domain.catch_all.clone();
         self.check_catch_all(written, catch_all.is_some(), maildir, takes_others);
         DomainPlan { name, maildir, population, takes_others, catch_all: catch_all.filter(|_| maildir) }
+    }
+
+    /// The word in a list is a recipient.
+    fn ask_in_a_list(&mut self, written: &str, list: &[String]) {
+        if matches!(list, [only] if only == "ask") {
+            let message = "the list names one recipient called `ask`";
+            let help = "to ask the next hop write recipients = \"ask\"";
+            self.fault(&["domains", written, "recipients"], message, help);
+        }
     }
 
     fn check_catch_all(&mut self, domain: &str, is_set: bool, maildir: bool, takes_others: bool) {

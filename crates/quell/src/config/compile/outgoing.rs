@@ -3,29 +3,45 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use quell_relay::route::{Host, NextHop, Own, Peer, Routes};
+use quell_relay::route::{Host, NextHop, NextHopError, Own, Peer, Routes};
 
 use super::Check;
 use crate::config::Outgoing;
 use crate::settings::Settings;
 
+const VIA: [&str; 2] = ["relay", "via"];
+/// The port of DNS (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
+
 impl Check<'_> {
     /// A next hop as written; None: it is faulty.
     pub(super) fn next_hop(&mut self, path: &[&str], text: &str) -> Option<NextHop> {
-        match NextHop::parse(text) {
-            Ok(next_hop) => Some(next_hop),
-            Err(why) => {
-                let help = "write \"maildir\", \"smtp://10.0.0.2:25\", \"lmtp://127.0.0.1:24\" or \
-                            \"lmtp:///run/dovecot/lmtp\"";
-                self.fault(path, format!("\"{text}\" is no next hop: {why}"), help);
-                None
+        let servers = "\"smtp://10.0.0.2:25\", \"lmtp://127.0.0.1:24\" or \"lmtp:///run/dovecot/lmtp\"";
+        let is_via = path == VIA;
+        let maildir = if is_via { "" } else { "\"maildir\", " };
+        let help = format!("write {maildir}{servers}");
+        let (message, help) = match NextHop::parse(text) {
+            Ok(next_hop) => return Some(next_hop),
+            // Not a word of the text: it has a password.
+            Err(_) if text.contains('@') => (
+                "sign-in is not supported yet".to_owned(),
+                "write the server without user and password".to_owned(),
+            ),
+            Err(_) if text.starts_with("smtps://") => {
+                ("TLS is not supported yet".to_owned(), format!("{help}: what goes there is not encrypted"))
             }
-        }
+            Err(NextHopError::Scheme) if is_via => {
+                (format!("\"{text}\" is no next hop: it must begin with smtp:// or lmtp://"), help)
+            }
+            Err(why) => (format!("\"{text}\" is no next hop: {why}"), help),
+        };
+        self.fault(path, message, help);
+        None
     }
 
     /// `[relay] via`.
     pub(super) fn smart_host(&mut self, settings: &Settings) -> Option<NextHop> {
-        let path = ["relay", "via"];
+        let path = VIA;
         let next_hop = self.next_hop(&path, settings.relay.via.as_deref()?)?;
         if next_hop == NextHop::Maildir {
             let help = "write the server that takes mail for other domains, as \"smtp://10.0.0.2:25\", \
@@ -58,6 +74,23 @@ impl Check<'_> {
         }
     }
 
+    fn dns_servers(&mut self, settings: &Settings) -> Vec<SocketAddr> {
+        let mut servers = Vec::new();
+        for (at, text) in settings.dns.servers.iter().enumerate() {
+            let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+            match (text.parse(), address.parse::<IpAddr>()) {
+                (Ok(server), _) => servers.push(server),
+                (Err(_), Ok(address)) => servers.push(SocketAddr::new(address, DNS_PORT)),
+                (Err(_), Err(_)) => {
+                    let help = "write an address, for example \"192.0.2.53\"; with its port if that is not 53, as \"127.0.0.1:5353\" or \"[::1]:5353\"";
+                    let path = ["dns", "servers", &at.to_string()];
+                    self.fault(&path, format!("\"{text}\" is no IP address"), help);
+                }
+            }
+        }
+        servers
+    }
+
     /// What deliveries go by. Numbers are within their ranges when it is used, so the conversions
     /// lose nothing.
     pub(super) fn outgoing(&mut self, settings: &Settings) -> Outgoing {
@@ -75,7 +108,7 @@ impl Check<'_> {
             max_sessions_per_address: many(relay.max_sessions_per_address),
             max_recipients: many(relay.max_recipients_per_transaction),
             keep_idle: Duration::from_secs(relay.keep_idle_secs),
-            dns_servers: self.addresses(&["dns", "servers"], &settings.dns.servers),
+            dns_servers: self.dns_servers(settings),
             stop_within: Duration::from_secs(settings.server.stop_secs),
         }
     }

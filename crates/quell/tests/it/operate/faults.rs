@@ -86,7 +86,7 @@ const CASES: &[Case] = &[
     ),
     ("[log]\nformat = \"xml\"\n", (2, 10), "log.format", "\"xml\"", "\"json\" or \"text\""),
     ("[tell]\nmail = \"x@other..example\"\n", (2, 8), "tell.mail", "\"x@", "jane@firm.example"),
-    ("[dns]\nservers = [\"192.0.2.1\"]\n", (2, 12), "dns.servers", "\"192.0.2.1\"", "address and port"),
+    ("[dns]\nservers = [\"dns.example\"]\n", (2, 12), "dns.servers", "\"dns.example\"", "write an address"),
     (
         "[judge]\nquiet_after_secs = 600\nclosed_after_secs = 600\n",
         (3, 21),
