@@ -61,8 +61,8 @@ pub enum Msg {
     /// A session is about to send the end of a message to these recipients: to be written down
     /// first.
     Dot(Vec<RowId>, oneshot::Sender<Result<(), String>>),
-    /// A session has nothing to do.
-    Free(Destination, Free),
+    /// A session has nothing to do. So many recipients its host takes in one transaction.
+    Free(Destination, Free, usize),
     /// A session has ended.
     SessionOver(Destination),
     /// A next hop of the destination has greeted us, or none could be brought to that.
@@ -249,8 +249,10 @@ impl<L: Listener + 'static> Desk<L> {
                 }
             }
             // Whose channel is dropped ends.
-            Msg::Free(_, session) if self.draining => drop(session),
-            Msg::Free(destination, session) => self.sessions.free(&destination, session),
+            Msg::Free(_, session, _) if self.draining => drop(session),
+            Msg::Free(destination, session, recipients) => {
+                self.sessions.free(&destination, session, recipients);
+            }
             Msg::SessionOver(destination) => self.sessions.over(&destination),
             Msg::Destination(destination, reached) => self.reached(&destination, reached, now),
             Msg::Destinations(destinations) => {
@@ -401,7 +403,7 @@ impl<L: Listener + 'static> Desk<L> {
             };
             let Some(destination) = self.door.next_destination(now, &mut room) else { return };
             if !destination.is_maildir() {
-                let some = self.sessions.recipients();
+                let some = self.sessions.recipients(&destination);
                 let claims = self.door.claim_for(&destination, some, Together::OneMessage, now);
                 if !claims.is_empty() {
                     self.sessions.give(destination, claims);

@@ -52,6 +52,8 @@ struct Open {
     takes: Option<usize>,
     /// Messages since that was found or changed.
     messages: usize,
+    /// Recipients that its hosts have said they take in one transaction (RFC 9422); 0: not known.
+    recipients: usize,
 }
 
 /// The open sessions. Has at most as many entries as there are sessions.
@@ -79,9 +81,11 @@ impl Sessions {
         }
     }
 
-    /// Recipients given to a session at a time.
-    pub fn recipients(&self) -> usize {
-        self.dispatch.limits().recipients.max(1)
+    /// Recipients given to a session of the destination at a time: what is configured, or more where
+    /// its hosts say that they take more.
+    pub fn recipients(&self, destination: &Destination) -> usize {
+        let more = self.open.get(destination).map_or(0, |open| open.recipients);
+        self.dispatch.limits().recipients.max(more).max(1)
     }
 
     /// True if claims for `destination` could be handed out now; `probe`: it is down, and one session
@@ -142,8 +146,10 @@ impl Sessions {
     }
 
     /// A session has nothing to do: it waits for more, for a while.
-    pub fn free(&mut self, destination: &Destination, session: Free) {
+    /// `recipients`: so many it takes in one transaction.
+    pub fn free(&mut self, destination: &Destination, session: Free, recipients: usize) {
         if let Some(open) = self.open.get_mut(destination) {
+            open.recipients = recipients;
             // Those that gave up waiting are not kept.
             open.free.retain(|free| !free.is_closed());
             open.free.push_back(session);
@@ -266,8 +272,21 @@ mod tests {
 
     fn free(sessions: &mut Sessions, to: &Destination) -> oneshot::Receiver<Vec<Claim>> {
         let (tx, rx) = oneshot::channel();
-        sessions.free(to, tx);
+        sessions.free(to, tx, 0);
         rx
+    }
+
+    #[test]
+    fn a_next_hop_that_takes_more_recipients_is_given_more() {
+        let (mut sessions, to) = (Sessions::new(Box::new(Limits)), Destination::new("many.example"));
+        let usual = sessions.recipients(&to);
+        sessions.give(to.clone(), Vec::new());
+        let (tx, _rx) = oneshot::channel();
+        sessions.free(&to, tx, usual + 400);
+        assert_eq!(sessions.recipients(&to), usual + 400);
+        assert_eq!(sessions.recipients(&Destination::new("other.example")), usual);
+        sessions.over(&to);
+        assert_eq!(sessions.recipients(&to), usual, "nothing is remembered of one without sessions");
     }
 
     #[test]

@@ -251,6 +251,15 @@ impl Attempt {
         matches!(&self.link, Link::Up(up) if up.second_choice)
     }
 
+    /// How many recipients the connected host takes in one transaction, as far as is known; 0 where
+    /// there is no connection.
+    pub fn takes_recipients(&self) -> usize {
+        match &self.link {
+            Link::Up(up) => up.session.takes_recipients(),
+            Link::None | Link::Down => 0,
+        }
+    }
+
     /// Says QUIT, after [`Step::Done`]; at another time nothing happens.
     pub fn quit(&mut self) {
         if let Link::Up(up) = &mut self.link {

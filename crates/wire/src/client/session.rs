@@ -188,6 +188,11 @@ impl Session {
         self.offer.dsn
     }
 
+    /// How many recipients one transaction may have here, as far as is known.
+    pub fn takes_recipients(&self) -> usize {
+        self.max_recipients
+    }
+
     /// The next hop has answered a command of the present message, with anything but 421. If it has
     /// not, the connection may have been of no use before the message began.
     pub fn has_answered(&self) -> bool {

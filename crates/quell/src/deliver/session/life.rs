@@ -109,7 +109,8 @@ impl Remote {
             return None;
         }
         let (tx, mut more) = oneshot::channel();
-        self.desk.send(Msg::Free(destination.clone(), tx));
+        let recipients = session.map_or(0, |session| session.attempt.takes_recipients());
+        self.desk.send(Msg::Free(destination.clone(), tx, recipients));
         let slot = session.and_then(|session| session.slot.as_ref());
         let keep_idle = self.now().keep_idle.min(session.map_or(Duration::MAX, Session::keeps_for));
         let idle = async {
