@@ -41,9 +41,10 @@ fn unknown(row: &RowShown, now: Ms) -> String {
         "sent {sent}, no answer: nobody knows whether it arrived; sent again {when} ({nth} of {MAX_SENDINGS}), \
          and may then arrive twice"
     );
-    match waits(row) {
-        Some(waits) => format!("{text}; {waits}"),
-        None => text,
+    match (waits(row), &row.status) {
+        (Some(waits), _) => format!("{text}; {waits}"),
+        (None, Some(status)) => format!("{text}; last: {status}"),
+        (None, None) => text,
     }
 }
 
@@ -113,7 +114,7 @@ mod tests {
         assert_eq!(
             said(&row),
             "sent once, no answer: nobody knows whether it arrived; sent again in 29m00s (2 of 5), and may \
-             then arrive twice"
+             then arrive twice; last: 4.4.2 gone"
         );
         row.sendings = 3;
         row.next = Some(quell_storm::storm::rfc3339(NOW));
