@@ -210,7 +210,7 @@ section! {
         /// Most sessions at a time with one address and port, whichever domains are served there.
         max_sessions_per_address: u64 = 20, "", hint "20", 1..=10000;
         /// Most recipients of one transaction; more go in further transactions. A next hop that
-        /// takes fewer is given fewer.
+        /// takes fewer is given fewer; one that says it takes more (RFC 9422) is given more, up to 1000.
         max_recipients_per_transaction: u64 = 100, "", hint "100", 1..=1000;
         /// A session without more mail for its next hop is kept so long.
         keep_idle_secs: u64 = 5, "seconds", hint "5", 0..=300;

@@ -19,7 +19,7 @@ use quell_storm::facts::Answered;
 use quell_storm::limits::Limits;
 use quell_storm::tell::Alert;
 use tokio::sync::oneshot;
-use tracing::error;
+use tracing::{error, info, warn};
 
 use super::committer::{Done, Job};
 use super::sessions::{Dispatch, Free, Sessions};
@@ -384,9 +384,20 @@ impl<L: Listener + 'static> Desk<L> {
 
     fn reached(&mut self, destination: &Destination, reached: Result<(), String>, now: &Now) {
         let is_believed = self.sessions.is_believed(destination, reached.is_ok());
+        let down = self.door.destinations_down();
         match reached {
-            Ok(()) => self.door.destination_up(destination, now),
-            Err(status) if is_believed => self.door.destination_down(destination, &status, now),
+            Ok(()) => {
+                self.door.destination_up(destination, now);
+                if self.door.destinations_down() < down {
+                    info!(event = "next_hop_up", next_hop = %destination, "it can be reached again");
+                }
+            }
+            Err(status) if is_believed => {
+                self.door.destination_down(destination, &status, now);
+                if self.door.destinations_down() > down {
+                    warn!(event = "next_hop_down", next_hop = %destination, reason = status, "it is tried as one, its mail waits");
+                }
+            }
             Err(_) => {}
         }
     }
