@@ -218,7 +218,9 @@ impl<R: Reader, T> Door<R, T> {
         (self.destination_of)(identity)
     }
 
-    /// Other destinations from now on; what waits is grouped anew.
+    /// Other destinations from now on; what waits is grouped anew. A row whose destination is another
+    /// than before is ready: its wait came from the old one. A row that was sent before keeps its
+    /// time, and so do those that wait in the store alone.
     pub fn set_destinations(&mut self, destinations: Destinations) {
         self.destination_of = destinations;
         let destination_of = &self.destination_of;

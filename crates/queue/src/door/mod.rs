@@ -336,7 +336,12 @@ impl<R: Reader, T> Door<R, T> {
         for (claim, _) in outcomes {
             let out = self.claimed.remove(&claim.id);
             self.turns.done(&claim.id);
-            self.wait_again(&claim.id, now);
+            match &out {
+                Some(out) if out.destination != (self.destination_of)(&claim.id.rcpt) => {
+                    self.wait_elsewhere(&claim.id, now);
+                }
+                _ => self.wait_again(&claim.id, now),
+            }
             if let Some(out) = out {
                 self.probe_may_be_over(&out.destination);
                 over.extend((out.phase == Phase::Dot).then_some(claim.id));

@@ -109,11 +109,22 @@ impl<R: Reader, T> Door<R, T> {
 
     /// After its outcome or its new life is durable: a row that is to be tried waits for its time.
     pub(super) fn wait_again(&mut self, id: &RowId, now: &Now) {
+        self.wait_until(id, |row| row.next_ms, now);
+    }
+
+    /// Its destination became another during its attempt: a row that goes on waiting is ready there,
+    /// and one that is Unknown waits for its time.
+    pub(super) fn wait_elsewhere(&mut self, id: &RowId, now: &Now) {
+        let ready = |row: &Row| if row.state == RowState::Waiting { now.ms } else { row.next_ms };
+        self.wait_until(id, ready, now);
+    }
+
+    fn wait_until(&mut self, id: &RowId, until: impl Fn(&Row) -> Ms, now: &Now) {
         let found = self.row(id);
         if let Some(Some(row)) = self.check(found)
             && self.may_be_in_line(&row)
         {
-            self.in_line(&row, row.next_ms, now);
+            self.in_line(&row, until(&row), now);
         }
     }
 

@@ -243,7 +243,8 @@ impl Turns {
         self.lanes.iter().map(|(d, lane)| (d, lane.ready(), lane.waiting()))
     }
 
-    /// All rows go where `destination_of` says now; those that are out stay where they are.
+    /// All rows go where `destination_of` says now; those that are out stay where they are. What
+    /// waited because of another destination than that is ready, but for rows that were sent before.
     pub fn regroup(&mut self, destination_of: impl Fn(&RowId) -> Destination) {
         let mut out = std::mem::take(&mut self.known);
         let lanes = std::mem::take(&mut self.lanes);
@@ -253,7 +254,8 @@ impl Turns {
             for (waits_until, row, mut place) in lane.into_rows(&destination) {
                 out.remove(&row);
                 place.destination = destination_of(&row);
-                self.put(waits_until, row, place);
+                let moved = place.destination != destination && !place.sent;
+                self.put(waits_until.filter(|_| !moved), row, place);
             }
         }
         for (row, destination) in out {

@@ -229,6 +229,44 @@ fn a_destination_renamed_takes_its_rows_along() {
     );
 }
 
+/// At a reload: the waits came from the old next hop. What was sent before keeps its time.
+#[test]
+fn what_waited_for_an_old_next_hop_is_tried_by_the_new_one_at_once() {
+    let mut rig = Rig::new();
+    let waits = wait(&mut rig, 1, &[DEAD]);
+    let sent = wait(&mut rig, 1, &["sent@dead.example"]);
+    let stays = wait(&mut rig, 1, &[ALIVE]);
+    for claim in rig.claim(9) {
+        let outcome = if *claim.row() == sent { unknown() } else { temporary() };
+        rig.settle(claim, outcome);
+    }
+    let out = wait(&mut rig, 1, &["out@dead.example"]);
+    let late = wait(&mut rig, 1, &["late@dead.example"]);
+    let claims = rig.claim(2);
+    rig.commit();
+    assert!(rig.claim(9).is_empty());
+    let new = |to: &str| if to == ALIVE { "alive.example" } else { "smtp://10.0.0.2:25" };
+    rig.door.set_destinations(Box::new(move |to| Destination::new(new(to))));
+    let (to, probe, now) = next(&mut rig).unwrap();
+    assert_eq!((to.as_str(), probe, now[0].row(), now.len()), ("smtp://10.0.0.2:25", false, &waits, 1));
+    assert!(next(&mut rig).is_none(), "the others keep their time");
+    // What was under way to the old one ends only now.
+    for claim in claims {
+        let outcome = if *claim.row() == late { unknown() } else { unreachable() };
+        rig.settle(claim, outcome);
+    }
+    rig.commit();
+    assert_eq!(rig.claim(9).iter().map(|c| c.row().clone()).collect::<Vec<_>>(), [out]);
+    rig.now = found(&rig, &stays).next_ms;
+    assert_eq!(rig.claim(9).iter().map(|c| c.row().clone()).collect::<Vec<_>>(), [stays]);
+    rig.now = found(&rig, &sent).next_ms - 1;
+    assert!(rig.claim(9).is_empty());
+    rig.now += 1;
+    let mut again: Vec<_> = rig.claim(9).iter().map(|c| c.row().clone()).collect();
+    again.sort();
+    assert_eq!(again, [sent, late]);
+}
+
 /// DESIGN: a row expires after 5 days, and only after an attempt, or a probe of its destination,
 /// made past its age. Of 1,200 rows only a few are ever tried.
 #[test]
