@@ -217,7 +217,7 @@ impl<L: Listener + 'static> Desk<L> {
                     let now = self.time.now();
                     let waiting = std::iter::once(first).chain(inbox.try_iter()).take(AT_ONCE);
                     waiting.for_each(|msg| self.take(msg, &now));
-                    self.write_dots();
+                    self.write_dots(&now);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -363,7 +363,7 @@ impl<L: Listener + 'static> Desk<L> {
 
     /// Written without waiting for the disk: that a process killed from here on leaves it behind is
     /// all that is asked (DESIGN, "The ledger").
-    fn write_dots(&mut self) {
+    fn write_dots(&mut self, now: &Now) {
         let (records, written) = std::mem::take(&mut self.at_dot);
         if written.is_empty() {
             return;
@@ -377,6 +377,7 @@ impl<L: Listener + 'static> Desk<L> {
             );
             let rows: Vec<RowId> = records.into_iter().map(|record| record.row).collect();
             self.door.dot_undone(&rows);
+            self.sessions.rest(now.mono_ms);
         }
         // A session that is gone has not sent it.
         written.into_iter().for_each(|session| drop(session.send(done.clone())));
@@ -406,6 +407,7 @@ impl<L: Listener + 'static> Desk<L> {
         if self.draining {
             return;
         }
+        self.sessions.tick(now.mono_ms);
         loop {
             let (idle, sessions) = (&self.idle, &mut self.sessions);
             let mut room = |destination: &Destination, probe| match destination.is_maildir() {

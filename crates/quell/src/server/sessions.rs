@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use quell_queue::claim::Claim;
 use quell_queue::destination::Destination;
+use quell_queue::door::GIVEN_BACK_WAIT_MS;
 use tokio::sync::oneshot;
 
 /// Sessions to a destination of which none has been greeted yet: one that is down or slow must not
@@ -18,6 +19,10 @@ const FOR_KNOWN: usize = 4;
 const MAX_KNOWN: usize = 10_000;
 /// Messages after which a next hop that takes few sessions at a time is tried with one more.
 const ONE_MORE_AFTER: usize = 100;
+
+/// So long nothing is given out after a dot could not be written down: as long as what was given back
+/// for it waits.
+const REST_MS: u64 = GIVEN_BACK_WAIT_MS.unsigned_abs();
 
 /// How many sessions there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +71,8 @@ pub struct Sessions {
     known: HashSet<Destination>,
     /// One has been told to end, to make room, and none has ended since.
     making_room: bool,
+    /// Until then nothing is given out.
+    resting_until_ms: Option<u64>,
 }
 
 impl Sessions {
@@ -78,7 +85,19 @@ impl Sessions {
             unknown: 0,
             known: HashSet::new(),
             making_room: false,
+            resting_until_ms: None,
         }
+    }
+
+    /// Nothing is given out for a while (milliseconds of the monotonic clock): trouble of our own would
+    /// bring it all back, message after message, each sent nearly to its end.
+    pub fn rest(&mut self, now_ms: u64) {
+        self.resting_until_ms = Some(now_ms + REST_MS);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now_ms: u64) {
+        self.resting_until_ms = self.resting_until_ms.filter(|until| now_ms < *until);
     }
 
     /// Recipients given to a session of the destination at a time: what is configured, or more where
@@ -93,7 +112,7 @@ impl Sessions {
     /// them by nobody, one of these is told to end.
     pub fn has_room(&mut self, destination: &Destination, probe: bool) -> bool {
         let limits = self.dispatch.limits();
-        if limits.most == 0 {
+        if limits.most == 0 || self.resting_until_ms.is_some() {
             return false;
         }
         let open = self.open.get_mut(destination).map(|open| {
@@ -345,6 +364,19 @@ mod tests {
             (0..UNPROVEN).for_each(|_| sessions.over(&to(n)));
         }
         assert_eq!((sessions.unknown, sessions.open(), sessions.open.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn while_no_dot_can_be_written_nothing_is_given_out() {
+        let (mut sessions, to) = (Sessions::new(Box::new(Limits)), Destination::new("a.example"));
+        sessions.give(to.clone(), Vec::new());
+        let _waits = free(&mut sessions, &to);
+        sessions.rest(1_000);
+        for (now_ms, room) in [(1_000, false), (1_000 + REST_MS - 1, false), (1_000 + REST_MS, true)] {
+            sessions.tick(now_ms);
+            assert_eq!(sessions.has_room(&to, false), room, "{now_ms}");
+            assert_eq!(sessions.has_room(&Destination::new("b.example"), true), room, "{now_ms}");
+        }
     }
 
     #[test]
