@@ -169,11 +169,20 @@ impl<R: Reader, T> Door<R, T> {
         }
     }
 
-    /// A person wants the destination tried now: it counts as up, and its waiting rows (not those
-    /// that were sent before) are ready. Rows that wait in the store alone come in their time.
+    /// A person wants the destination tried now: if it is down, its time has come, and its waiting
+    /// rows (not those that were sent before) are ready. Rows that wait in the store alone come in
+    /// their time. It stays down, as long and as often as it is, until it has been reached.
     pub fn retry_destination(&mut self, destination: &Destination, now: &Now) {
-        self.destination_up(destination, now);
+        self.destination_due(destination, now);
         self.turns.wake_all(destination);
+    }
+
+    /// A destination that is down is tried now, and what waits for its time with it.
+    pub(super) fn destination_due(&mut self, destination: &Destination, now: &Now) {
+        let Some(down) = self.downs.down.get_mut(destination) else { return };
+        let until_ms = down.until_ms;
+        down.until_ms = until_ms.min(now.ms);
+        self.turns.wake_at(destination, until_ms);
     }
 
     /// The destinations for which rows wait or are being delivered, and those that are down, in the

@@ -92,7 +92,7 @@ impl<R: Reader, T> Door<R, T> {
         let answered = !self.unanswered.contains_key(&row.queue_id);
         if *event == Event::Retry {
             let destination = (self.destination_of)(&id.rcpt);
-            self.destination_up(&destination, now);
+            self.destination_due(&destination, now);
         }
         self.put_row(Some(before), row.clone());
         if !matches!(before, RowState::Waiting | RowState::Unknown) {

@@ -188,18 +188,48 @@ fn what_a_person_wants_tried_is_tried_now() {
         let now = rig.at();
         rig.door.destination_down(&dead(), "4.4.1 nobody is there", &now);
         rig.commit();
+        rig.now += MINUTE / 2;
+        let now = rig.at();
         assert!(next(&mut rig).is_none());
         if by_row {
             rig.door.retry(&rows[1], &now).unwrap();
         } else {
             rig.door.retry_destination(&dead(), &now);
         }
-        assert_eq!(down(&rig), None);
+        let due = down(&rig).unwrap();
+        assert_eq!((due.since_ms, due.failures, due.until_ms), (START, 1, rig.now));
         let claims = rig.claim(9);
         let woken = if by_row { 1 } else { 3 };
         assert_eq!(claims.len(), woken, "what was sent waits for its own time");
         assert!(claims.iter().all(|c| *c.row() != sent));
     }
+}
+
+/// DOWN FOR is the time since it was last reached, however often a person tries.
+#[test]
+fn a_retry_does_not_make_a_destination_up() {
+    let mut rig = Rig::new();
+    let rows: Vec<_> = (0..3).map(|_| wait(&mut rig, 1, &[DEAD])).collect();
+    let (_, _, claims) = next(&mut rig).unwrap();
+    fail(&mut rig, &dead(), claims);
+    for failures in 2..5 {
+        rig.tick(10 * SECOND);
+        let now = rig.at();
+        rig.door.retry_destination(&dead(), &now);
+        rig.door.retry(&rows[0], &now).unwrap();
+        let (_, probe, claims) = next(&mut rig).expect("it is tried now");
+        assert!(probe && next(&mut rig).is_none(), "one probe at a time");
+        fail(&mut rig, &dead(), claims);
+        let view = down(&rig).unwrap();
+        assert_eq!((view.since_ms, view.failures), (START, failures));
+        assert!(within_a_quarter(view.until_ms - rig.now, RETRY_WAITS_MS[failures as usize - 1]));
+        assert!(next(&mut rig).is_none());
+    }
+    let now = rig.at();
+    rig.door.retry_destination(&dead(), &now);
+    let (_, _, claims) = next(&mut rig).expect("it is tried now");
+    rig.door.destination_up(&dead(), &now);
+    assert_eq!((claims.len() + rig.claim(9).len(), down(&rig)), (3, None));
 }
 
 #[test]
