@@ -1,7 +1,8 @@
 //! Destinations that are down: a next hop that cannot be reached is tried as a destination, by one
 //! attempt at a time, and not once for each message that waits for it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 
 use quell_storm::facts::Ms;
 
@@ -14,6 +15,8 @@ use crate::store::{Reader, RowId};
 /// Destinations remembered as down. At the limit the one that is to be tried first is forgotten: it
 /// is merely tried a little early, and its waits begin anew.
 const MAX_DOWN: usize = 10_000;
+/// Of these, looked at in one tick whether anything still waits for them.
+const LOOKED_AT: usize = 500;
 /// Bytes kept of the words in which a destination failed.
 const MAX_STATUS_BYTES: usize = 500;
 
@@ -31,7 +34,9 @@ struct Down {
 /// The destinations that are down.
 #[derive(Debug, Default)]
 pub(super) struct Downs {
-    down: HashMap<Destination, Down>,
+    down: BTreeMap<Destination, Down>,
+    /// The last of these that was looked at whether anything still waits for it.
+    looked_at: Option<Destination>,
     /// Rows that waited while a probe failed: each may expire by that. No more than are in line.
     pub to_look_at: VecDeque<(Destination, RowId)>,
 }
@@ -86,6 +91,15 @@ impl Downs {
     /// How it failed last.
     pub fn status(&self, destination: &Destination) -> Option<&str> {
         self.down.get(destination).map(|down| down.status.as_str())
+    }
+
+    /// The next ones in the order of their names, and again from the first after the last.
+    fn next_to_look_at(&mut self) -> Vec<Destination> {
+        let from = self.looked_at.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.down.range((from, Bound::Unbounded)).take(LOOKED_AT);
+        let next: Vec<_> = next.map(|(destination, _)| destination.clone()).collect();
+        self.looked_at = next.last().filter(|_| next.len() == LOOKED_AT).cloned();
+        next
     }
 
     fn keep_bounded(&mut self) {
@@ -185,6 +199,24 @@ impl<R: Reader, T> Door<R, T> {
         self.turns.wake_at(destination, until_ms);
     }
 
+    /// Forgets destinations that are down and for which no mail is any more, as after another route
+    /// or the end of the last row; a bounded number of them are looked at. None while rows may wait
+    /// in the store alone.
+    pub(super) fn forget_unused_downs(&mut self) {
+        if self.is_shut() || self.downs.down.is_empty() || self.turns.rest_from().is_some() {
+            return;
+        }
+        let mut unused = self.downs.next_to_look_at();
+        unused.retain(|destination| !self.turns.has_rows(destination));
+        if unused.is_empty() {
+            return;
+        }
+        let claimed: HashSet<&Destination> = self.claimed.values().map(|out| &out.destination).collect();
+        for destination in unused.iter().filter(|destination| !claimed.contains(destination)) {
+            self.downs.down.remove(destination);
+        }
+    }
+
     /// The destinations for which rows wait or are being delivered, and those that are down, in the
     /// order of their names.
     pub fn destinations(&self, _now: &Now) -> Vec<DestinationView> {
@@ -257,10 +289,50 @@ pub type Destinations = Box<dyn Fn(&str) -> Destination + Send>;
 mod tests {
     use proptest::prelude::*;
 
+    use quell_mail::key::Secret;
+    use quell_storm::limits::Limits;
+
     use super::*;
+    use crate::door::DoorSettings;
+    use crate::door::turns::Turns;
+    use crate::store::Store;
+    use crate::store::memory::MemoryStore;
 
     fn down(until_ms: Ms) -> Down {
         Down { since_ms: 0, until_ms, failures: 1, status: String::new(), probing: false }
+    }
+
+    #[test]
+    fn while_rows_may_wait_in_the_store_alone_none_is_forgotten() {
+        let store = MemoryStore::default();
+        let settings = DoorSettings { limits: Limits::default(), gateway: 1 };
+        let (to, now) = (Destination::new("d"), Now { ms: 1, wall_ms: 1, mono_ms: 1, may_expire: true });
+        let destinations = Box::new(|_: &str| Destination::new("d"));
+        let reader = store.reader().unwrap();
+        let secret = Secret::new(1, [9; 32]);
+        let mut door: Door<_, ()> =
+            Door::open(reader, secret, settings, destinations, Box::new(|| 0), &now).unwrap();
+        door.turns = Turns::holding(4);
+        door.destination_down(&to, "4.4.1 nobody is there", &now);
+        door.forget_unused_downs();
+        assert_eq!(door.destinations_down(), 1);
+        door.turns.fetched_up_to(None);
+        door.forget_unused_downs();
+        assert_eq!(door.destinations_down(), 0);
+    }
+
+    #[test]
+    fn all_are_looked_at_in_turn_a_bounded_number_at_a_time() {
+        let mut downs = Downs::default();
+        for n in 0..2 * LOOKED_AT + 7 {
+            downs.down.insert(Destination::new(&format!("d{n}")), down(0));
+        }
+        let all: Vec<_> = downs.down.keys().cloned().collect();
+        for _ in 0..2 {
+            let turns: Vec<_> = (0..3).map(|_| downs.next_to_look_at()).collect();
+            assert_eq!(turns.iter().map(Vec::len).collect::<Vec<_>>(), [LOOKED_AT, LOOKED_AT, 7]);
+            assert_eq!(turns.concat(), all);
+        }
     }
 
     #[test]

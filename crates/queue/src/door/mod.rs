@@ -256,6 +256,7 @@ impl<R: Reader, T> Door<R, T> {
             let fetched = self.fetch(now);
             self.check(fetched);
         }
+        self.forget_unused_downs();
     }
 
     /// Writes counts and storms that are not yet written: before a stop.

@@ -238,6 +238,11 @@ impl Turns {
         self.lanes.get(destination).into_iter().flat_map(Lane::ready_rows)
     }
 
+    /// True if rows of `destination` are ready, waiting or out, or wait in the store for lack of room.
+    pub fn has_rows(&self, destination: &Destination) -> bool {
+        self.lanes.contains_key(destination)
+    }
+
     /// The destinations of which rows are known: ready ones, waiting ones.
     pub fn destinations(&self) -> impl Iterator<Item = (&Destination, usize, usize)> {
         self.lanes.iter().map(|(d, lane)| (d, lane.ready(), lane.waiting()))

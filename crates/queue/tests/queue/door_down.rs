@@ -205,6 +205,39 @@ fn what_a_person_wants_tried_is_tried_now() {
     }
 }
 
+/// Another route, or its last row: nobody is told of it any more.
+#[test]
+fn a_destination_that_no_mail_is_for_is_not_down() {
+    for rerouted in [true, false] {
+        let mut rig = Rig::new();
+        let row = wait(&mut rig, 1, &[DEAD]);
+        let other = wait(&mut rig, 1, &["other@dead.example"]);
+        let (_, _, mut claims) = next(&mut rig).unwrap();
+        let (_, _, probe) = next(&mut rig).unwrap();
+        let now = rig.at();
+        rig.door.destination_down(&dead(), "4.4.1 nobody is there", &now);
+        rig.settle(claims.pop().unwrap(), unreachable());
+        rig.commit();
+        if rerouted {
+            rig.door.set_destinations(Box::new(|_| Destination::new("smtp://10.0.0.2:25")));
+        } else {
+            rig.door.remove(&row, false, &now).unwrap();
+        }
+        rig.tick(SECOND);
+        assert_eq!(down(&rig).map(|d| d.since_ms), Some(START), "an attempt is under way");
+        probe.into_iter().for_each(|claim| rig.settle(claim, unreachable()));
+        rig.commit();
+        if !rerouted {
+            rig.tick(SECOND);
+            assert!(down(&rig).is_some(), "one row waits");
+            let now = rig.at();
+            rig.door.remove(&other, false, &now).unwrap();
+        }
+        rig.tick(SECOND);
+        assert_eq!((down(&rig), rig.door.destinations_down()), (None, 0));
+    }
+}
+
 /// DOWN FOR is the time since it was last reached, however often a person tries.
 #[test]
 fn a_retry_does_not_make_a_destination_up() {
