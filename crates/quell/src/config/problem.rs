@@ -79,12 +79,14 @@ impl fmt::Display for Faults {
     }
 }
 
-/// What stands between `://` and the last `@` of a line may hold a password: stars in its place.
+/// What stands before the last `@` of a line may hold a password, from `://` on, or from a quote if
+/// there is a colon behind it: stars in its place.
 fn without_passwords(line: &str) -> String {
-    match line.split_once("://").and_then(|(front, rest)| Some((front, rest.rsplit_once('@')?))) {
-        Some((front, (secret, rest))) => format!("{front}://{}@{rest}", "*".repeat(secret.chars().count())),
-        None => line.to_owned(),
-    }
+    let Some((before, rest)) = line.rsplit_once('@') else { return line.to_owned() };
+    let quoted = || before.rfind(['"', '\'']).map(|at| at + 1).filter(|at| before[*at..].contains(':'));
+    let Some(at) = before.find("://").map(|at| at + 3).or_else(quoted) else { return line.to_owned() };
+    let (front, secret) = before.split_at(at);
+    format!("{front}{}@{rest}", "*".repeat(secret.chars().count()))
 }
 
 /// Where keys stand in a file.

@@ -128,7 +128,11 @@ fn each_is_named(cases: &[(&str, &str, &str)]) {
 
 #[test]
 fn a_password_is_not_printed() {
-    for text in ["[relay]\nvia = \"smtp://me:se@cret@10.0.0.3\"", "[relay]\nvia = \"x://me:se@cret@h\" # x"] {
+    for text in [
+        "[relay]\nvia = \"smtp://me:se@cret@10.0.0.3\"",
+        "[relay]\nvia = \"x://me:se@cret@h\" # x",
+        "[relay]\nvia = \"me:se@cret@10.0.0.3\"",
+    ] {
         let shown = parse(text).unwrap_err().to_string();
         assert!(shown.contains("sign-in is not supported yet") && !shown.contains("cret"), "{shown}");
     }
