@@ -5,6 +5,7 @@ mod memory;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +91,12 @@ impl Trouble {
     fn with_all(why: impl Into<String>) -> Self {
         Self { why: why.into(), with_all: true }
     }
+
+    /// One that has greeted us and takes its time over a recipient may answer for others.
+    fn late(answers: &AtomicBool) -> Self {
+        let why = "it does not answer in time".to_owned();
+        Self { why, with_all: !answers.load(Ordering::Relaxed) }
+    }
 }
 
 /// What the next hop said of a recipient, and how we know.
@@ -155,14 +162,13 @@ impl Verifier {
     /// Err: nobody could say.
     async fn ask_anew(&self, outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, ()> {
         let turns = self.turns_of(hop);
+        // As long as its turn has not come, nothing is known against the next hop.
+        let answers = AtomicBool::new(true);
         let asked = async {
             let _turn = turns.acquire().await.map_err(|why| Trouble::with_all(why.to_string()))?;
-            probe(outward, hop, address).await
+            probe(outward, hop, address, &answers).await
         };
-        let answer = match timeout(WITHIN, asked).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Trouble::with_all("it does not answer in time")),
-        };
+        let answer = timeout(WITHIN, asked).await.unwrap_or_else(|_| Err(Trouble::late(&answers)));
         answer.map_err(|Trouble { why, with_all }| {
             warn!(event = "not_asked", rcpt = address, next_hop = %hop, reason = why, "the next hop could not be asked for a recipient");
             if with_all {
@@ -198,16 +204,23 @@ impl Verifier {
     }
 }
 
-/// Asks at every address of the next hop until one answers.
-async fn probe(outward: &Outward, hop: &NextHop, address: &str) -> Result<Asked, Trouble> {
+/// Asks at every address of the next hop until one answers. `answers` says whether the present one has
+/// greeted us.
+async fn probe(
+    outward: &Outward,
+    hop: &NextHop,
+    address: &str,
+    answers: &AtomicBool,
+) -> Result<Asked, Trouble> {
     let forward_path = path(address).map_err(|why| Trouble { why, with_all: false })?;
     let mut trouble = Trouble::with_all("it has no address");
     let targets = targets(outward, hop).await.map_err(Trouble::with_all)?;
     // One address that hangs leaves time for the others.
     let within = WITHIN / u32::try_from(targets.len()).unwrap_or(u32::MAX).clamp(1, 4);
     for target in targets {
-        let asked = timeout(within, probe_at(outward, &target, forward_path.clone())).await;
-        match asked.unwrap_or_else(|_| Err(Trouble::with_all("it does not answer in time"))) {
+        answers.store(false, Ordering::Relaxed);
+        let asked = timeout(within, probe_at(outward, &target, forward_path.clone(), answers)).await;
+        match asked.unwrap_or_else(|_| Err(Trouble::late(answers))) {
             Ok(asked) => return Ok(asked),
             Err(Trouble { why, with_all }) => {
                 let why = format!("{}: {why}", target.name);
@@ -240,7 +253,12 @@ async fn targets(outward: &Outward, hop: &NextHop) -> Result<Vec<Target>, String
     Ok(addresses.into_iter().map(target).collect())
 }
 
-async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Result<Asked, Trouble> {
+async fn probe_at(
+    outward: &Outward,
+    target: &Target,
+    forward_path: Path,
+    answers: &AtomicBool,
+) -> Result<Asked, Trouble> {
     let mut link = Link::connect(target).await.map_err(|why| Trouble::with_all(in_words(&why)))?;
     let settings = Settings {
         lmtp: target.lmtp,
@@ -266,6 +284,7 @@ async fn probe_at(outward: &Outward, target: &Target, forward_path: Path) -> Res
         if session.greeting() == ours {
             return Err(leads_back(&outward.sending.our_name));
         }
+        answers.store(session.is_ready(), Ordering::Relaxed);
         match step {
             Step::Write(bytes) => {
                 if link.write(&bytes, block).await.is_err() {

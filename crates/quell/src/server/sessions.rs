@@ -131,7 +131,7 @@ impl Sessions {
         if open.map_or(0, |open| open.sessions) >= most.max(1) {
             return false;
         }
-        let known = open.map_or_else(|| self.known.contains(destination), |open| open.known);
+        let known = open.map_or_else(|| is_known(&self.known, destination), |open| open.known);
         if !known && self.unknown >= limits.most - limits.most / FOR_KNOWN {
             return false;
         }
@@ -149,7 +149,7 @@ impl Sessions {
 
     /// Gives claims of one message to a free session, or to a new one.
     pub fn give(&mut self, destination: Destination, mut claims: Vec<Claim>) {
-        let known = self.known.contains(&destination);
+        let known = is_known(&self.known, &destination);
         let open = self.open.entry(destination.clone()).or_insert_with(|| Open { known, ..Open::default() });
         while let Some(free) = open.free.pop_front() {
             match free.send(claims) {
@@ -235,6 +235,11 @@ impl Sessions {
     pub fn end_free(&mut self) {
         self.open.values_mut().for_each(|open| open.free.clear());
     }
+}
+
+/// What the configuration names is no stranger, also after a restart.
+fn is_known(known: &HashSet<Destination>, destination: &Destination) -> bool {
+    known.contains(destination) || destination.as_str().contains("://")
 }
 
 #[cfg(test)]
@@ -349,6 +354,7 @@ mod tests {
         assert_eq!(mute(&mut sessions), Some(UNPROVEN + 75));
         // A probe of one that is down has to wait, too.
         assert!(!sessions.has_room(&to(40), true));
+        assert!(sessions.has_room(&Destination::new("smtp://10.0.0.2:25"), false), "the firm's own");
         assert_eq!(fill(&mut sessions, &good), 75 + 20);
         // One of them greets, and what it has counts no more among the mute; then it falls silent.
         assert!(sessions.is_believed(&to(0), true));
