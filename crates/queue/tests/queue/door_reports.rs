@@ -2,25 +2,11 @@
 
 use quell_queue::ledger::Outcome;
 use quell_queue::store::{Batch, Reader, RowWrite, Store};
-use quell_storm::facts::{Facts, Notify, RowState};
+use quell_storm::facts::RowState;
 
 use crate::make::*;
 
 const JANE: &str = "jane@firm.example";
-
-fn notify(letters: &str) -> Option<Notify> {
-    let has = |letter| letters.contains(letter);
-    let notify = Notify { never: has('n'), success: has('s'), failure: has('f'), delay: has('d') };
-    (letters != "-").then_some(notify)
-}
-
-/// An arrival for Jane: NOTIFY's letters, `-` for none.
-fn from(rig: &mut Rig, reverse_path: &str, letters: &str) -> Facts {
-    let mut facts = rig.facts(1, 1, &[JANE]);
-    facts.reverse_path = reverse_path.into();
-    facts.recipients[0].notify = notify(letters);
-    facts
-}
 
 fn due(rig: &Rig) -> bool {
     rig.row(1, JANE).unwrap().extra.report_due
@@ -54,6 +40,20 @@ const CASES: [Case; 19] = [
     (ANN, "-", Some(("", "-")), true, false),
 ];
 
+/// An arrival, and a copy that joins it.
+fn joined(path: &str, letters: &str, copy: Option<(&str, &str)>) -> Rig {
+    let mut rig = Rig::new();
+    let facts = from(&mut rig, 1, path, letters);
+    rig.take(facts);
+    if let Some((path, letters)) = copy {
+        let facts = from(&mut rig, 1, path, letters);
+        rig.accept(facts);
+        rig.commit();
+        assert_eq!(rig.last_verdict(0).0, "absorb", "{path:?} {letters}");
+    }
+    rig
+}
+
 #[test]
 fn a_report_is_due_only_where_somebody_wants_it() {
     for (path, letters, copy, failure, success) in CASES {
@@ -63,15 +63,7 @@ fn a_report_is_due_only_where_somebody_wants_it() {
             (Outcome::Relayed { reports: false }, success),
         ] {
             let case = format!("{path:?} {letters} {copy:?} {outcome:?}");
-            let mut rig = Rig::new();
-            let facts = from(&mut rig, path, letters);
-            rig.take(facts);
-            if let Some((path, letters)) = copy {
-                let facts = from(&mut rig, path, letters);
-                rig.accept(facts);
-                rig.commit();
-                assert_eq!(rig.last_verdict(0).0, "absorb", "{case}");
-            }
+            let mut rig = joined(path, letters, copy);
             let claim = rig.claim(1).pop().unwrap();
             rig.settle(claim, outcome);
             rig.commit();
@@ -101,7 +93,7 @@ fn a_copy_of_what_was_sent_is_told_of_it_unless_it_cannot_be() {
     for (path, letters, wanted) in [(BOB, "s", true), (BOB, "f", false), ("", "s", false)] {
         let mut rig = Rig::new();
         rig.row_with(1, JANE, Outcome::Delivered);
-        let facts = from(&mut rig, path, letters);
+        let facts = from(&mut rig, 1, path, letters);
         rig.accept(facts);
         rig.commit();
         assert_eq!(due(&rig), wanted, "{path:?} {letters}");
@@ -112,14 +104,7 @@ fn a_copy_of_what_was_sent_is_told_of_it_unless_it_cannot_be() {
 fn remove_with_a_report_follows_the_same_rule() {
     for (path, letters, copy, failure, _) in CASES {
         for report in [true, false] {
-            let mut rig = Rig::new();
-            let facts = from(&mut rig, path, letters);
-            rig.take(facts);
-            if let Some((path, letters)) = copy {
-                let facts = from(&mut rig, path, letters);
-                rig.accept(facts);
-            }
-            rig.commit();
+            let mut rig = joined(path, letters, copy);
             let (id, now) = (rig.row(1, JANE).unwrap().id, rig.at());
             rig.door.remove(&id, report, &now).unwrap();
             rig.commit();
@@ -134,13 +119,13 @@ fn remove_with_a_report_follows_the_same_rule() {
 fn what_a_report_returns_is_kept() {
     for first in [None, Some(true), Some(false)] {
         let mut rig = Rig::new();
-        let mut facts = from(&mut rig, ANN, "-");
+        let mut facts = from(&mut rig, 1, ANN, "-");
         facts.ret_full = first;
         let id = rig.take(facts);
         assert_eq!(rig.reader().find_arrival(&id).unwrap().unwrap().ret_full, first);
         // The same wish with another RET, then another's wish.
         for path in [ANN, BOB] {
-            let mut copy = from(&mut rig, path, "-");
+            let mut copy = from(&mut rig, 1, path, "-");
             copy.ret_full = Some(first != Some(true));
             rig.accept(copy);
             rig.commit();

@@ -17,6 +17,7 @@ mod door_operator;
 mod door_random;
 mod door_refused;
 mod door_report_jobs;
+mod door_report_random;
 mod door_reports;
 mod door_storms;
 mod ledger_steps;

@@ -17,7 +17,7 @@ use quell_queue::store::memory::{MemoryReader, MemoryStore};
 use quell_queue::store::{
     Arrival, KeptBody, KeyRow, Reader, Row, RowId, Store, StoreError, StoredEvidence, StoredStorm, Tally,
 };
-use quell_storm::facts::{Answered, Facts, Ms, OwnToken, Recipient, RowState, Source};
+use quell_storm::facts::{Answered, Facts, Ms, Notify, OwnToken, Recipient, RowState, Source};
 use quell_storm::limits::Limits;
 use quell_storm::tell::Alert;
 
@@ -398,4 +398,19 @@ pub fn failed(about_recipient: bool) -> Outcome {
 
 pub fn unknown() -> Outcome {
     Outcome::Unknown { status: "4.4.2 silence".to_owned() }
+}
+
+/// NOTIFY by its letters (never, success, failure, delay); `-` for none.
+pub fn notify(letters: &str) -> Option<Notify> {
+    let has = |letter| letters.contains(letter);
+    let notify = Notify { never: has('n'), success: has('s'), failure: has('f'), delay: has('d') };
+    (letters != "-").then_some(notify)
+}
+
+/// An arrival of message `key` from `path` for Jane, with NOTIFY's letters.
+pub fn from(rig: &mut Rig, key: u8, path: &str, letters: &str) -> Facts {
+    let mut facts = rig.facts(key, 1, &["jane@firm.example"]);
+    facts.reverse_path = path.into();
+    facts.recipients[0].notify = notify(letters);
+    facts
 }
