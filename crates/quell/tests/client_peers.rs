@@ -312,15 +312,7 @@ fn what_aiosmtpd_does_not_offer_is_not_used() {
     if !aiosmtpd::available() {
         return;
     }
-    let bare = Script {
-        pipelining: false,
-        eightbit: false,
-        smtputf8: false,
-        dsn: false,
-        size_bytes: None,
-        ..Script::default()
-    };
-    for script in [bare, Script { helo_only: true, ..Script::default() }, Script::default()] {
+    for script in [Script::bare(), Script { helo_only: true, ..Script::default() }, Script::default()] {
         let directory = TempDir::new("client-scripted");
         let server = Scripted::start(&directory, &script);
         let message = [message("m"), "caf\u{e9}\r\n".into()].concat();

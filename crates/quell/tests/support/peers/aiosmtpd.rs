@@ -168,6 +168,18 @@ impl Default for Script {
 }
 
 impl Script {
+    /// No extension at all but ENHANCEDSTATUSCODES.
+    pub fn bare() -> Self {
+        Self {
+            pipelining: false,
+            eightbit: false,
+            smtputf8: false,
+            dsn: false,
+            size_bytes: None,
+            ..Self::default()
+        }
+    }
+
     /// The default with these faults.
     pub fn with(faults: impl Into<Vec<Fault>>) -> Self {
         Script { faults: faults.into(), ..Self::default() }

@@ -96,17 +96,7 @@ fn old_servers_get_their_mail_too() {
         ("no-pipelining", Script { pipelining: false, ..default() }),
         ("no-size", Script { size_bytes: None, ..default() }),
         ("no-8bit", Script { eightbit: false, ..default() }),
-        (
-            "nothing",
-            Script {
-                pipelining: false,
-                eightbit: false,
-                smtputf8: false,
-                dsn: false,
-                size_bytes: None,
-                ..default()
-            },
-        ),
+        ("nothing", Script::bare()),
     ];
     for (name, script) in scripts {
         let message = String::from_utf8(eight_bit.clone()).expect("text").replace("bytes", name).into_bytes();
