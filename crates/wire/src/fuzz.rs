@@ -12,14 +12,16 @@ use crate::server::{BareNewlines, Question, RcptTo, Session, Settings, Step};
 const MAX_OUTPUT_BYTES: usize = 24 << 10;
 
 /// What a session says and reports when it reads `stream` in pieces of `cut` bytes: a line for each
-/// reply line (`S: …`) and each step (`E: …`). `answers` gives the reply to each question.
+/// reply line (`S: …`) and each step (`E: …`). `answers` gives the reply to each question, and to the
+/// end of content in LMTP the reply for each recipient that was accepted.
 pub fn session_log(
     settings: &Arc<Settings>,
     stream: &[u8],
     cut: usize,
     answers: &mut dyn FnMut(&str) -> Reply,
 ) -> Vec<String> {
-    let mut run = Run { session: Session::new(Arc::clone(settings)), log: vec![], content: vec![] };
+    let session = Session::new(Arc::clone(settings));
+    let mut run = Run { session, lmtp: settings.lmtp, accepted: 0, log: vec![], content: vec![] };
     run.write();
     let mut pending = Vec::new();
     for piece in stream.chunks(cut.max(1)) {
@@ -39,6 +41,9 @@ pub fn session_log(
 
 struct Run {
     session: Session,
+    lmtp: bool,
+    /// Recipients of the transaction.
+    accepted: usize,
     log: Vec<String>,
     content: Vec<u8>,
 }
@@ -77,10 +82,26 @@ impl Run {
         if let Some(question) = question {
             let (again, step) = self.session.next(&input[taken..]);
             assert!(again == 0 && matches!(step, Step::NeedAnswer | Step::Flush));
-            self.session.answer(question, answers(&event));
+            self.answer(question, &event, answers);
         }
         self.log.push(format!("E: {event}"));
         (taken, true)
+    }
+
+    fn answer(&mut self, question: Question, event: &str, answers: &mut dyn FnMut(&str) -> Reply) {
+        if self.lmtp && event.starts_with("end") {
+            let replies = (0..self.accepted).map(|_| answers(event)).collect();
+            self.session.answer_each(question, replies);
+            let said = self.session.output().split(|b| *b == b'\n').filter(|line| !line.is_empty()).count();
+            return assert_eq!(said, self.accepted, "answers to content");
+        }
+        let reply = answers(event);
+        match event.split(' ').next() {
+            Some("mail") => self.accepted = 0,
+            Some("rcpt") => self.accepted += usize::from(reply.is_positive()),
+            _ => {}
+        }
+        self.session.answer(question, reply);
     }
 
     fn event(&mut self, step: Step<'_>) -> (Option<Question>, String) {
@@ -173,6 +194,7 @@ fn small_settings(policy: u8) -> Settings {
             _ => BareNewlines::Normalise,
         },
         offer_dsn: policy & 2 != 0,
+        lmtp: policy & 4 != 0,
         ..Settings::new("mx.example")
     }
 }

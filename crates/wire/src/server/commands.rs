@@ -54,8 +54,11 @@ impl Session {
 
     fn request(&mut self, request: &Request<std::borrow::Cow<'_, str>>, argument: &[u8]) -> Done {
         match request {
-            Request::Ehlo { .. } => self.hello(argument, true),
-            Request::Helo { .. } => self.hello(argument, false),
+            // RFC 2033 §4.1: LMTP knows LHLO only, SMTP does not know it. A session that took both
+            // could be made to answer content once where each recipient is waited for.
+            Request::Ehlo { .. } if !self.settings.lmtp => self.hello(argument, true),
+            Request::Lhlo { .. } if self.settings.lmtp => self.hello(argument, true),
+            Request::Helo { .. } if !self.settings.lmtp => self.hello(argument, false),
             Request::Data | Request::Rset | Request::Quit if !argument.is_empty() => {
                 self.error(&fault(501, 4, "no argument allowed"))
             }
@@ -63,7 +66,7 @@ impl Session {
             Request::Rset => self.rset(),
             Request::Quit => self.quit(),
             Request::Noop { .. } => self.ok(&Reply::new(250, (0, 0), "ok")),
-            Request::Help { .. } => self.ok(&Reply::new(214, (0, 0), HELP)),
+            Request::Help { .. } => self.ok(&Reply::new(214, (0, 0), self.help())),
             Request::Vrfy { .. } => self.ok(&Reply::new(252, (0, 0), "send mail and see")),
             Request::Expn { .. }
             | Request::Auth { .. }
@@ -71,16 +74,21 @@ impl Session {
             | Request::Etrn { .. }
             | Request::Atrn { .. }
             | Request::Burl { .. } => self.error(&fault(502, 1, "not implemented")),
-            // MAIL, RCPT and BDAT never come here. LHLO (RFC 2033) is a command of LMTP only: a
-            // session that speaks it would be greeted by it instead of EHLO, and answer content
-            // once per recipient.
-            Request::Lhlo { .. } | Request::Mail { .. } | Request::Rcpt { .. } | Request::Bdat { .. } => {
-                self.error(&unknown())
-            }
+            // MAIL, RCPT and BDAT never come here.
+            Request::Ehlo { .. }
+            | Request::Helo { .. }
+            | Request::Lhlo { .. }
+            | Request::Mail { .. }
+            | Request::Rcpt { .. }
+            | Request::Bdat { .. } => self.error(&unknown()),
         }
     }
 
-    /// RFC 5321 §4.1.1.1. EHLO in the middle ends a transaction (§4.1.4).
+    fn help(&self) -> &'static str {
+        if self.settings.lmtp { LMTP_HELP } else { HELP }
+    }
+
+    /// RFC 5321 §4.1.1.1, RFC 2033 §4.1. EHLO in the middle ends a transaction (§4.1.4).
     fn hello(&mut self, argument: &[u8], esmtp: bool) -> Done {
         let name = String::from_utf8_lossy(argument.trim_ascii()).into_owned();
         if name.is_empty() || name.len() > MAX_DOMAIN_BYTES {
@@ -93,10 +101,11 @@ impl Session {
         let text = match esmtp {
             false => settings.hostname.clone(),
             true => format!(
-                "{}\nPIPELINING\nSIZE {}\n8BITMIME\n{}SMTPUTF8\nCHUNKING\nENHANCEDSTATUSCODES",
+                "{}\nPIPELINING\nSIZE {}\n8BITMIME\n{}SMTPUTF8\n{}ENHANCEDSTATUSCODES",
                 settings.hostname,
                 settings.max_message_bytes,
                 if settings.offer_dsn { "DSN\n" } else { "" },
+                if settings.lmtp { "" } else { "CHUNKING\n" },
             ),
         };
         self.say(&Reply::new(250, None, text));
@@ -106,7 +115,8 @@ impl Session {
     /// RFC 5321 §4.1.1.2; `rest` follows the verb.
     fn mail(&mut self, rest: &[u8]) -> Done {
         if !self.greeted || self.transaction.is_some() {
-            return self.error(&fault(503, 1, if self.greeted { "nested MAIL" } else { "EHLO first" }));
+            let first = if self.settings.lmtp { "LHLO first" } else { "EHLO first" };
+            return self.error(&fault(503, 1, if self.greeted { "nested MAIL" } else { first }));
         }
         match self.read_mail(rest) {
             Ok(mail) => {
@@ -183,7 +193,7 @@ impl Session {
             return self.error(&fault(503, 1, "DATA after BDAT"));
         }
         if transaction.accepted == 0 {
-            return self.ok(&no_recipients());
+            return self.ok(&no_recipients(self.settings.lmtp));
         }
         let declared_bytes = transaction.declared_bytes;
         let question = self.ask(Asked::Data);
@@ -192,6 +202,12 @@ impl Session {
 
     /// RFC 3030 §2; `rest` follows the verb.
     fn bdat(&mut self, rest: &[u8]) -> Done {
+        if self.settings.lmtp {
+            // Not offered: how content is answered that no recipient was accepted for, RFC 2033
+            // §4.3 and RFC 3030 read differently. The chunk may follow, and is no command.
+            self.say(&fault(502, 1, "not implemented"));
+            return self.close_421("closing, see above", Closing::BadChunk);
+        }
         let Some((bytes, last)) = chunk_of(rest) else {
             // The chunk is under way, of a length nobody knows: read as commands, it would be
             // obeyed.
@@ -210,7 +226,7 @@ impl Session {
         match (&self.transaction, &self.body) {
             (None, _) => self.body = Some(Body::refused(fault(503, 1, "MAIL first"))),
             (Some(_), Some(_)) => step = self.check_size(bytes),
-            (Some(t), None) if t.accepted == 0 => self.body = Some(Body::refused(no_recipients())),
+            (Some(t), None) if t.accepted == 0 => self.body = Some(Body::refused(no_recipients(false))),
             (Some(_), None) if bytes > self.settings.max_message_bytes => {
                 self.body = Some(Body::refused(too_big()));
             }
@@ -258,6 +274,7 @@ impl Session {
 }
 
 const HELP: &str = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP";
+const LMTP_HELP: &str = "LHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP";
 
 /// Trailing white space is tolerated (RFC 5321 §4.1.1).
 fn trim_end(line: &[u8]) -> &[u8] {
@@ -288,8 +305,9 @@ fn needs_smtputf8() -> Reply {
     Reply::new(553, (6, 7), "address needs SMTPUTF8")
 }
 
-fn no_recipients() -> Reply {
-    fault(554, 1, "no valid recipients")
+/// RFC 5321 §3.3 lets us choose between 503 and 554, RFC 2033 §4.2 does not.
+fn no_recipients(lmtp: bool) -> Reply {
+    fault(if lmtp { 503 } else { 554 }, 1, "no valid recipients")
 }
 
 /// RFC 1870 §6.

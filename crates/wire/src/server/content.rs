@@ -153,7 +153,7 @@ impl Session {
         if let Some(refused) = refused.filter(|refused| refused.thrown_away_bytes > limit) {
             // The refusal first: after a 421 alone the client would bring it again and again.
             let reply = refused.reply.clone();
-            self.say(&reply);
+            self.content_refused(reply);
             self.close_421("closing, see above", Closing::TooMuch);
         }
     }
@@ -165,8 +165,7 @@ impl Session {
         match body.refused {
             None => Some(self.ask_end(&body)),
             Some(refused) => {
-                self.end_transaction();
-                self.say(&refused.reply);
+                self.content_refused(refused.reply);
                 match refused.closes {
                     true => self.close_421("closing, see above", Closing::BareNewline),
                     false => None,

@@ -1,5 +1,6 @@
-//! The receiving side of an SMTP connection (RFC 5321), without the connection.
+//! The receiving side of an SMTP (RFC 5321) or LMTP (RFC 2033) connection, without the connection.
 
+mod answers;
 mod commands;
 mod content;
 mod session;
@@ -24,6 +25,9 @@ pub enum BareNewlines {
 /// How a session behaves. Limits are per connection unless they say otherwise.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// LMTP: LHLO instead of EHLO and HELO, an answer to the content for each accepted recipient
+    /// ([`Session::answer_each`]), and no CHUNKING.
+    pub lmtp: bool,
     /// Our name, for the greeting and EHLO.
     pub hostname: String,
     /// Largest message, decoded. More, declared or sent, is 552 5.3.4; as much again is read and
@@ -31,7 +35,7 @@ pub struct Settings {
     pub max_message_bytes: u64,
     /// Longest command line, CRLF included. More is 500 5.5.2, and the rest of it is skipped.
     pub max_line_bytes: usize,
-    /// Accepted recipients of one transaction. More are answered 452 4.5.3, which makes the client
+    /// Accepted recipients of one transaction (in LMTP also the most replies that content gets). More are answered 452 4.5.3, which makes the client
     /// send them in another transaction (RFC 5321 §4.5.3.1.10).
     pub max_recipients: u32,
     /// Refused recipients of one transaction. After that, every further RCPT is answered 452 4.5.3.
@@ -49,9 +53,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults, with this name.
+    /// The defaults, for SMTP, with this name.
     pub fn new(hostname: impl Into<String>) -> Self {
         Self {
+            lmtp: false,
             hostname: hostname.into(),
             max_message_bytes: 64 << 20,
             max_line_bytes: 4096,
@@ -137,11 +142,11 @@ pub enum Step<'a> {
     Flush,
     /// A question is open. It will be asked no second time.
     NeedAnswer,
-    /// EHLO (`esmtp`) or HELO, answered already. As [`Step::Reset`], it ends a transaction.
+    /// EHLO or LHLO (`esmtp`), or HELO, answered already. As [`Step::Reset`], it ends a transaction.
     Hello {
         /// What the client calls itself; any text, at most [`crate::path::MAX_DOMAIN_BYTES`].
         name: String,
-        /// Whether it said EHLO.
+        /// Whether it said EHLO or LHLO.
         esmtp: bool,
     },
     /// May mail come from here?
@@ -160,7 +165,8 @@ pub enum Step<'a> {
     /// Decoded content: dots undone, every newline CRLF. Comes only after a positive answer to
     /// [`Step::Begin`].
     Data(&'a [u8]),
-    /// The content is complete: the answer is what the client is told, and ends the transaction.
+    /// The content is complete: the answer is what the client is told, and ends the transaction. In
+    /// LMTP each accepted recipient may have its own ([`Session::answer_each`]).
     End {
         /// To be answered.
         question: Question,
@@ -191,7 +197,8 @@ pub enum Closing {
     BareNewline,
     /// Twice `max_message_bytes` in one message, or an over-long line without end.
     TooMuch,
-    /// BDAT without a readable size: where commands begin again cannot be known.
+    /// BDAT without a readable size, or where it is not offered: where commands begin again cannot
+    /// be known, or need not.
     BadChunk,
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::answers::Owed;
 use super::content::Body;
 use super::{BareNewlines, Closing, MailFrom, Question, Settings, Step};
 use crate::line::{Framed, Framer};
@@ -43,6 +44,8 @@ pub(super) enum State {
     Data,
     /// Content sent with BDAT.
     Chunk { left_bytes: u64, last: bool },
+    /// Nothing, before the replies to content are in the output (RFC 2033 §4.2).
+    Owing(Owed),
     /// Ignored.
     Closed(Closing),
 }
@@ -94,12 +97,15 @@ impl Session {
             scratch: Vec::new(),
             settings,
         };
-        session.say(&Reply::new(220, None, greeting(&session.settings.hostname)));
+        let hostname = &session.settings.hostname;
+        let text = if session.settings.lmtp { format!("{hostname} LMTP quell") } else { greeting(hostname) };
+        session.say(&Reply::new(220, None, text));
         session
     }
 
     /// Replies to be written. The caller takes them out (`clear`, `drain`) before it waits for
-    /// input; at most 16 KiB and one reply gather otherwise.
+    /// input; at most 16 KiB and one reply gather otherwise, and at the end of an LMTP session the
+    /// replies to its last content.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
     }
@@ -115,11 +121,16 @@ impl Session {
             State::Command => self.next_command(input),
             State::Asked(_) => (0, Step::NeedAnswer),
             State::Data | State::Chunk { .. } => self.next_content(input),
+            State::Owing(_) => {
+                self.pay();
+                self.next(input)
+            }
             State::Closed(why) => (input.len(), Step::Closed(why)),
         }
     }
 
-    /// Answers a question. A reply of 421 or 521 closes the session. Without an open question (only
+    /// Answers a question; in LMTP, content is answered so for every recipient. A reply of 421 or
+    /// 521 closes the session. Without an open question (only
     /// one of another session could be handed in) nothing happens.
     pub fn answer(&mut self, _question: Question, reply: Reply) {
         let asked = match std::mem::replace(&mut self.state, State::Command) {
@@ -138,14 +149,7 @@ impl Session {
             }
             Asked::Data => self.data_answered(&reply),
             Asked::Chunk { bytes, last } => self.chunk_answered(bytes, last, &reply),
-            Asked::End => {
-                self.end_transaction();
-                if reply.is_positive() {
-                    // Whoever brings mail may bring as much as there is.
-                    self.commands = 0;
-                }
-                self.say(&reply);
-            }
+            Asked::End => return self.content_answered(Vec::new(), reply),
         }
         if reply.closes() {
             self.state = State::Closed(Closing::Caller);
@@ -153,7 +157,8 @@ impl Session {
     }
 
     /// Ends the session from outside, with a last reply: `421 4.4.2` for an idle client, `421
-    /// 4.3.2` when the server stops (RFC 5321 §3.8). Nothing happens if it has ended.
+    /// 4.3.2` when the server stops (RFC 5321 §3.8). Replies that are owed to content come before it.
+    /// Nothing happens if it has ended.
     pub fn shut_down(&mut self, reply: &Reply) {
         if !matches!(self.state, State::Closed(_)) {
             self.close(reply, Closing::Caller);
@@ -260,6 +265,7 @@ impl Session {
     }
 
     pub(super) fn close(&mut self, reply: &Reply, why: Closing) {
+        self.pay_all();
         self.say(reply);
         self.end_transaction();
         self.state = State::Closed(why);

@@ -71,6 +71,109 @@ fn an_answer_to_another_session_changes_nothing() {
     assert_eq!(said(&mut other), "503 5.5.1 MAIL first\r\n");
 }
 
+/// An LMTP session with two recipients, to the question how its content ends.
+fn lmtp_at_end(session: &mut Session) -> Question {
+    let mut input = &b"LHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\nx\r\n.\r\n"[..];
+    loop {
+        let (taken, step) = session.next(input);
+        input = &input[taken..];
+        match step {
+            Step::Mail(question, _) | Step::Rcpt(question, _) | Step::Begin { question, .. } => {
+                session.answer(question, Reply::go_ahead());
+            }
+            Step::End { question, .. } => {
+                said(session);
+                return question;
+            }
+            Step::NeedInput | Step::Closed(_) => panic!("no end"),
+            _ => {}
+        }
+    }
+}
+
+fn lmtp() -> Session {
+    Session::new(Arc::new(Settings { lmtp: true, ..Settings::new("mx") }))
+}
+
+#[test]
+fn content_is_answered_for_each_recipient() {
+    let ok = || Reply::new(250, (0, 0), "saved");
+    let full = || Reply::new(452, (2, 2), "full");
+    let missing = "451 4.3.0 no answer for this recipient\r\n";
+    let cases: [(Vec<Reply>, String); 5] = [
+        (vec![ok(), full()], "250 2.0.0 saved\r\n452 4.2.2 full\r\n".to_owned()),
+        (vec![full(), ok(), ok()], "452 4.2.2 full\r\n250 2.0.0 saved\r\n".to_owned()),
+        (vec![ok()], format!("250 2.0.0 saved\r\n{missing}")),
+        (vec![], missing.repeat(2)),
+        (vec![Reply::new(421, (3, 2), "stop"), ok()], "421 4.3.2 stop\r\n250 2.0.0 saved\r\n".to_owned()),
+    ];
+    for (replies, expected) in cases {
+        let closes = replies.iter().any(Reply::closes);
+        let mut session = lmtp();
+        let question = lmtp_at_end(&mut session);
+        session.answer_each(question, replies);
+        assert_eq!(said(&mut session), expected);
+        let after = if closes { Step::Closed(Closing::Caller) } else { Step::NeedInput };
+        assert_eq!(session.next(b"NOOP\r\n"), (6, after));
+        assert_eq!(said(&mut session).is_empty(), closes);
+    }
+}
+
+#[test]
+fn one_answer_serves_all_recipients() {
+    let mut session = lmtp();
+    let question = lmtp_at_end(&mut session);
+    session.answer(question, Reply::new(550, (7, 1), "no"));
+    assert_eq!(said(&mut session), "550 5.7.1 no\r\n".repeat(2));
+}
+
+#[test]
+fn smtp_and_other_questions_take_the_first_answer() {
+    let mut session = session();
+    let question = feed(&mut session, b"HELO x\r\nMAIL FROM:<a@b>\r\n").unwrap();
+    said(&mut session);
+    session.answer_each(question, vec![]);
+    assert_eq!(said(&mut session), "451 4.3.0 no answer for this recipient\r\n");
+    let question = feed(&mut session, b"MAIL FROM:<a@b>\r\n").unwrap();
+    session.answer_each(question, vec![Reply::sender_ok(), Reply::new(550, (1, 1), "no")]);
+    assert_eq!(said(&mut session), "250 2.1.0 sender ok\r\n");
+}
+
+/// Many replies come in portions; what is owed at a shut-down comes before its reply.
+#[test]
+fn replies_for_many_recipients_come_in_portions() {
+    for stopped in [false, true] {
+        let mut session = lmtp();
+        let rcpts = "RCPT TO:<c@d>\r\n".repeat(5000);
+        let input = format!("LHLO x\r\nMAIL FROM:<a@b>\r\n{rcpts}DATA\r\nx\r\n.\r\n");
+        let (mut used, mut replies) = (0, String::new());
+        loop {
+            let (taken, step) = session.next(&input.as_bytes()[used..]);
+            used += taken;
+            assert!(session.output().len() < 17 << 10);
+            let text = said(&mut session);
+            match step {
+                Step::Mail(question, _) | Step::Rcpt(question, _) | Step::Begin { question, .. } => {
+                    session.answer(question, Reply::go_ahead());
+                }
+                Step::End { question, .. } => session.answer(question, Reply::new(250, (0, 0), "saved")),
+                Step::NeedInput => {
+                    replies += &text;
+                    break;
+                }
+                _ => replies += &text,
+            }
+            if stopped && text.ends_with("saved\r\n") {
+                session.shut_down(&Reply::new(421, (3, 2), "stopping"));
+                replies += &said(&mut session);
+                assert!(replies.ends_with("421 4.3.2 stopping\r\n"));
+                break;
+            }
+        }
+        assert_eq!(replies.matches("250 2.0.0 saved\r\n").count(), 5000);
+    }
+}
+
 /// A shut-down while a question is open: its answer comes too late and is not written.
 #[test]
 fn an_answer_after_the_end_is_not_written() {

@@ -27,6 +27,7 @@ fn dialogues() {
         include_str!("../dialogues/paths.txt"),
         include_str!("../dialogues/content.txt"),
         include_str!("../dialogues/limits.txt"),
+        include_str!("../dialogues/lmtp.txt"),
     ];
     let mut count = 0;
     for file in files {
@@ -66,7 +67,7 @@ fn read(text: &str) -> Dialogue {
         settings: Settings::new("mx"),
         sent: vec![],
         answers: VecDeque::new(),
-        expected: vec!["S: 220 mx ESMTP quell".to_owned()],
+        expected: vec![],
     };
     for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line.split_at(3) {
@@ -78,6 +79,8 @@ fn read(text: &str) -> Dialogue {
             _ => set(&mut dialogue.settings, line),
         }
     }
+    let protocol = if dialogue.settings.lmtp { "LMTP" } else { "ESMTP" };
+    dialogue.expected.insert(0, format!("S: 220 mx {protocol} quell"));
     dialogue
 }
 
@@ -100,6 +103,7 @@ fn set(settings: &mut Settings, line: &str) {
         ["=", "max_commands"] => settings.max_commands = number(),
         ["=", "max_errors"] => settings.max_errors = number(),
         ["=", "normalise"] => settings.bare_newlines = BareNewlines::Normalise,
+        ["=", "lmtp"] => settings.lmtp = true,
         ["=", "offer_dsn"] => settings.offer_dsn = true,
         _ => panic!("{line}"),
     }

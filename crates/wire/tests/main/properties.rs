@@ -8,7 +8,8 @@ use quell_wire::path::Path;
 use quell_wire::reply::Reply;
 use quell_wire::server::Settings;
 
-const WORDS: [&[u8]; 34] = [
+const WORDS: [&[u8]; 35] = [
+    b"LHLO a\r\n",
     b"EHLO a\r\n",
     b"HELO a\r\n",
     b"MAIL FROM:<a@b>\r\n",
@@ -46,12 +47,14 @@ const WORDS: [&[u8]; 34] = [
 ];
 
 /// Words of the protocol in an order that often gets somewhere, and often does not.
-fn any_stream() -> impl Strategy<Value = Vec<u8>> {
+fn any_stream(hello: &'static str) -> impl Strategy<Value = Vec<u8>> {
     let word = proptest::sample::select(&WORDS[..]).prop_map(<[u8]>::to_vec);
-    let start = Just(b"EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n".to_vec());
+    let start = Just(format!("{hello} a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").into_bytes());
+    let two = Just(b"RCPT TO:<c@d>\r\nRCPT TO:<e@d>\r\nDATA\r\ntext\r\n.\r\n".to_vec());
     let piece = prop_oneof![
         12 => word,
         2 => start,
+        1 => two,
         1 => proptest::collection::vec(any::<u8>(), 0..6),
     ];
     proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
@@ -65,9 +68,11 @@ proptest! {
         policy in 0u8..4,
         refusals in prop_oneof![3 => Just(0u8), 1 => any::<u8>(), 1 => Just(0xff)],
         cut: u8,
-        stream in any_stream(),
+        stream in any_stream("EHLO"),
+        lmtp_stream in any_stream("LHLO"),
     ) {
         fuzz_session(&[vec![policy, refusals, cut], stream].concat());
+        fuzz_session(&[vec![policy | 4, refusals, cut], lmtp_stream].concat());
     }
 
     #[test]
