@@ -55,6 +55,15 @@ pub enum Service {
 /// The name of a host, by which others connect to it; the runner knows the socket behind it.
 pub type HostName = Arc<str>;
 
+/// Who a host is in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name, also in its greetings and stamps.
+    pub name: HostName,
+    /// Its address.
+    pub ip: IpAddr,
+}
+
 /// Whom to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
@@ -146,6 +155,12 @@ pub enum Action {
 /// message has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
+    /// The office: a message is written and waits to be sent. Its delay is from here to
+    /// [`Note::Arrived`].
+    Written {
+        /// Of the message.
+        message_id: Arc<str>,
+    },
     /// The publisher, or the office: the next hop has taken a transaction (250 after its content).
     Submitted {
         /// Of the message.
@@ -205,12 +220,10 @@ pub enum Note {
 /// It acts on events alone: equal events at equal times, from an equal beginning, bring equal actions.
 /// It never panics, whatever comes in.
 pub trait Host: Send {
-    /// By which others connect to it.
-    fn name(&self) -> &HostName;
-
-    /// Its address in the network, as the next hop sees it. A runner with real sockets may bind to it
-    /// where it is of 127.0.0.0/8, and use 127.0.0.1 where that fails.
-    fn address(&self) -> IpAddr;
+    /// Its name, by which others connect to it, and its address, as the next hop sees it. A runner with
+    /// real sockets may bind to the address where it is of 127.0.0.0/8, and use 127.0.0.1 where that
+    /// fails.
+    fn place(&self) -> &Place;
 
     /// The services that it offers; the same at all times.
     fn listens(&self) -> &[Service] {

@@ -4,4 +4,13 @@
 //! between hosts. No socket, no clock, no randomness but from a seed: whoever runs the hosts gives
 //! them the time.
 
+mod content;
 pub mod host;
+mod mail_in;
+mod mail_out;
+pub mod office;
+pub mod publisher;
+pub mod random;
+pub mod relay;
+mod text;
+mod turn;

@@ -1,0 +1,4 @@
+//! The faulty server.
+mod addresses;
+mod rewrite;
+pub use rewrite::{Habits, Shape};
