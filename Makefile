@@ -1,5 +1,5 @@
 # Both targets do their own set-up on a bare Debian 12 with Rust.
-.PHONY: run test build fuzz
+.PHONY: run test build fuzz bench-parts
 
 run:
 	@scripts/run
@@ -27,3 +27,20 @@ fuzz:
 		cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 			-max_total_time=$(SECS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 || exit 1; \
 	done
+
+# make bench-parts PART=judge: what the parts that decide cost in CPU time, or those whose names have
+# that in them; times are of one thread, and a machine that does nothing else gives the steadiest.
+PART ?=
+bench-parts:
+	cargo bench -p quell-mail -p quell-storm -p quell-queue -p quell-wire -p quell-relay \
+		--bench reading --bench judge --bench door --bench sessions --bench relaying -- $(PART)
+
+# make bench ONLY=relay,storm ROUNDS=1 QUICK=1: the measurements named, once, with a tenth of the
+# messages. Only a whole run writes BENCHMARKS.md. The server is built as it is shipped: built along
+# with the benches it would carry what the tests want of its dependencies.
+bench_target = $(or $(CARGO_TARGET_DIR),target)
+bench:
+	scripts/setup-tests
+	cargo build --release --locked -p quell
+	cp $(bench_target)/release/quell $(bench_target)/quell-bench
+	QUELL=$(abspath $(bench_target))/quell-bench cargo bench --locked -p quell --bench mail

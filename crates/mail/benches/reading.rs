@@ -1,0 +1,111 @@
+//! What reading a message costs: `make bench-parts`.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
+
+mod support;
+
+use std::hint::black_box;
+use std::net::IpAddr;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use quell_mail::exact::exact_key;
+use quell_mail::header::{fields, split};
+use quell_mail::id::QueueId;
+use quell_mail::key::Secret;
+use quell_mail::reading::{Reader, Reading};
+use quell_mail::trace::{ReceivedStamp, SeenToken, token, verify};
+
+use support::cpu::{CpuTime, criterion};
+use support::letter::{NOW_MS, letter, letter_to};
+
+const KIB: usize = 1 << 10;
+/// What a socket gives at once.
+const PIECE_BYTES: usize = 16 * KIB;
+/// Addresses in one header: ten times as many must take ten times as long.
+const ADDRESSES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
+
+fn read(message: &[u8]) -> Reading {
+    let mut reader = Reader::new(message.len());
+    message.chunks(PIECE_BYTES).for_each(|piece| reader.push(piece).unwrap());
+    reader.finish(NOW_MS)
+}
+
+fn header_scan(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("header scan");
+    let message = letter(1, 4 * KIB);
+    let header = split(&message).0;
+    group.throughput(Throughput::Bytes(header.len() as u64));
+    group.bench_function("6 Received", |b| b.iter(|| fields(black_box(header)).count()));
+    group.bench_function("100,000 addresses", |b| {
+        let message = letter_to(100_000);
+        let header = split(&message).0;
+        b.iter(|| fields(black_box(header)).count());
+    });
+}
+
+fn reader(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("reader");
+    for kib in [4, 64] {
+        let message = letter(1, kib * KIB);
+        group.throughput(Throughput::Bytes(message.len() as u64));
+        group.bench_function(format!("{kib} KiB"), |b| b.iter(|| read(black_box(&message))));
+    }
+}
+
+/// A header with very many addresses, beside a message of the same size with a short one.
+fn addresses(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("addresses in a header");
+    group.sample_size(10);
+    for count in ADDRESSES {
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("in the header", count), |b| {
+            let message = letter_to(count);
+            b.iter(|| read(black_box(&message)));
+        });
+        group.bench_function(BenchmarkId::new("as many bytes of text", count), |b| {
+            let message = letter(1, letter_to(count).len());
+            b.iter(|| read(black_box(&message)));
+        });
+    }
+}
+
+fn key(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("exact key");
+    for kib in [4, 64] {
+        let message = letter(1, kib * KIB);
+        group.throughput(Throughput::Bytes(message.len() as u64));
+        group.bench_function(format!("{kib} KiB"), |b| {
+            b.iter(|| exact_key(black_box(&message), NOW_MS).unwrap());
+        });
+    }
+}
+
+fn stamp(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("stamp");
+    let secret = Secret::new(1, [7; 32]);
+    let key = exact_key(&letter(1, 4 * KIB), NOW_MS).unwrap();
+    let queue_id = QueueId::new(NOW_MS.unsigned_abs(), 1, 2);
+    group.bench_function("Received with token", |b| {
+        b.iter(|| {
+            let stamp = ReceivedStamp {
+                helo: "mail-0.relay.example",
+                client_ip: Some(IpAddr::from([192, 0, 2, 1])),
+                client_name: None,
+                by: "mx.firm.example",
+                with: "ESMTP",
+                queue_id,
+                token: token(black_box(&secret), queue_id, Some(&key)),
+                for_: Some("jane@firm.example"),
+                ms: NOW_MS,
+            };
+            stamp.field()
+        });
+    });
+    let seen =
+        SeenToken { queue_id, mac: token(&secret, queue_id, Some(&key)), delivered_to_above: Vec::new() };
+    group.bench_function("token verified", |b| b.iter(|| verify(&secret, black_box(&seen), &key)));
+    group.bench_function("ledger key", |b| b.iter(|| secret.ledger_key(black_box(&key))));
+}
+
+criterion_group! { name = parts; config = criterion(); targets = header_scan, reader, addresses, key, stamp }
+criterion_main!(parts);

@@ -1,0 +1,126 @@
+//! What a verdict and a copy's count in the storm book cost: `make bench-parts`.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
+
+#[path = "../../mail/benches/support/cpu.rs"]
+mod cpu;
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use quell_mail::id::QueueId;
+use quell_mail::key::{ExactKey, LedgerKey};
+use quell_storm::book::{Book, CopySeen, Fate, KeyTotals};
+use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, RowState, RowView, Source, SourceId};
+use quell_storm::judge::judge;
+use quell_storm::limits::Limits;
+use quell_storm::verdict::Class;
+
+use cpu::{CpuTime, criterion};
+
+const NOW: Ms = 1_795_303_244_000;
+
+fn recipient(n: usize) -> Recipient {
+    let address = format!("solicitor{n}@firm.example");
+    Recipient {
+        identity: address.clone(),
+        as_given: address,
+        tenant: "firm.example".to_owned(),
+        notify: None,
+        orcpt: None,
+    }
+}
+
+fn facts(recipients: usize) -> Facts {
+    Facts {
+        queue_id: QueueId::new(NOW.unsigned_abs(), 1, 2),
+        received_ms: NOW,
+        source: Source {
+            address: Some([192, 0, 2, 1].into()),
+            helo: "mail.relay.example".into(),
+            inside: false,
+        },
+        reverse_path: "news@publisher.example".to_owned(),
+        envid: None,
+        ret_full: None,
+        smtputf8: false,
+        size_bytes: 4096,
+        exact_key: Some(ExactKey([7; 32])),
+        message_id: Some("<1@publisher.example>".to_owned()),
+        hops: 6,
+        tokens: Vec::new(),
+        recipients: (0..recipients).map(recipient).collect(),
+    }
+}
+
+/// The row of a message that was relayed a minute ago.
+fn row() -> RowView {
+    RowView {
+        state: RowState::Relayed,
+        since_ms: NOW - 60_000,
+        queue_id: QueueId::new(NOW.unsigned_abs() - 61_000, 1, 1),
+        source: SourceId("192.0.2.2".to_owned()),
+        answered: Answered::Fine,
+        by_redirect: false,
+        failed_recipient: false,
+        lives_in_day: 0,
+        storm_closed_ms: None,
+        removed: false,
+        exempt: None,
+    }
+}
+
+fn verdicts(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("judge");
+    let limits = Limits::default();
+    for (name, recipients, known) in [
+        ("1 recipient, new", 1, false),
+        ("1 recipient, copy", 1, true),
+        ("100 recipients, new", 100, false),
+        ("100 recipients, copies", 100, true),
+    ] {
+        let facts = facts(recipients);
+        let rows = vec![known.then(row); recipients];
+        let seen = u32::from(known);
+        let counts = Counts { key_copies: seen, rcpt_copies: vec![seen; recipients] };
+        group.throughput(Throughput::Elements(recipients as u64));
+        group.bench_function(name, |b| b.iter(|| judge(black_box(&facts), &rows, &counts, &limits, NOW)));
+    }
+}
+
+fn book(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("storm book");
+    let (mut book, mut copies, mut seed) = (Book::new(Limits::default()), 0u32, 1u64);
+    let mut random = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        seed ^ seed >> 29
+    };
+    let (source, header) = (SourceId("192.0.2.2".to_owned()), vec![b'x'; 2400]);
+    group.bench_function("copy of an open storm", |b| {
+        b.iter(|| {
+            copies += 1;
+            let totals =
+                KeyTotals { first_seen_ms: NOW, copies: copies.into(), absorbed: copies.into(), held: 0 };
+            let copy = CopySeen {
+                key: LedgerKey([7; 16]),
+                public: ExactKey([7; 32]),
+                recipient: "jane@firm.example",
+                class: Class::Copies,
+                fate: Fate::Absorbed,
+                key_copies: copies,
+                rcpt_copies: copies,
+                totals,
+                source: &source,
+                header: &header,
+                received: None,
+                queue_id: QueueId::new(NOW.unsigned_abs(), 1, copies),
+                now: NOW + Ms::from(copies / 1000),
+            };
+            book.copy(black_box(&copy), &mut random)
+        });
+    });
+    assert!(copies < 5 || book.by_key(&LedgerKey([7; 16])).is_some(), "no storm has opened");
+}
+
+criterion_group! { name = parts; config = criterion(); targets = verdicts, book }
+criterion_main!(parts);
