@@ -1,5 +1,5 @@
 # Both targets do their own set-up on a bare Debian 12 with Rust.
-.PHONY: run test build fuzz bench-parts
+.PHONY: run test build fuzz bench bench-parts
 
 run:
 	@scripts/run

@@ -1,0 +1,176 @@
+//! The two that are measured: quell as it comes, and Debian's Postfix as it comes. Each with a
+//! directory of its own on the same file system, each handing all mail to one next hop.
+
+use crate::cpu;
+use crate::relay::Arrive;
+use crate::support::peers::postfix::Postfix;
+use crate::support::{Running, TempDir, free_port, smtp, wait_until};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// The last outcomes are written after the last message has come.
+const SETTLE_LIMIT: Duration = Duration::from_secs(20);
+const TERM_LIMIT: Duration = Duration::from_secs(30);
+
+/// Something that relays.
+pub trait Server {
+    fn name(&self) -> &'static str;
+    /// Where it takes mail, on 127.0.0.1.
+    fn port(&self) -> u16;
+    /// CPU seconds of all its processes so far.
+    fn cpu_secs(&self) -> f64;
+    /// Most memory it has had resident, in MiB; 0 where that cannot be said.
+    fn peak_mib(&self) -> f64;
+    /// What its own books say against so many arrivals for one recipient each, of which so much went out.
+    fn faults(&self, arrivals: usize, arrive: Arrive) -> Vec<String>;
+    /// Ends it in good order.
+    fn stop(self: Box<Self>);
+}
+
+/// quell with its default settings, `via` the next hop.
+pub struct Quell {
+    running: Running,
+    config: PathBuf,
+    program: PathBuf,
+    pub data: PathBuf,
+    smtp_port: u16,
+    pub console_port: u16,
+}
+
+impl Quell {
+    /// On a new data directory in `directory`.
+    pub fn start(program: &Path, directory: &TempDir, next_hop: u16) -> Self {
+        Self::start_on(program, directory, &directory.join("quell-data"), next_hop, "")
+    }
+
+    /// On this data directory, with `more` behind the rest of the configuration.
+    pub fn start_on(program: &Path, directory: &TempDir, data: &Path, next_hop: u16, more: &str) -> Self {
+        let (smtp_port, console_port) = (free_port(), free_port());
+        let config = directory.join("quell.toml");
+        let text = format!(
+            "[server]\nhostname = \"mx.firm.example\"\ndata = {data:?}\n[smtp]\nlisten = [\"127.0.0.1:{smtp_port}\"]\n\
+             [console]\nlisten = \"127.0.0.1:{console_port}\"\n[relay]\nvia = \"smtp://127.0.0.1:{next_hop}\"\n{more}"
+        );
+        std::fs::write(&config, text).expect("a configuration");
+        let mut running = Self::run(program, &config, directory);
+        running.wait_for_greeting(smtp_port, START_LIMIT);
+        let (program, data) = (program.to_path_buf(), data.to_path_buf());
+        Quell { running, config, program, data, smtp_port, console_port }
+    }
+
+    fn run(program: &Path, config: &Path, directory: &TempDir) -> Running {
+        let mut command = Command::new(program);
+        command.arg("serve").arg("--config").arg(config);
+        Running::start(command, &directory.join("quell.log"))
+    }
+
+    /// A `quell` command with this configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).arg("--config").arg(&self.config);
+        command
+    }
+
+    /// A number of `GET /metrics`, such as `quell_copies_total{class="copies"}`.
+    pub fn metric(&self, name: &str) -> usize {
+        let (_, text) = smtp::http_get(self.console_port, "/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
+    }
+
+    /// Rows that are not at their end.
+    pub fn open_rows(&self) -> usize {
+        let states = ["waiting", "claimed", "held", "unknown"];
+        states.iter().map(|state| self.metric(&format!("quell_queue_rows{{state=\"{state}\"}}"))).sum()
+    }
+}
+
+impl Server for Quell {
+    fn name(&self) -> &'static str {
+        "quell"
+    }
+
+    fn port(&self) -> u16 {
+        self.smtp_port
+    }
+
+    fn cpu_secs(&self) -> f64 {
+        cpu::of_process(self.running.pid())
+    }
+
+    fn peak_mib(&self) -> f64 {
+        cpu::peak_mib(self.running.pid())
+    }
+
+    fn faults(&self, arrivals: usize, arrive: Arrive) -> Vec<String> {
+        wait_until(SETTLE_LIMIT, || self.open_rows() == 0);
+        let told = [
+            ("rows are open", self.open_rows(), 0),
+            ("passed", self.metric("quell_messages_total{verdict=\"pass\"}"), arrive.different),
+            (
+                "absorbed",
+                self.metric("quell_messages_total{verdict=\"absorb\"}"),
+                arrivals - arrive.different,
+            ),
+            ("relayed", self.metric("quell_deliveries_total{outcome=\"relayed\"}"), arrive.different),
+        ];
+        let wrong = told.iter().filter(|(_, is, should)| is != should);
+        wrong.map(|(what, is, should)| format!("{is} {what}, should be {should}")).collect()
+    }
+
+    fn stop(mut self: Box<Self>) {
+        let status = self.running.term(TERM_LIMIT);
+        assert!(
+            status.is_some_and(|status| status.success()),
+            "quell's end: {status:?}\n{}",
+            self.running.output()
+        );
+    }
+}
+
+/// Postfix's own defaults again, where the tests' instance is quicker to try again; and more
+/// recipients of a transaction than its 1000, since it is asked to take 10,000.
+const POSTFIX: &str = "minimal_backoff_time = 300s\nmaximal_backoff_time = 4000s\nqueue_run_delay = 300s\n\
+                       smtpd_recipient_limit = 100000\n";
+
+/// Debian's Postfix, with a queue of its own.
+pub struct PostfixServer {
+    /// Ended when dropped.
+    postfix: Postfix,
+    master: u32,
+}
+
+impl PostfixServer {
+    pub fn start(directory: &TempDir, next_hop: u16) -> Self {
+        let postfix = Postfix::start_with(directory, next_hop, POSTFIX);
+        let file = directory.join("postfix/queue/pid/master.pid");
+        let text = std::fs::read_to_string(&file).expect("master.pid");
+        PostfixServer { postfix, master: text.trim().parse().expect("a process id") }
+    }
+}
+
+impl Server for PostfixServer {
+    fn name(&self) -> &'static str {
+        "Postfix"
+    }
+
+    fn port(&self) -> u16 {
+        self.postfix.port
+    }
+
+    fn cpu_secs(&self) -> f64 {
+        cpu::of_family(self.master)
+    }
+
+    fn peak_mib(&self) -> f64 {
+        0.0
+    }
+
+    fn faults(&self, _: usize, _: Arrive) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn stop(self: Box<Self>) {}
+}
