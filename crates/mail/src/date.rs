@@ -9,6 +9,12 @@ use crate::cfws::skip;
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
+/// As they are written, from Monday.
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+/// As they are written.
+const MONTH_NAMES: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// Milliseconds since 1970 of a date-time, obsolete forms included: comments anywhere, years of
 /// two and three digits, named zones (unknown ones count as UTC, RFC 5322 §4.3), and, as mail has
 /// it, no zone at all, which counts as UTC too. The day's name is not checked. None: no date.
@@ -46,7 +52,27 @@ fn full_year((year, digits): (i64, usize)) -> Option<i16> {
 pub fn print(ms: i64) -> String {
     const YEAR_9999_MS: i64 = 253_370_764_800_000;
     let at = Timestamp::from_millisecond(ms.clamp(0, YEAR_9999_MS)).unwrap_or(Timestamp::UNIX_EPOCH);
-    at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+    let at = TimeZone::UTC.to_datetime(at);
+    let day = WEEKDAYS[at.weekday().to_monday_zero_offset() as usize];
+    let month = MONTH_NAMES[at.month() as usize - 1];
+    let mut text = String::with_capacity("Sat, 21 Nov 2026 23:20:44 +0000".len());
+    text += day;
+    text += ", ";
+    push_two(&mut text, at.day().into());
+    text.extend([" ", month, " "]);
+    push_two(&mut text, at.year() / 100);
+    push_two(&mut text, at.year() % 100);
+    for (before, number) in [(' ', at.hour()), (':', at.minute()), (':', at.second())] {
+        text.push(before);
+        push_two(&mut text, number.into());
+    }
+    text += " +0000";
+    text
+}
+
+/// The two digits of a number below 100.
+fn push_two(text: &mut String, number: i16) {
+    text.extend([number / 10, number % 10].map(|digit| char::from(b'0' + digit as u8)));
 }
 
 /// Where the parser stands; always on a byte that is no comment and no white space.
@@ -199,6 +225,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn prints_what_the_calendar_says(ms in 0i64..253_370_764_800_000) {
+            let at = Timestamp::from_millisecond(ms).unwrap();
+            prop_assert_eq!(print(ms), at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string());
+        }
+
         #[test]
         fn there_and_back(secs in 0i64..253_370_764_800) {
             prop_assert_eq!(parse(print(secs * 1_000).as_bytes()), Some(secs * 1_000));

@@ -48,6 +48,9 @@ const RESENT: &str = "resent-";
 /// factor, and still linear and without memory that grows.
 const MAX_REMEMBERED_FIELDS: usize = 64;
 
+/// Bytes of a length in the recipe.
+const LENGTH_BYTES: usize = 8;
+
 /// Why a message has no exact key: it is never absorbed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoKey {
@@ -85,6 +88,15 @@ pub(crate) struct KeyFields<'a> {
     date: Option<&'a [u8]>,
 }
 
+/// What names a message, parsed once.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The first Message-ID, if it is well-formed.
+    pub message_id: Option<String>,
+    /// The first Date, if it is one.
+    pub date_ms: Option<i64>,
+}
+
 impl<'a> KeyFields<'a> {
     pub(crate) fn new() -> Self {
         let remembered = Vec::with_capacity(NAMES.len());
@@ -116,15 +128,18 @@ impl<'a> KeyFields<'a> {
         self.message_id
     }
 
-    /// The first Date, if it is one.
-    pub(crate) fn date_ms(&self) -> Option<i64> {
-        self.date.and_then(date::parse)
+    /// What the first Message-ID and the first Date say.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            message_id: self.message_id.and_then(message_id::parse),
+            date_ms: self.date.and_then(date::parse),
+        }
     }
 
-    /// Hashes the header's parts; `header` is what the fields came from. The distance of the Date
-    /// is left to [`KeyHasher::finish`].
-    pub(crate) fn begin(mut self, header: &'a [u8]) -> Result<KeyHasher, NoKey> {
-        let date_ms = self.sound()?;
+    /// Hashes the header's parts; `header` is what the fields came from, `identity` what
+    /// [`KeyFields::identity`] gave. The distance of the Date is left to [`KeyHasher::finish`].
+    pub(crate) fn begin(mut self, header: &'a [u8], identity: &Identity) -> Result<KeyHasher, NoKey> {
+        let date_ms = self.sound(identity)?;
         let mut parts = Parts::new();
         if self.too_many {
             for wanted in 0..NAMES.len() {
@@ -139,16 +154,18 @@ impl<'a> KeyFields<'a> {
     }
 
     /// The Date, if there is exactly one, and one well-formed Message-ID.
-    fn sound(&self) -> Result<i64, NoKey> {
+    fn sound(&self, identity: &Identity) -> Result<i64, NoKey> {
         match self.message_ids {
             0 => return Err(NoKey::NoMessageId),
             1 => {}
             n => return Err(NoKey::SeveralMessageIds(n)),
         }
-        self.message_id.and_then(message_id::parse).ok_or(NoKey::MalformedMessageId)?;
+        if identity.message_id.is_none() {
+            return Err(NoKey::MalformedMessageId);
+        }
         match self.dates {
             0 => Err(NoKey::NoDate),
-            1 => self.date_ms().ok_or(NoKey::MalformedDate),
+            1 => identity.date_ms.ok_or(NoKey::MalformedDate),
             n => Err(NoKey::SeveralDates(n)),
         }
     }
@@ -179,7 +196,8 @@ impl KeyHasher {
     pub fn new(header: &[u8]) -> Result<Self, NoKey> {
         let mut found = KeyFields::new();
         fields(header).for_each(|f| found.see(f));
-        found.begin(header)
+        let identity = found.identity();
+        found.begin(header, &identity)
     }
 
     /// Takes the next bytes of the body, in any split.
@@ -253,8 +271,8 @@ impl Parts {
         }
     }
 
-    /// Name and value of a field, each with its length before it. The value is walked twice, so
-    /// that one of 30 MB needs no copy.
+    /// Name and value of a field, each with its length before it. A value for which there is no
+    /// room is walked twice, so that one of 30 MB needs no copy.
     fn field(&mut self, field: Field<'_>) {
         self.write(&(field.name.len() as u64).to_le_bytes());
         field.name.chunks(64).for_each(|chunk| {
@@ -263,6 +281,15 @@ impl Parts {
             lower.make_ascii_lowercase();
             self.write(&lower[..chunk.len()]);
         });
+        let at = self.gathered.len() + LENGTH_BYTES;
+        // The relaxed form is no longer than the value.
+        if at + field.value.len() <= Self::MAX_GATHERED_BYTES {
+            self.gathered.resize(at, 0);
+            relaxed_value(field.value, |slice| self.gathered.extend_from_slice(slice));
+            let len = (self.gathered.len() - at) as u64;
+            self.gathered[at - LENGTH_BYTES..at].copy_from_slice(&len.to_le_bytes());
+            return;
+        }
         let mut len = 0u64;
         relaxed_value(field.value, |slice| len += slice.len() as u64);
         self.write(&len.to_le_bytes());

@@ -25,15 +25,25 @@ fn without_cfws(value: &[u8]) -> Option<Vec<u8>> {
     let mut bare = Vec::new();
     let mut at = skip(value, 0)?;
     while at < value.len() {
-        let end = if value[at] == b'"' { quoted_end(value, at)? } else { at + 1 };
+        let end = if value[at] == b'"' { quoted_end(value, at)? } else { run_end(value, at) };
         if bare.len() + end - at > MAX_MESSAGE_ID_BYTES {
             return None;
         }
-        // Line ends within a quoted string are folds, not content (RFC 5322 §3.2.4).
-        bare.extend(value[at..end].iter().filter(|b| !matches!(b, b'\r' | b'\n')));
+        match value[at] {
+            // Line ends within a quoted string are folds, not content (RFC 5322 §3.2.4).
+            b'"' => bare.extend(value[at..end].iter().filter(|b| !matches!(b, b'\r' | b'\n'))),
+            _ => bare.extend_from_slice(&value[at..end]),
+        }
         at = skip(value, end)?;
     }
     Some(bare)
+}
+
+/// Position after the run of bytes at `at`, which holds one at least and in which no white space,
+/// comment or quoted string begins.
+fn run_end(bytes: &[u8], at: usize) -> usize {
+    let ends = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | b'(' | b'"');
+    at + 1 + bytes[at + 1..].iter().position(ends).unwrap_or(bytes.len() - at - 1)
 }
 
 /// Position after the quoted string that begins at `at`.

@@ -6,7 +6,7 @@ use crate::canon::{relaxed_value, relaxed_value_to_vec};
 use crate::exact::{KeyFields, KeyHasher, NoKey};
 use crate::header::{Field, fields};
 use crate::key::ExactKey;
-use crate::message_id::{self, MAX_MESSAGE_ID_BYTES};
+use crate::message_id::MAX_MESSAGE_ID_BYTES;
 use crate::trace::{SeenToken, token_in};
 
 /// Tokens remembered of one message: with more than 100 hops it is refused anyway. Older ones
@@ -210,10 +210,11 @@ fn read_header(header: &[u8]) -> HeaderRead {
             found.see(field);
         }
     }
+    let (identity, as_written) = (found.identity(), found.message_id());
     HeaderRead {
-        message_id: found.message_id().map(message_id_for_people),
-        date_ms: found.date_ms(),
-        hasher: found.begin(header),
+        hasher: found.begin(header, &identity),
+        message_id: identity.message_id.or_else(|| as_written.map(damaged_message_id)),
+        date_ms: identity.date_ms,
         hops,
         tokens,
     }
@@ -240,17 +241,16 @@ fn note_delivered_to(field: Field<'_>, delivered_to: &mut Vec<String>) {
     }
 }
 
-fn message_id_for_people(value: &[u8]) -> String {
-    message_id::parse(value).unwrap_or_else(|| {
-        let mut text = Vec::new();
-        relaxed_value(value, |slice| {
-            let room = MAX_MESSAGE_ID_BYTES - text.len();
-            text.extend_from_slice(&slice[..slice.len().min(room)]);
-        });
-        let mut text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
-        text.truncate(text.floor_char_boundary(MAX_MESSAGE_ID_BYTES));
-        text
-    })
+/// One that is not well-formed, for people.
+fn damaged_message_id(value: &[u8]) -> String {
+    let mut text = Vec::new();
+    relaxed_value(value, |slice| {
+        let room = MAX_MESSAGE_ID_BYTES - text.len();
+        text.extend_from_slice(&slice[..slice.len().min(room)]);
+    });
+    let mut text: String = String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).collect();
+    text.truncate(text.floor_char_boundary(MAX_MESSAGE_ID_BYTES));
+    text
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ static MARK_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MAR
 
 /// Longest host name taken over from outside (RFC 1035 §3.1); the rest is cut.
 const MAX_HOST_BYTES: usize = 255;
+/// Room for a field as they mostly are; a longer one grows.
+const USUAL_FIELD_BYTES: usize = 384;
 /// Longest address for a `for` clause; a longer one is left out.
 const MAX_FOR_BYTES: usize = 320;
 
@@ -62,20 +64,30 @@ impl ReceivedStamp<'_> {
     /// clause to it: in host names all but letters, digits and `.-_:[]` becomes `?`, and an address
     /// that is not plain is left out.
     pub fn field(&self) -> String {
-        let mut text = String::from("Received: ");
+        let mut text = String::with_capacity(USUAL_FIELD_BYTES);
+        text += "Received: ";
         if let Some(ip) = self.client_ip {
-            text += &format!("from {} (", host(self.helo));
+            text += "from ";
+            push_host(&mut text, self.helo);
+            text += " (";
             if let Some(name) = self.client_name {
-                text += &format!("{} ", host(name));
+                push_host(&mut text, name);
+                text += " ";
             }
-            text += &format!("{})\r\n\t", literal(ip));
+            text += &literal(ip);
+            text += ")\r\n\t";
         }
-        let (by, mac) = (host(self.by), hex(&self.token));
-        text += &format!("by {by} with {}\r\n\tid {} ({MARK} {mac})", self.with, self.queue_id);
+        text += "by ";
+        push_host(&mut text, self.by);
+        for part in [" with ", self.with, "\r\n\tid ", &self.queue_id.to_string(), " (", MARK, " "] {
+            text += part;
+        }
+        push_hex(&mut text, &self.token);
+        text += ")";
         if let Some(address) = self.for_.filter(|a| self.may_say_for(a)) {
-            text += &format!("\r\n\tfor <{address}>");
+            text.extend(["\r\n\tfor <", address, ">"]);
         }
-        text += &format!(";\r\n\t{}\r\n", date::print(self.ms));
+        text.extend([";\r\n\t", &date::print(self.ms), "\r\n"]);
         text
     }
 
@@ -85,11 +97,13 @@ impl ReceivedStamp<'_> {
     }
 }
 
-/// A host name from outside that can stand in a field.
-fn host(name: &str) -> String {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-    let host: String = name.chars().take(MAX_HOST_BYTES).map(|c| if allowed(c) { c } else { '?' }).collect();
-    if host.is_empty() { "unknown".to_owned() } else { host }
+/// Adds a host name from outside so that it can stand in a field.
+fn push_host(text: &mut String, name: &str) {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    match name {
+        "" => text.push_str("unknown"),
+        name => text.extend(name.chars().take(MAX_HOST_BYTES).map(|c| if allowed(c) { c } else { '?' })),
+    }
 }
 
 /// RFC 5321 §4.1.3.
@@ -106,10 +120,10 @@ fn is_plain(address: &str) -> bool {
     !address.is_empty() && address.len() <= MAX_FOR_BYTES && address.chars().all(allowed)
 }
 
-fn hex(mac: &[u8; 16]) -> String {
+fn push_hex(text: &mut String, mac: &[u8; 16]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let halves = mac.iter().flat_map(|b| [b >> 4, b & 15]);
-    halves.map(|half| char::from(DIGITS[usize::from(half)])).collect()
+    text.extend(halves.map(|half| char::from(DIGITS[usize::from(half)])));
 }
 
 /// The MAC for our `Received`: over the queue id and the exact key. Without a key it is over the
