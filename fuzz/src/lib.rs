@@ -14,13 +14,13 @@ pub use mail::{body, date, header, message_id, reading, received};
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
 pub use typed::{address, config, control, maildir_name};
-pub use wire::{content, lines, session};
+pub use wire::{content, lines, pop3_client, pop3_server, session};
 
 /// A target's body.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 24] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -39,6 +39,8 @@ pub const TARGETS: [(&str, Target); 24] = [
     ("maildir_name", maildir_name),
     ("message_id", message_id),
     ("next_hop", next_hop),
+    ("pop3_client", pop3_client),
+    ("pop3_server", pop3_server),
     ("reading", reading),
     ("received", received),
     ("report", report),

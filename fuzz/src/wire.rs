@@ -1,8 +1,9 @@
-//! What a client of SMTP may send.
+//! What a client of SMTP may send, and either side of POP3.
 
 use memchr::memmem;
 
 use quell_wire::fuzz::{decoded, fuzz_data, fuzz_lines, fuzz_session};
+use quell_wire::pop3::fuzz::{fuzz_client, fuzz_server};
 
 /// Cutting a stream into lines: the same however it is cut, none too long, none with a LF in it.
 pub fn lines(bytes: &[u8]) {
@@ -12,6 +13,18 @@ pub fn lines(bytes: &[u8]) {
 /// A session: the same replies and events however the stream is cut, output in proportion.
 pub fn session(bytes: &[u8]) {
     fuzz_session(bytes);
+}
+
+/// Commands of a POP3 client: the same responses however the stream is cut, bounded output, nothing
+/// deleted without QUIT.
+pub fn pop3_server(bytes: &[u8]) {
+    fuzz_server(bytes);
+}
+
+/// Responses of a POP3 server: the same steps however they are cut, no message past its limit,
+/// nothing deleted that was not had, and no more said of the deletions than can be known.
+pub fn pop3_client(bytes: &[u8]) {
+    fuzz_client(bytes);
 }
 
 /// Content: it ends at the first CRLF.CRLF and nowhere else, comes out as a plain reading of
