@@ -27,7 +27,6 @@ impl Content {
     }
 
     /// The message in one piece.
-    #[cfg(test)]
     pub fn to_vec(&self) -> Vec<u8> {
         self.pieces().collect::<Vec<_>>().concat()
     }

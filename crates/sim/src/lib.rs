@@ -4,13 +4,19 @@
 //! between hosts. No socket, no clock, no randomness but from a seed: whoever runs the hosts gives
 //! them the time.
 
+pub mod collector;
 mod content;
+pub mod faulty_server;
+pub mod firm;
 pub mod host;
+pub mod isp;
 mod mail_in;
 mod mail_out;
+pub mod network;
 pub mod office;
 pub mod publisher;
 pub mod random;
 pub mod relay;
+pub mod scenario;
 mod text;
 mod turn;
