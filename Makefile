@@ -1,8 +1,13 @@
-# Both targets do their own set-up on a bare Debian 12 with Rust.
-.PHONY: run test build fuzz bench bench-parts
+# run, demo and test do their own set-up on a bare Debian 12 with Rust.
+.PHONY: run demo test build fuzz bench bench-parts
 
 run:
 	@scripts/run
+
+# make demo ARGS='--shape trace --copies 100000': a storm on this machine, without quell and with it.
+ARGS ?=
+demo: build
+	@"$${CARGO_TARGET_DIR:-target}/release/quell" demo $(ARGS)
 
 test:
 	scripts/setup-tests

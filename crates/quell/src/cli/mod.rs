@@ -12,6 +12,7 @@ use crate::config::{Config, Faults};
 mod ask;
 pub mod check;
 pub mod completion;
+pub mod demo;
 pub mod explain;
 pub mod ledger;
 pub mod mailbox;
@@ -49,11 +50,16 @@ pub enum Command {
     Ledger(ledger::Args),
     /// Explain what was decided about a message and why
     Explain(explain::Args),
+    /// Show a mail storm on this machine, without quell and with it
+    Demo(demo::Args),
     /// Print a script that makes a shell complete quell's commands
     Completion(completion::Args),
     /// Print the manual of settings, or an example configuration
     #[command(hide = true)]
     Manual(manual::Args),
+    /// The plain relay of the demonstration
+    #[command(hide = true)]
+    DemoRelay(demo::relay::Args),
 }
 
 /// Why a command ends with a status other than 0.
@@ -96,6 +102,8 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Explain(args) => explain::run(&args, &Config::load(&file)?, out),
         Command::Completion(args) => Ok(completion::run(&args, out)?),
         Command::Manual(args) => Ok(manual::run(&args, out)?),
+        Command::Demo(args) => demo::run(&args, out),
+        Command::DemoRelay(args) => demo::relay::run(&args, out),
     }
 }
 

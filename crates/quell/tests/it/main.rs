@@ -8,6 +8,7 @@ mod support;
 
 mod clients;
 mod crash;
+mod demo;
 mod faults;
 mod limits;
 mod operate;

@@ -1,0 +1,164 @@
+//! Counts what the hosts note.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use quell_sim::host::{Moment, Note};
+
+use super::figures::{OtherMail, Spread};
+
+/// Most messages of others whose delay is measured; further ones are not counted at all.
+const MAX_OTHERS: usize = 100_000;
+
+/// Counts of one run.
+#[derive(Debug)]
+pub struct Tally {
+    /// For each recipient of the newsletter, how many mails of the storm have come.
+    at_recipient: HashMap<Arc<str>, u64>,
+    others: HashMap<Arc<str>, Other>,
+    /// So far.
+    pub totals: Totals,
+}
+
+/// Sums; see [`super::figures::Run`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Recipients of the newsletter that the gateway has taken.
+    pub originals: u64,
+    /// Recipients of re-sends that the gateway has taken.
+    pub copies_sent: u64,
+    /// Transactions of these.
+    pub sendings: u64,
+    /// Recipients that it has refused.
+    pub refused: u64,
+    /// Originals and copies in mailboxes.
+    pub arrived: u64,
+    /// Other mail that the gateway has taken.
+    pub others_sent: u64,
+    /// Other mail in mailboxes.
+    pub others_arrived: u64,
+    /// Delay of that which arrived last, in milliseconds.
+    pub last_delay_ms: Option<u64>,
+    /// Bytes of all mail in mailboxes.
+    pub mailbox_bytes: u64,
+}
+
+/// A message of others.
+#[derive(Debug, Clone, Copy)]
+struct Other {
+    written: Moment,
+    delay_ms: Option<u64>,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new(recipients: impl IntoIterator<Item = Arc<str>>) -> Self {
+        let at_recipient = recipients.into_iter().map(|recipient| (recipient, 0)).collect();
+        Self { at_recipient, others: HashMap::new(), totals: Totals::default() }
+    }
+
+    /// Counts a note.
+    pub fn note(&mut self, note: Note, now: Moment) {
+        let totals = &mut self.totals;
+        match note {
+            Note::Written { message_id } if self.others.len() < MAX_OTHERS => {
+                self.others.insert(message_id, Other { written: now, delay_ms: None });
+            }
+            Note::Submitted { message_id, recipients } => match self.others.contains_key(&message_id) {
+                true => totals.others_sent += u64::from(recipients),
+                false => totals.originals += u64::from(recipients),
+            },
+            Note::CopySent { recipients, .. } => {
+                totals.copies_sent += u64::from(recipients);
+                totals.sendings += 1;
+            }
+            Note::Refused { recipients, .. } => totals.refused += u64::from(recipients),
+            Note::Arrived { recipient, message_id, bytes, .. } => {
+                totals.mailbox_bytes += bytes;
+                self.arrived(&recipient, &message_id, now);
+            }
+            Note::Written { .. } | Note::Polled { .. } | Note::Taken { .. } | Note::Passed { .. } => {}
+        }
+    }
+
+    /// The office writes to none of the newsletter's recipients.
+    fn arrived(&mut self, recipient: &str, message_id: &str, now: Moment) {
+        if let Some(count) = self.at_recipient.get_mut(recipient) {
+            *count += 1;
+            self.totals.arrived += 1;
+        } else if let Some(other) = self.others.get_mut(message_id).filter(|other| other.delay_ms.is_none()) {
+            let delay_ms = now.ms_since(other.written);
+            other.delay_ms = Some(delay_ms);
+            self.totals.others_arrived += 1;
+            self.totals.last_delay_ms = Some(delay_ms);
+        }
+    }
+
+    /// Mail at a recipient; `None` without recipients.
+    pub fn mail_at_recipient(&self) -> Option<Spread> {
+        Spread::of(self.at_recipient.values().copied().collect())
+    }
+
+    /// How the other mail fared.
+    pub fn other_mail(&self) -> OtherMail {
+        let delays = self.others.values().filter_map(|other| other.delay_ms);
+        let Totals { others_sent: sent, others_arrived: arrived, .. } = self.totals;
+        OtherMail { sent, arrived, delay_ms: Spread::of(delays.collect()) }
+    }
+}
+
+impl Totals {
+    /// Recipients that the gateway has answered for with 250, other mail included.
+    pub fn taken(&self) -> u64 {
+        self.originals + self.copies_sent + self.others_sent
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "test code")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(ms: i64) -> Moment {
+        Moment { ms }
+    }
+
+    fn arrived(recipient: &str, message_id: &str) -> Note {
+        let (recipient, message_id) = (Arc::from(recipient), Arc::from(message_id));
+        Note::Arrived { mailbox: Arc::from("a"), recipient, message_id, bytes: 10 }
+    }
+
+    #[test]
+    fn counts_mail_at_each_recipient_and_the_delay_of_others() {
+        let mut tally = Tally::new(["a@a", "b@b", "c@c"].map(Arc::from));
+        tally.note(Note::Written { message_id: Arc::from("<o>") }, at(5));
+        tally.note(Note::Submitted { message_id: Arc::from("<n>"), recipients: 3 }, at(6));
+        for (recipient, id) in [("a@a", "<n>"), ("b@b", "<n>"), ("a@a", "<fresh>"), ("desk@a", "<o>")] {
+            tally.note(arrived(recipient, id), at(30));
+        }
+        // A second arrival of other mail does not change its delay.
+        tally.note(arrived("desk@a", "<o>"), at(90));
+        tally.note(Note::Submitted { message_id: Arc::from("<o>"), recipients: 1 }, at(31));
+        tally.note(Note::CopySent { message_id: Arc::from("<fresh>"), recipients: 2 }, at(31));
+        assert_eq!(tally.mail_at_recipient(), Some(Spread { most: 2, median: 1, least: 0 }));
+        let delay_ms = Spread::of(vec![25]);
+        assert_eq!(tally.other_mail(), OtherMail { sent: 1, arrived: 1, delay_ms });
+        let totals = tally.totals;
+        assert_eq!((totals.arrived, totals.copies_sent, totals.sendings, totals.taken()), (3, 2, 1, 6));
+        assert_eq!((totals.mailbox_bytes, totals.last_delay_ms), (50, Some(25)));
+    }
+
+    proptest! {
+        #[test]
+        fn memory_does_not_grow_with_what_arrives(ids in prop::collection::vec("[a-z]{1,3}", 0..200)) {
+            let mut tally = Tally::new([Arc::from("a@a")]);
+            for id in &ids {
+                tally.note(arrived("a@a", id), at(0));
+                tally.note(arrived("nobody@a", id), at(0));
+            }
+            prop_assert_eq!(tally.totals.arrived, ids.len() as u64);
+            prop_assert!(tally.others.is_empty() && tally.at_recipient.len() == 1);
+        }
+    }
+}
