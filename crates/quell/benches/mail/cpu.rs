@@ -1,28 +1,26 @@
-//! CPU time of processes, from proc(5) and getrusage(2).
+//! CPU time of processes, from their clocks, proc(5) and getrusage(2).
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::time::ClockId;
+use nix::unistd::Pid;
 use std::fs;
 
 /// Ticks a second of `/proc/PID/stat`: USER_HZ, which is 100 on every Linux that Debian has.
 const TICKS_PER_SEC: f64 = 100.0;
 
-/// CPU seconds of a process with one thread, to the nanosecond (`/proc/PID/schedstat`).
-pub fn of_one_thread(pid: u32) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-    text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
-}
-
-/// CPU seconds of a process with all its threads, ended ones too, to a hundredth of a second.
+/// CPU seconds of a process with all its threads, ended ones too, to the nanosecond.
 pub fn of_process(pid: u32) -> f64 {
-    stat(pid).map_or(0.0, |stat| stat.own_secs)
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid as i32));
+    let time = clock.and_then(|clock| clock.now());
+    time.map_or(0.0, |time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
 
 /// CPU seconds of a process that waits for all its children (Postfix's `master`), with those of its
 /// children: what the ended ones took stands with their parent.
 pub fn of_family(parent: u32) -> f64 {
-    let master = stat(parent).map_or(0.0, |stat| stat.own_secs + stat.ended_children_secs);
+    let master = of_process(parent) + stat(parent).map_or(0.0, |stat| stat.ended_children_secs);
     let children = processes().filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent));
-    master + children.map(of_one_thread).sum::<f64>()
+    master + children.map(of_process).sum::<f64>()
 }
 
 /// CPU seconds of all children of this process that it has waited for.
@@ -42,19 +40,17 @@ pub fn peak_mib(pid: u32) -> f64 {
 
 struct Stat {
     parent: u32,
-    own_secs: f64,
     ended_children_secs: f64,
 }
 
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold spaces. Behind it: state (field 3), ppid (4), …, utime (14),
-    // stime, cutime, cstime (17).
+    // The name in parentheses may hold spaces. Behind it: state (field 3), ppid (4), …, cutime (16),
+    // cstime (17).
     let fields: Vec<&str> = text.rsplit(')').next()?.split_whitespace().collect();
     let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok());
     Some(Stat {
         parent: fields.get(1)?.parse().ok()?,
-        own_secs: (ticks(14)? + ticks(15)?) / TICKS_PER_SEC,
         ended_children_secs: (ticks(16)? + ticks(17)?) / TICKS_PER_SEC,
     })
 }

@@ -54,6 +54,11 @@ impl Section {
         row.map_or(f64::NAN, |row| median(&row.cells[index]))
     }
 
+    /// How it was measured.
+    pub fn note(&mut self, text: &str) {
+        self.notes.push(text.to_owned());
+    }
+
     /// A promise was broken, or a run did not come to its end. Said at once.
     pub fn fault(&mut self, who: &str, fault: &str) {
         println!("  {who}: FAILED: {fault}");

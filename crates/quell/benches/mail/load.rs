@@ -1,7 +1,7 @@
 //! Where load comes from and where it goes: `smtp-source`, `smtp-sink`, and our counting sink.
 
 use crate::cpu;
-use crate::relay::Arrive;
+use crate::run::Pairs;
 use crate::support::peers::smtp_source::{self, Load};
 use crate::support::{Running, TempDir, free_port, peers, wait_until};
 use std::process::Command;
@@ -31,7 +31,7 @@ impl SmtpSink {
     }
 
     pub fn cpu_secs(&self) -> f64 {
-        cpu::of_one_thread(self.running.pid())
+        cpu::of_process(self.running.pid())
     }
 }
 
@@ -67,7 +67,7 @@ impl Recorder {
     }
 
     pub fn cpu_secs(&self) -> f64 {
-        cpu::of_one_thread(self.running.pid())
+        cpu::of_process(self.running.pid())
     }
 
     pub fn count(&self) -> Count {
@@ -84,11 +84,11 @@ impl Recorder {
     }
 
     /// Waits until all of it has come; when the last did.
-    pub fn wait_for(&self, arrive: Arrive, limit: Duration) -> Option<Instant> {
+    pub fn wait_for(&self, pairs: Pairs, limit: Duration) -> Option<Instant> {
         let mut at = None;
         wait_until(limit, || {
             let count = self.count();
-            if count.different >= arrive.different && count.recipients >= arrive.total {
+            if count.different >= pairs.different && count.recipients >= pairs.arrive {
                 at = Instant::now().checked_sub(count.since_last);
             }
             at.is_some()
@@ -97,11 +97,11 @@ impl Recorder {
     }
 
     /// What is wrong if this should have come, and nothing else.
-    pub fn faults(&self, arrive: Arrive) -> Vec<String> {
+    pub fn faults(&self, pairs: Pairs) -> Vec<String> {
         let count = self.count();
         let (lost, foreign) =
-            (arrive.different.checked_sub(count.different), count.different.checked_sub(arrive.different));
-        let more = count.recipients.checked_sub(arrive.total);
+            (pairs.different.checked_sub(count.different), count.different.checked_sub(pairs.different));
+        let more = count.recipients.checked_sub(pairs.arrive);
         let told = [
             (lost, "never came"),
             (foreign, "came that nobody had sent"),
@@ -135,10 +135,13 @@ fn source(port: u16, load: &Load<'_>) -> Command {
 
 /// Sends all of it; an error if something was refused, or it took too long.
 pub fn send(directory: &TempDir, port: u16, load: &Load<'_>) -> Result<Sent, String> {
+    run_to_end(source(port, load), directory, "smtp-source")
+}
+
+fn run_to_end(command: Command, directory: &TempDir, name: &str) -> Result<Sent, String> {
     let before = cpu::of_ended_children();
     let started = Instant::now();
-    let command = source(port, load);
-    let mut running = Running::start(command, &directory.join("smtp-source.log"));
+    let mut running = Running::start(command, &directory.join(format!("{name}.log")));
     let mut status = None;
     wait_until(RUN_LIMIT, || {
         status = running.ended();
@@ -149,7 +152,14 @@ pub fn send(directory: &TempDir, port: u16, load: &Load<'_>) -> Result<Sent, Str
         Some(status) if status.success() => {
             Ok(Sent { started, wall, cpu_secs: cpu::of_ended_children() - before })
         }
-        Some(_) => Err(format!("smtp-source: {}", running.output().trim())),
-        None => Err(format!("smtp-source had not ended after {RUN_LIMIT:?}")),
+        Some(_) => Err(format!("{name}: {}", running.output().trim())),
+        None => Err(format!("{name} had not ended after {RUN_LIMIT:?}")),
     }
+}
+
+/// The same for a job of the pipelining generator.
+pub fn generate(directory: &TempDir, job: &crate::generator::Job) -> Result<Sent, String> {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(job.arguments());
+    run_to_end(command, directory, "generator")
 }

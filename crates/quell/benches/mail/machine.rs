@@ -18,7 +18,7 @@ pub fn lines() -> Vec<String> {
     let total = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0);
     let temporary = std::env::temp_dir();
-    let file_system = said("stat", &["-f", "-c", "%T", &temporary.to_string_lossy()]);
+    let file_system = said("findmnt", &["-no", "FSTYPE", "-T", &temporary.to_string_lossy()]);
     vec![
         format!("Processor: {model}, {} cores", models.len()),
         format!("Memory: {:.0} GiB", kib as f64 / f64::from(1 << 20)),

@@ -5,8 +5,8 @@
 //! fails, whatever its rate. All load goes to 127.0.0.1. Programs run one after the other, each with
 //! a time limit, and are ended by their own ids; their directories are removed.
 //!
-//! The same program is, under another first argument, the sink that counts ([`sink`]): a process of
-//! its own, so that its CPU time can be told from the rest.
+//! The same program is, under another first argument, the sink that counts ([`sink`]) and the generator
+//! that pipelines ([`generator`]): processes of their own, so that their CPU time can be told from the rest.
 
 // A program for people: it prints, and what it cannot do without ends it.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -16,13 +16,20 @@ mod support;
 
 mod cpu;
 mod figures;
+mod generator;
+mod header;
+mod latency;
+mod ledger;
 mod load;
 mod machine;
 mod options;
+mod recipients;
 mod relay;
 mod report;
+mod run;
 mod servers;
 mod sink;
+mod startup;
 mod storm;
 
 use figures::Section;
@@ -33,13 +40,26 @@ type Measurement = (&'static str, fn(&Options) -> Section);
 
 /// All of them, in the order in which they run.
 fn plan() -> Vec<Measurement> {
-    vec![("relay", relay::kept), ("relay-connections", relay::connection_each), ("storm", storm::kept)]
+    vec![
+        ("relay", relay::kept),
+        ("relay-connections", relay::connection_each),
+        ("ledger", ledger::ten_million),
+        ("storm", storm::kept),
+        ("storm-pipelined", storm::pipelined),
+        ("dublin", storm::dublin),
+        ("recipients", recipients::many),
+        ("latency", latency::beside_storm),
+        ("header", header::million),
+        ("startup", startup::queued),
+    ]
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|role| role == sink::ROLE) {
-        return sink::run(&arguments[1..]);
+    match arguments.first().map(String::as_str) {
+        Some(sink::ROLE) => return sink::run(&arguments[1..]),
+        Some(generator::ROLE) => return generator::run(&arguments[1..]),
+        _ => {}
     }
     let options = Options::from_environment();
     let load_before = machine::load_average();

@@ -2,7 +2,7 @@
 //! directory of its own on the same file system, each handing all mail to one next hop.
 
 use crate::cpu;
-use crate::relay::Arrive;
+use crate::run::Pairs;
 use crate::support::peers::postfix::Postfix;
 use crate::support::{Running, TempDir, free_port, smtp, wait_until};
 use std::path::{Path, PathBuf};
@@ -16,15 +16,14 @@ const TERM_LIMIT: Duration = Duration::from_secs(30);
 
 /// Something that relays.
 pub trait Server {
-    fn name(&self) -> &'static str;
     /// Where it takes mail, on 127.0.0.1.
     fn port(&self) -> u16;
     /// CPU seconds of all its processes so far.
     fn cpu_secs(&self) -> f64;
     /// Most memory it has had resident, in MiB; 0 where that cannot be said.
     fn peak_mib(&self) -> f64;
-    /// What its own books say against so many arrivals for one recipient each, of which so much went out.
-    fn faults(&self, arrivals: usize, arrive: Arrive) -> Vec<String>;
+    /// What its own books say against that.
+    fn faults(&self, pairs: Pairs) -> Vec<String>;
     /// Ends it in good order.
     fn stop(self: Box<Self>);
 }
@@ -34,7 +33,6 @@ pub struct Quell {
     running: Running,
     config: PathBuf,
     program: PathBuf,
-    pub data: PathBuf,
     smtp_port: u16,
     pub console_port: u16,
 }
@@ -56,8 +54,8 @@ impl Quell {
         std::fs::write(&config, text).expect("a configuration");
         let mut running = Self::run(program, &config, directory);
         running.wait_for_greeting(smtp_port, START_LIMIT);
-        let (program, data) = (program.to_path_buf(), data.to_path_buf());
-        Quell { running, config, program, data, smtp_port, console_port }
+        let program = program.to_path_buf();
+        Quell { running, config, program, smtp_port, console_port }
     }
 
     fn run(program: &Path, config: &Path, directory: &TempDir) -> Running {
@@ -66,11 +64,15 @@ impl Quell {
         Running::start(command, &directory.join("quell.log"))
     }
 
-    /// A `quell` command with this configuration.
-    pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(arguments).arg("--config").arg(&self.config);
-        command
+    /// SIGKILL.
+    pub fn kill9(&mut self) {
+        self.running.kill9();
+    }
+
+    /// Starts it again on the same data and ports, and waits for its greeting.
+    pub fn restart(&mut self, directory: &TempDir) {
+        self.running = Self::run(&self.program, &self.config, directory);
+        self.running.wait_for_greeting(self.smtp_port, START_LIMIT);
     }
 
     /// A number of `GET /metrics`, such as `quell_copies_total{class="copies"}`.
@@ -88,10 +90,6 @@ impl Quell {
 }
 
 impl Server for Quell {
-    fn name(&self) -> &'static str {
-        "quell"
-    }
-
     fn port(&self) -> u16 {
         self.smtp_port
     }
@@ -104,17 +102,17 @@ impl Server for Quell {
         cpu::peak_mib(self.running.pid())
     }
 
-    fn faults(&self, arrivals: usize, arrive: Arrive) -> Vec<String> {
+    fn faults(&self, pairs: Pairs) -> Vec<String> {
         wait_until(SETTLE_LIMIT, || self.open_rows() == 0);
         let told = [
             ("rows are open", self.open_rows(), 0),
-            ("passed", self.metric("quell_messages_total{verdict=\"pass\"}"), arrive.different),
+            ("passed", self.metric("quell_messages_total{verdict=\"pass\"}"), pairs.different),
             (
                 "absorbed",
                 self.metric("quell_messages_total{verdict=\"absorb\"}"),
-                arrivals - arrive.different,
+                pairs.sent - pairs.different,
             ),
-            ("relayed", self.metric("quell_deliveries_total{outcome=\"relayed\"}"), arrive.different),
+            ("relayed", self.metric("quell_deliveries_total{outcome=\"relayed\"}"), pairs.different),
         ];
         let wrong = told.iter().filter(|(_, is, should)| is != should);
         wrong.map(|(what, is, should)| format!("{is} {what}, should be {should}")).collect()
@@ -152,10 +150,6 @@ impl PostfixServer {
 }
 
 impl Server for PostfixServer {
-    fn name(&self) -> &'static str {
-        "Postfix"
-    }
-
     fn port(&self) -> u16 {
         self.postfix.port
     }
@@ -168,7 +162,7 @@ impl Server for PostfixServer {
         0.0
     }
 
-    fn faults(&self, _: usize, _: Arrive) -> Vec<String> {
+    fn faults(&self, _: Pairs) -> Vec<String> {
         Vec::new()
     }
 
