@@ -5,6 +5,7 @@
 //! headers and administrators' notes describe it; how it looked inside is not known, and not imitated.
 
 mod addresses;
+mod report;
 mod rewrite;
 
 use quell_wire::path::Path;
@@ -38,6 +39,10 @@ pub struct FaultyServerSettings {
     pub sends_per_poll: u32,
     /// Recipients of one transaction.
     pub max_recipients: usize,
+    /// Whether it tells the author of recipients that were refused for good: a report for each copy, to
+    /// the innocent publisher, as a storm of its own. Off in the scenarios, so that what is counted there
+    /// is the one storm.
+    pub reports: bool,
     /// How much its clock is wrong, in ms.
     pub clock_off_ms: i64,
     /// How its copies look.
@@ -47,8 +52,7 @@ pub struct FaultyServerSettings {
 }
 
 /// See [`FaultyServerSettings`]. What is answered 4xx it sends again, five times at most; what is
-/// answered 5xx it drops. It makes no reports of that: they would go to the publisher, one for each
-/// refused copy, which is a storm of its own and not this one.
+/// answered 5xx it drops.
 #[derive(Debug)]
 pub struct FaultyServer {
     settings: FaultyServerSettings,
@@ -162,6 +166,7 @@ impl FaultyServer {
     /// The next copy of the message that comes first; each is sent as often as it is to be before the
     /// next one's turn.
     fn next_copy(&mut self, now: Moment) -> Option<Letter> {
+        let at = self.clock(now);
         let poll = self.under_way.as_mut()?;
         while poll.to_send.first().is_some_and(|large| large.left == 0 || large.recipients.is_empty()) {
             poll.to_send.remove(0);
@@ -169,7 +174,6 @@ impl FaultyServer {
         let large = poll.to_send.first_mut()?;
         large.left -= 1;
         self.serial += 1;
-        let at = Moment { ms: now.ms.saturating_add(self.settings.clock_off_ms) };
         let message = rewrite::copy(&large.message, &self.settings.habits, at, self.serial, &mut self.random);
         Some(Letter {
             message_id: message_id(&message),
@@ -181,16 +185,41 @@ impl FaultyServer {
 
     fn tell(&mut self, turn: &mut Turn<'_>) {
         for fate in self.out.take_fates() {
-            turn.note(match fate {
-                Fate::Taken { message_id, recipients } => Note::CopySent { message_id, recipients },
-                Fate::Refused { code, recipients } => Note::Refused { code, recipients },
-            });
+            match fate {
+                Fate::Taken { message_id, recipients } if report::is_one(&message_id) => {
+                    turn.note(Note::Submitted { message_id, recipients });
+                }
+                Fate::Taken { message_id, recipients } => {
+                    turn.note(Note::CopySent { message_id, recipients })
+                }
+                Fate::Refused { code, recipients } => turn.note(Note::Refused { code, recipients }),
+                Fate::Failed { reverse_path, recipients } => {
+                    self.report(&reverse_path, &recipients, turn.now)
+                }
+            }
         }
         if self.collector.take_finished()
             && let Some(Poll { fetched, failed, .. }) = self.under_way.take()
         {
             turn.note(Note::Polled { fetched, failed });
         }
+    }
+
+    /// Reports wait beside the copies; without room there is none.
+    fn report(&mut self, reverse_path: &Path, recipients: &[Path], now: Moment) {
+        if self.settings.reports && !reverse_path.is_null() {
+            self.serial += 1;
+            let at = self.clock(now);
+            let letter = report::letter(&self.settings.habits, reverse_path, recipients, at, self.serial);
+            if let Some(letter) = letter {
+                self.out.push(letter, now);
+            }
+        }
+    }
+
+    /// The time by its own clock.
+    fn clock(&self, now: Moment) -> Moment {
+        Moment { ms: now.ms.saturating_add(self.settings.clock_off_ms) }
     }
 }
 
@@ -208,6 +237,8 @@ impl Host for FaultyServer {
         }
         self.collector.on(&event, &mut turn);
         self.out.on(&event, &mut turn);
+        // Before there are new copies, so that a report finds room.
+        self.tell(&mut turn);
         self.collect(&mut turn);
         self.send(&mut turn);
         self.tell(&mut turn);

@@ -161,7 +161,8 @@ pub enum Note {
         /// Of the message.
         message_id: Arc<str>,
     },
-    /// The publisher, or the office: the next hop has taken a transaction (250 after its content).
+    /// The publisher, the office, or a faulty server that was told to make reports (of a report): the next
+    /// hop has taken a transaction (250 after its content).
     Submitted {
         /// Of the message.
         message_id: Arc<str>,

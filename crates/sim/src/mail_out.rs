@@ -45,6 +45,8 @@ pub(crate) enum Fate {
     Taken { message_id: Arc<str>, recipients: u32 },
     /// It has not, this time or for good; 0: there was no reply.
     Refused { code: u16, recipients: u32 },
+    /// The letter is done with, and so these are who were refused for good; not said if there are none.
+    Failed { reverse_path: Path, recipients: Vec<Path> },
 }
 
 #[derive(Debug)]
@@ -70,6 +72,8 @@ struct Open {
     letter: Option<Waiting>,
     /// Its recipients that are to be tried again.
     again: Vec<Path>,
+    /// Its recipients that were refused for good.
+    failed: Vec<Path>,
     taken: u32,
     refused: BTreeMap<u16, u32>,
     /// How many replies there were when the wait began, and when it ends.
@@ -184,9 +188,16 @@ impl MailOut {
             ..Settings::new(self.sending.our_name.as_str())
         };
         let session = Session::new(settings, envelope(&waiting.letter));
-        let (again, taken, refused) = (Vec::new(), 0, BTreeMap::new());
-        let wait = (u64::MAX, turn.now);
-        let open = Open { conn, session, letter: Some(waiting), again, taken, refused, wait };
+        let open = Open {
+            conn,
+            session,
+            letter: Some(waiting),
+            again: Vec::new(),
+            failed: Vec::new(),
+            taken: 0,
+            refused: BTreeMap::new(),
+            wait: (u64::MAX, turn.now),
+        };
         self.line = Line::Open(Box::new(open));
         self.drive(turn);
     }
@@ -234,8 +245,12 @@ impl MailOut {
     /// The letter under way has been tried: those who are to be tried again wait, or are given up.
     /// Whether there was one.
     fn finish(&mut self, open: &mut Open, now: Moment) -> bool {
-        let again = std::mem::take(&mut open.again);
+        let (again, failed) = (std::mem::take(&mut open.again), std::mem::take(&mut open.failed));
         let Some(mut waiting) = open.letter.take() else { return false };
+        if !failed.is_empty() {
+            let reverse_path = waiting.letter.reverse_path.clone();
+            self.fates.push(Fate::Failed { reverse_path, recipients: failed });
+        }
         waiting.tries += 1;
         if !again.is_empty() && waiting.tries < self.sending.max_tries {
             waiting.letter.recipients = again;
@@ -274,10 +289,13 @@ impl Open {
         }
         *self.refused.entry(outcome.status().reply_code.unwrap_or(0)).or_default() += 1;
         // RFC 5321 §4.5.4.1: what was not answered is sent again, too.
-        let for_good = matches!(outcome, Outcome::Failed { .. });
         let recipients = self.letter.as_ref().map(|waiting| &waiting.letter.recipients);
-        if let Some(path) = recipients.and_then(|all| all.get(recipient)).filter(|_| !for_good) {
-            self.again.push(path.clone());
+        if let Some(path) = recipients.and_then(|all| all.get(recipient)) {
+            let list = match outcome {
+                Outcome::Failed { .. } => &mut self.failed,
+                _ => &mut self.again,
+            };
+            list.push(path.clone());
         }
     }
 

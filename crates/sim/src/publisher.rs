@@ -102,6 +102,7 @@ pub(crate) fn note_submitted(out: &mut MailOut, turn: &mut Turn<'_>) {
         turn.note(match fate {
             Fate::Taken { message_id, recipients } => Note::Submitted { message_id, recipients },
             Fate::Refused { code, recipients } => Note::Refused { code, recipients },
+            Fate::Failed { .. } => continue,
         });
     }
 }

@@ -179,6 +179,7 @@ impl Host for PlainRelay {
             turn.note(match fate {
                 Fate::Taken { recipients, .. } => Note::Passed { recipients },
                 Fate::Refused { code, recipients } => Note::Refused { code, recipients },
+                Fate::Failed { .. } => continue,
             });
         }
         self.alarm.set([self.shelf.out.wake_at()], &mut turn);

@@ -252,6 +252,7 @@ impl Dublin {
             fails_from_addresses: self.fails_from_addresses,
             sends_per_poll: self.sends_per_poll,
             max_recipients: 100,
+            reports: false,
             clock_off_ms: CLOCKS_OFF_MIN[nth % CLOCKS_OFF_MIN.len()] * 60_000,
             habits,
             seed: self.seed,

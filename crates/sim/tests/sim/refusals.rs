@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use quell_sim::host::{Action, Conn, Event, Host, Moment, Note, Place, Service};
+use quell_sim::collector::Collecting;
+use quell_sim::faulty_server::{FaultyServer, FaultyServerSettings, Habits, Shape};
+use quell_sim::host::{Action, Address, Conn, Event, Host, Moment, Note, Place, Service};
 use quell_sim::isp::Isp;
 use quell_sim::network::{Network, Noted};
 use quell_sim::relay::{PlainRelay, PlainRelaySettings};
@@ -57,6 +59,11 @@ impl Host for Door {
 
 /// Runs one faulty firm of ten against the door for ten minutes.
 fn notes(code: u16) -> Vec<Noted> {
+    notes_of(code, None)
+}
+
+/// The same with another server in that firm.
+fn notes_of(code: u16, other: Option<FaultyServer>) -> Vec<Noted> {
     let dublin = Dublin {
         firms: 10,
         faulty: 1,
@@ -73,7 +80,12 @@ fn notes(code: u16) -> Vec<Noted> {
     let mut network = Network::new(1, START);
     let relay = PlainRelay::new(settings);
     network.add(Box::new(Door { relay, code, from: START.plus_ms(30_000), refusing: BTreeMap::new() }), 1);
-    dublin.world().hosts.into_iter().for_each(|host| network.add(host, 1));
+    let replaced = other.as_ref().map(|host| host.place().name.clone());
+    let hosts = dublin.world().hosts.into_iter().filter(|host| Some(&host.place().name) != replaced.as_ref());
+    hosts.for_each(|host| network.add(host, 1));
+    if let Some(host) = other {
+        network.add(Box::new(host), 1);
+    }
     let mut notes = Vec::new();
     network.run(START.plus_ms(600_000), 1_000_000, &mut |noted| {
         notes.push(noted);
@@ -111,6 +123,41 @@ fn told_to_come_again_it_does_five_times() {
     assert!(polls >= 8, "{polls}");
     let refused = refused(&notes, 451);
     assert!((9 * 5 * polls..=9 * 5 * (polls + 1)).contains(&refused), "{refused} in {polls} polls");
+}
+
+#[test]
+fn told_to_report_it_does_once_for_each_copy_and_never_of_a_report() {
+    let server = FaultyServer::new(FaultyServerSettings {
+        place: Place { name: Arc::from("firm10.example"), ip: [198, 18, 0, 2].into() },
+        next_hop: Arc::from(GATEWAY),
+        mailbox: Collecting {
+            server: Address { host: Arc::from(ISP), service: Service::Pop3 },
+            user: "firm10".to_owned(),
+            password: "pass-firm10.example".to_owned(),
+            max_messages: 5,
+        },
+        poll_ms: 60_000,
+        fails_from_addresses: 5,
+        sends_per_poll: 3,
+        max_recipients: 4,
+        reports: true,
+        clock_off_ms: 0,
+        habits: Habits {
+            shape: Shape::Identity,
+            internal_name: "server.sbs.local".to_owned(),
+            pop3_user: "firm10".to_owned(),
+            domain: "firm10.example".to_owned(),
+            tears_one_in: 0,
+            requotes_from: false,
+            adds_pickup_address: true,
+            says_mailer: false,
+        },
+        seed: 1,
+    });
+    let notes = notes_of(550, Some(server));
+    let polls = count(&notes, |note| matches!(note, Note::Polled { fetched: 1, failed: true }));
+    assert!(polls >= 8, "{polls}");
+    assert_eq!(refused(&notes, 550), 3 * polls * (9 + 1), "three copies a poll, and a report of each");
 }
 
 #[test]
