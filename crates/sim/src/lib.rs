@@ -8,6 +8,8 @@ pub mod collector;
 mod content;
 pub mod faulty_server;
 pub mod firm;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod host;
 pub mod isp;
 mod mail_in;

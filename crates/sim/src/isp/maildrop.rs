@@ -145,3 +145,60 @@ impl MaildropLine {
 fn listed(stored: &Stored) -> Result<Listed, quell_wire::pop3::BadUidl> {
     Ok(Listed { bytes: stored.bytes, uidl: Uidl::new(format!("{:08x}", stored.uid).as_bytes())? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::mailbox::MailboxSettings;
+    use super::*;
+
+    const MESSAGE_BYTES: usize = 100_000;
+
+    /// A mailbox with one large message, and a session that is signed in to it.
+    fn signed_in() -> (Mailboxes, MaildropLine) {
+        let (user, password, domain) = (Arc::from("firm"), "secret".to_owned(), "firm.example".to_owned());
+        let mut mailboxes = Mailboxes::new(vec![MailboxSettings { user, password, domain }], 9);
+        let message = format!("A: b\r\n\r\n{}", "0123456789\r\n".repeat(MESSAGE_BYTES / 12));
+        mailboxes.put(0, "jane@firm.example", Content::from(message.into_bytes()));
+        let (mut line, _) = MaildropLine::new(settings("isp"), Conn::accepted(1));
+        let (said, goes_on) = line.input(b"USER firm\r\nPASS secret\r\n", &mut mailboxes);
+        assert!(goes_on && said.ends_with(b"+OK 1 messages\r\n"), "{}", said.escape_ascii());
+        (mailboxes, line)
+    }
+
+    #[test]
+    fn it_does_not_say_more_than_is_taken() {
+        let (mut mailboxes, mut line) = signed_in();
+        let (mut said, goes_on) = line.input(&b"RETR 1\r\n".repeat(50), &mut mailboxes);
+        let (mut total, mut bursts) = (0, 0);
+        assert!(goes_on);
+        while !said.is_empty() {
+            assert!(said.len() < MAX_BURST_BYTES + (40 << 10), "{}", said.len());
+            (total, bursts) = (total + said.len(), bursts + 1);
+            said = line.drained(&mut mailboxes).0;
+        }
+        assert!(total > 50 * (MESSAGE_BYTES - 100) && bursts > 50, "{total} bytes in {bursts} bursts");
+        assert!(line.input(b"NOOP\r\n", &mut mailboxes).0.starts_with(b"+OK"));
+    }
+
+    #[test]
+    fn who_asks_on_without_reading_is_hung_up_on() {
+        let (mut mailboxes, mut line) = signed_in();
+        let asked = b"RETR 1\r\n".repeat(1_000);
+        let answers = (0..20).map(|_| line.input(&asked, &mut mailboxes)).collect::<Vec<_>>();
+        assert!(answers[0].1 && !answers[0].0.is_empty());
+        let hung_up = answers.iter().position(|(_, goes_on)| !goes_on);
+        assert_eq!(hung_up, Some(8), "8 KB a time");
+    }
+
+    #[test]
+    fn deletions_are_made_at_quit_only() {
+        for (last, left) in
+            [(&b"DELE 1\r\n"[..], 1), (b"DELE 1\r\nRSET\r\nQUIT\r\n", 1), (b"DELE 1\r\nQUIT\r\n", 0)]
+        {
+            let (mut mailboxes, mut line) = signed_in();
+            line.input(last, &mut mailboxes);
+            mailboxes.close(Conn::accepted(1));
+            assert_eq!(mailboxes.first(0, 9).len(), left, "{}", last.escape_ascii());
+        }
+    }
+}

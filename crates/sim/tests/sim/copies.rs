@@ -6,6 +6,7 @@ use quell_mail::exact::exact_key;
 use quell_mail::header::{fields, split};
 use quell_mail::reading::Reader;
 use quell_sim::faulty_server::Shape;
+use quell_sim::host::Note;
 use quell_sim::scenario::{Dublin, Shapes};
 
 use crate::support::{Run, START, run};
@@ -124,4 +125,6 @@ fn reports_and_trouble_in_the_house_stay_there() {
     let arrived = run.isp.lock().unwrap().arrivals().keys().cloned().collect::<Vec<_>>();
     assert!(arrived.iter().all(|recipient| recipient.ends_with(".example")), "{arrived:?}");
     assert!(arrived.iter().any(|recipient| recipient.starts_with("mspop3connector.")));
+    let refused = run.notes.iter().find(|noted| matches!(noted.note, Note::Refused { .. }));
+    assert_eq!(refused, None, "names of the house went out");
 }
