@@ -13,6 +13,7 @@ mod faults;
 mod limits;
 mod operate;
 mod outward;
+mod pop3;
 mod power;
 mod smuggling;
 mod storm;
