@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use quell_mail::id::QueueId;
 
 use super::files::Files;
-use super::record::{self, FILE_HEADER_BYTES, Kind, RecordHeader};
+use super::record::{self, FILE_HEADER_BYTES, Kind, RECORD_HEADER_BYTES, RecordHeader};
 use super::{BodyRef, SpoolError};
 use crate::reserve::preallocate;
 
@@ -65,13 +65,14 @@ impl Segment {
 fn fill(id: &QueueId, parts: &[&[u8]], buffer: &mut Vec<u8>) -> RecordHeader {
     let len = total_bytes(parts);
     let header = RecordHeader { front_len: 0, id: *id, len };
-    let mut payload = blake3::Hasher::new();
-    parts.iter().for_each(|part| {
-        payload.update(part);
-    });
     buffer.clear();
-    buffer.extend_from_slice(&header.to_bytes(header.checksum(payload, &[])));
+    buffer.resize(RECORD_HEADER_BYTES as usize, 0);
     parts.iter().for_each(|part| buffer.extend_from_slice(part));
+    // All in one piece: the hash then takes several of its chunks at a time.
+    let mut payload = blake3::Hasher::new();
+    let (head, bytes) = buffer.split_at_mut(RECORD_HEADER_BYTES as usize);
+    payload.update(bytes);
+    head.copy_from_slice(&header.to_bytes(header.checksum(payload, &[])));
     buffer.resize(buffer.len().next_multiple_of(8), 0);
     header
 }

@@ -1,8 +1,13 @@
 //! The store on SQLite: WAL, `synchronous=FULL`, one writer, readers with connections of their own.
 
+mod fresh;
+mod keys;
 mod parts;
 mod read;
 mod schema;
+mod statements;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod write;
 
@@ -170,13 +175,19 @@ fn migrate(db: &mut Connection) -> Result<(), StoreError> {
 fn load_parts(db: &Connection) -> Result<Parts, StoreError> {
     let parts = Parts::default();
     let mut state = parts.write()?;
-    let mut days = db.prepare("SELECT day, filter FROM part").map_err(broken)?;
+    let mut days = db.prepare("SELECT day, filter, border FROM part").map_err(broken)?;
     let mut rows = days.query([]).map_err(broken)?;
     while let Some(row) = rows.next().map_err(broken)? {
-        let filter: Option<Vec<u8>> = row.get(1).map_err(broken)?;
+        let (day, filter): (i64, Option<Vec<u8>>) =
+            (row.get(0).map_err(broken)?, row.get(1).map_err(broken)?);
         // A filter that cannot be read is only a lost shortcut: the day is then asked itself.
         let filter = filter.and_then(|bytes| Filter::from_bytes(&bytes).ok()).map(Arc::new);
-        state.days.insert(row.get(0).map_err(broken)?, filter);
+        if filter.is_none() {
+            let border: Option<Vec<u8>> = row.get(2).map_err(broken)?;
+            let border = border.map(|bytes| id_from(&bytes)).transpose()?;
+            state.fresh.insert(day, keys::load(db, day, border)?);
+        }
+        state.days.insert(day, filter);
     }
     let mut moved = db.prepare("SELECT kid, day FROM moved").map_err(broken)?;
     let mut rows = moved.query([]).map_err(broken)?;

@@ -6,8 +6,9 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use quell_mail::id::QueueId;
 use quell_mail::key::LedgerKey;
 
+use super::fresh::Fresh;
 use crate::filter::Filter;
-use crate::store::StoreError;
+use crate::store::{KeyRow, StoreError};
 
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 86_400_000;
@@ -26,6 +27,8 @@ pub struct Parts(Arc<RwLock<State>>);
 pub struct State {
     /// Day number → its filter, once the day is closed and the filter built.
     pub days: BTreeMap<i64, Option<Arc<Filter>>>,
+    /// Days without a filter → their new keys.
+    pub fresh: BTreeMap<i64, Fresh>,
     /// Keys that outlived their day, and where they are now.
     pub moved: HashMap<QueueId, i64>,
     /// The day that keys are just moving out of: they are there or in their new place.
@@ -74,12 +77,16 @@ impl Parts {
         Ok(self.read()?.days.keys().rev().copied().collect())
     }
 
-    /// Days in which `key` may be, newest first. A closed day whose filter says no is left out.
-    pub fn days_for(&self, key: &LedgerKey) -> Result<Vec<i64>, StoreError> {
+    /// Days whose table of keys may have `key`, newest first: those are left out whose filters say
+    /// no. And the key itself, if it is new: it counts where no table has it.
+    pub fn days_for(&self, key: &LedgerKey) -> Result<(Vec<i64>, Option<KeyRow>), StoreError> {
         let state = self.read()?;
-        let maybe =
-            |(_, filter): &(&i64, &Option<Arc<Filter>>)| filter.as_ref().is_none_or(|f| f.may_contain(key));
-        Ok(state.days.iter().rev().filter(maybe).map(|(day, _)| *day).collect())
+        let maybe = |(day, filter): &(&i64, &Option<Arc<Filter>>)| match filter {
+            Some(filter) => filter.may_contain(key),
+            None => state.fresh.get(day).is_none_or(|fresh| fresh.table_may_have(key)),
+        };
+        let days = state.days.iter().rev().filter(maybe).map(|(day, _)| *day).collect();
+        Ok((days, state.fresh.values().rev().find_map(|fresh| fresh.get(key))))
     }
 
     /// Where the rows of `kid` lie. While a key is being moved they may still be in the old place:
@@ -92,10 +99,12 @@ impl Parts {
             None => Places { first: home, second: None },
         })
     }
+}
 
+impl State {
     /// Where new rows of `kid` are written.
-    pub fn home(&self, kid: &QueueId) -> Result<i64, StoreError> {
-        Ok(self.read()?.moved.get(kid).copied().unwrap_or_else(|| day_of(kid)))
+    pub fn home(&self, kid: &QueueId) -> i64 {
+        self.moved.get(kid).copied().unwrap_or_else(|| day_of(kid))
     }
 }
 

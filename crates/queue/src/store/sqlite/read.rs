@@ -110,9 +110,10 @@ impl Reader for SqliteReader {
             self.one(&sql, [&key.0[..]], key_row)
         };
         self.undisturbed(|| {
-            let days = self.parts.days_for(key)?;
+            let (days, new) = self.parts.days_for(key)?;
             let first = || days.iter().find_map(|day| look(*day).transpose()).transpose();
-            if days.len() > 1 { self.at_one_moment(first) } else { first() }
+            let stored = if days.len() > 1 { self.at_one_moment(first) } else { first() };
+            Ok(stored?.or(new))
         })
     }
 

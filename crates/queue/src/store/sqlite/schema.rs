@@ -2,7 +2,9 @@
 //! dropped whole and the live tree stays in the cache; and a few for the whole store.
 //!
 //! Keys inside a part are ascending (`kid` begins with the time), because with random keys every
-//! commit would touch as many pages as it has rows (measured: 4 to 18 times slower).
+//! commit would touch as many pages as it has rows (measured: 4 to 18 times slower). `key_D` alone is
+//! not: new keys stand in `new_key` of their arrival until they come into it (`fresh.rs`). `border`
+//! says up to which `kid` they have.
 
 use quell_storm::facts::RowState;
 
@@ -14,7 +16,7 @@ pub const APPLICATION: i64 = 0x7175_656c;
 
 /// Tables of the whole store.
 pub const GLOBAL: &str = "
-CREATE TABLE IF NOT EXISTS part   (day INTEGER PRIMARY KEY, filter BLOB);
+CREATE TABLE IF NOT EXISTS part   (day INTEGER PRIMARY KEY, filter BLOB, border BLOB);
 CREATE TABLE IF NOT EXISTS moved  (kid BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta   (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS storm  (id TEXT PRIMARY KEY, open INTEGER NOT NULL, last_seen INTEGER NOT NULL,
@@ -34,7 +36,7 @@ CREATE TABLE IF NOT EXISTS key_{day} (key BLOB PRIMARY KEY, kid BLOB NOT NULL, k
     base INTEGER NOT NULL, storm_ended INTEGER) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS arr_{day} (kid BLOB NOT NULL, qid BLOB NOT NULL, source TEXT NOT NULL, reverse_path TEXT NOT NULL,
     envid TEXT, ret_full INTEGER, received INTEGER NOT NULL, size INTEGER NOT NULL, message_id TEXT, by_redirect INTEGER NOT NULL, smtputf8 INTEGER NOT NULL,
-    answered INTEGER NOT NULL, open INTEGER NOT NULL, asking INTEGER NOT NULL, release INTEGER, body BLOB, reports INTEGER NOT NULL, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
+    answered INTEGER NOT NULL, open INTEGER NOT NULL, asking INTEGER NOT NULL, release INTEGER, body BLOB, reports INTEGER NOT NULL, new_key BLOB, PRIMARY KEY (kid, qid)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS arr_body_{day} ON arr_{day} (qid) WHERE body IS NOT NULL;
 CREATE INDEX IF NOT EXISTS arr_release_{day} ON arr_{day} (release) WHERE open = 0 AND body IS NOT NULL;
 CREATE INDEX IF NOT EXISTS arr_later_{day} ON arr_{day} (qid) WHERE qid <> kid;

@@ -8,8 +8,9 @@ use quell_mail::key::LedgerKey;
 use quell_storm::facts::Ms;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::fresh::Fresh;
 use super::parts::{DAY_MS, Parts};
-use super::{broken, id_from, schema, write};
+use super::{broken, id_from, keys, schema, write};
 use crate::filter::Filter;
 use crate::store::{Retention, StoreError};
 
@@ -21,7 +22,9 @@ pub fn step(db: &mut Connection, parts: &Parts, now: Ms, retention: &Retention) 
     // An hour's grace: a batch begun before midnight must not put a key into a day whose filter is
     // made already.
     if let Some(day) = without_filter(parts, (now - DAY_MS / 24) / DAY_MS)? {
-        build_filter(db, parts, day)?;
+        if !keys::move_last(db, parts, day)? {
+            build_filter(db, parts, day)?;
+        }
         return Ok(true);
     }
     let oldest = parts.read()?.days.keys().next().copied();
@@ -52,7 +55,9 @@ fn build_filter(db: &mut Connection, parts: &Parts, day: i64) -> Result<(), Stor
         }
     }
     db.execute("UPDATE part SET filter = ?1 WHERE day = ?2", (filter.to_bytes(), day)).map_err(broken)?;
-    parts.write()?.days.insert(day, Some(Arc::new(filter)));
+    let mut state = parts.write()?;
+    state.days.insert(day, Some(Arc::new(filter)));
+    state.fresh.remove(&day);
     Ok(())
 }
 
@@ -68,7 +73,7 @@ fn retire(db: &mut Connection, parts: &Parts, day: i64, today: i64, cut: Ms) -> 
         state.leaving = Some(day);
         kids.iter().map(|kid| (*kid, state.moved.insert(*kid, today))).collect()
     })?;
-    let moved = move_keys(db, day, today, &kids);
+    let moved = move_keys(db, parts, day, today, &kids);
     parts.change(|state| {
         state.leaving = None;
         for (kid, old) in before.into_iter().filter(|_| moved.is_err()) {
@@ -89,7 +94,10 @@ fn open_day(db: &mut Connection, parts: &Parts, today: i64) -> Result<(), StoreE
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
     write::make_day(&tx, today)?;
     tx.commit().map_err(broken)?;
-    parts.change(|state| state.days.insert(today, None)).map(drop)
+    parts.change(|state| {
+        state.days.insert(today, None);
+        state.fresh.insert(today, Fresh::new(None, true));
+    })
 }
 
 fn must_live_on(db: &Connection, day: i64, cut: Ms) -> Result<Vec<QueueId>, StoreError> {
@@ -108,17 +116,38 @@ fn must_live_on(db: &Connection, day: i64, cut: Ms) -> Result<Vec<QueueId>, Stor
     Ok(kids)
 }
 
-fn move_keys(db: &mut Connection, day: i64, today: i64, kids: &[QueueId]) -> Result<(), StoreError> {
+fn move_keys(
+    db: &mut Connection,
+    parts: &Parts,
+    day: i64,
+    today: i64,
+    kids: &[QueueId],
+) -> Result<(), StoreError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
     for kid in kids {
         let sql = "INSERT OR REPLACE INTO moved (kid, day) VALUES (?1, ?2)";
         tx.execute(sql, (&kid.bytes()[..], today)).map_err(broken)?;
     }
+    note_keys(&tx, parts, day, today)?;
     // One pass over the day's keys, which are not ordered by kid; the other two tables are.
     for table in ["key", "arr", "row"] {
         move_rows(&tx, table, day, today)?;
     }
     tx.commit().map_err(broken)
+}
+
+/// The keys that come into today's table by another way than a batch.
+fn note_keys(tx: &Transaction<'_>, parts: &Parts, day: i64, today: i64) -> Result<(), StoreError> {
+    let sql = format!("SELECT key FROM key_{day} WHERE kid IN (SELECT kid FROM moved WHERE day = {today})");
+    let mut keys = tx.prepare(&sql).map_err(broken)?;
+    let mut rows = keys.query([]).map_err(broken)?;
+    while let Some(row) = rows.next().map_err(broken)? {
+        let key = LedgerKey(row.get(0).map_err(broken)?);
+        if let Some(fresh) = parts.write()?.fresh.get_mut(&today) {
+            fresh.goes_into_table(&key);
+        }
+    }
+    Ok(())
 }
 
 fn move_rows(tx: &Transaction<'_>, table: &str, day: i64, today: i64) -> Result<(), StoreError> {
@@ -192,8 +221,9 @@ mod tests {
         }
         let now = 13 * DAY_MS + DAY_MS / 2;
         while step(&mut db, &parts, now, &Retention::default()).unwrap() {}
-        let asked = |k: &KeyRow| parts.days_for(&k.key).unwrap();
-        let in_vain: usize = (0..20_000).map(|n| asked(&key(99, n)).len() - 1).sum();
+        let asked = |k: &KeyRow| parts.days_for(&k.key).unwrap().0;
+        let closed = |days: Vec<i64>| days.into_iter().filter(|day| *day < 13).count();
+        let in_vain: usize = (0..20_000).map(|n| closed(asked(&key(99, n)))).sum();
         assert!(in_vain < 200, "{in_vain} closed days asked in vain for 20,000 new keys");
         assert!((0..13).all(|day| (0..500).all(|n| asked(&key(day, n)).contains(&day))));
     }

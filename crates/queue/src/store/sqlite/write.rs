@@ -6,42 +6,31 @@ use quell_storm::facts::Answered;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::broken;
+use super::fresh::Fresh;
+use super::keys::{self, Keys};
 use super::parts::Parts;
 use super::schema::{self, state_number};
+use super::statements::{Kind, Statements};
 use crate::body::BodyRef;
 use crate::store::{
-    Arrival, Batch, Extra, KeptBody, KeyRow, Row, RowId, RowWrite, StoreError, StoredEvidence, StoredStorm,
-    Touch,
+    Arrival, Batch, Extra, KeptBody, Row, RowId, RowWrite, StoreError, StoredEvidence, StoredStorm, Touch,
 };
 
 pub fn commit(db: &mut Connection, parts: &Parts, batch: &Batch) -> Result<(), StoreError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
     let fresh = make_days(&tx, parts, batch)?;
     let unfiltered = forget_filters(&tx, parts, batch)?;
-    for key in &batch.keys {
-        put_key(&tx, parts.home(&key.kid)?, key)?;
-    }
-    for arrival in &batch.arrivals {
-        put_arrival(&tx, parts.home(&arrival.kid)?, arrival)?;
-    }
-    for write in &batch.rows {
-        let day = parts.home(&write.row().id.kid)?;
-        match write {
-            RowWrite::ByPermit(row, _) => put_row(&tx, day, row)?,
-            RowWrite::Step(row) => step_row(&tx, day, row)?,
-        }
-    }
-    for touch in &batch.touches {
-        touch_row(&tx, parts, touch)?;
-    }
+    let keys = put_all(&tx, parts, batch)?;
     forget(&tx, parts, batch)?;
     batch.storms.iter().try_for_each(|s| put_storm(&tx, s))?;
     batch.evidence.iter().try_for_each(|e| put_evidence(&tx, e))?;
     if let Some(mark) = batch.high_water {
-        tx.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('high_water', ?1)", [mark])
+        tx.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES ('high_water', ?1)")
+            .and_then(|mut s| s.execute([mark]))
             .map_err(broken)?;
     }
     tx.commit().map_err(broken)?;
+    keys.are_durable(&mut *parts.write()?);
     if fresh.is_empty() && unfiltered.is_empty() {
         return Ok(());
     }
@@ -53,19 +42,39 @@ pub fn commit(db: &mut Connection, parts: &Parts, batch: &Batch) -> Result<(), S
     })
 }
 
+fn put_all(tx: &Transaction<'_>, parts: &Parts, batch: &Batch) -> Result<Keys, StoreError> {
+    let mut statements = Statements::new(tx);
+    let keys = keys::put(tx, &mut statements, parts, batch)?;
+    let state = parts.read()?;
+    for arrival in &batch.arrivals {
+        put_arrival(&mut statements, state.home(&arrival.kid), arrival, &keys)?;
+    }
+    for write in &batch.rows {
+        let day = state.home(&write.row().id.kid);
+        match write {
+            RowWrite::ByPermit(row, _) => put_row(&mut statements, day, row)?,
+            RowWrite::Step(row) => step_row(&mut statements, day, row)?,
+        }
+    }
+    drop(state);
+    batch.touches.iter().try_for_each(|touch| touch_row(&mut statements, parts, touch))?;
+    Ok(keys)
+}
+
 /// A message whose transfer took hours brings a key into a day that is closed. The day's filter
 /// does not know it: it goes, and upkeep makes a new one.
 fn forget_filters(tx: &Transaction<'_>, parts: &Parts, batch: &Batch) -> Result<BTreeSet<i64>, StoreError> {
     let mut days = BTreeSet::new();
     for key in &batch.keys {
-        let day = parts.home(&key.kid)?;
         let state = parts.read()?;
+        let day = state.home(&key.kid);
         if state.days.get(&day).and_then(Option::as_ref).is_some_and(|f| !f.may_contain(&key.key)) {
             days.insert(day);
         }
     }
     for day in &days {
         tx.execute("UPDATE part SET filter = NULL WHERE day = ?1", [day]).map_err(broken)?;
+        parts.write()?.fresh.entry(*day).or_insert_with(Fresh::closed);
     }
     Ok(days)
 }
@@ -76,14 +85,13 @@ fn make_days(tx: &Transaction<'_>, parts: &Parts, batch: &Batch) -> Result<BTree
     let kids = batch.keys.iter().map(|k| &k.kid);
     let kids =
         kids.chain(batch.arrivals.iter().map(|a| &a.kid)).chain(batch.rows.iter().map(|w| &w.row().id.kid));
-    for kid in kids {
-        days.insert(parts.home(kid)?);
-    }
-    let known = parts.read()?;
-    days.retain(|day| !known.days.contains_key(day));
-    drop(known);
+    let state = parts.read()?;
+    let new = kids.map(|kid| state.home(kid)).filter(|day| !state.days.contains_key(day));
+    days.extend(new);
+    drop(state);
     for day in &days {
         make_day(tx, *day)?;
+        parts.write()?.fresh.entry(*day).or_insert_with(|| Fresh::new(None, true));
     }
     Ok(days)
 }
@@ -94,33 +102,12 @@ pub(super) fn make_day(tx: &Transaction<'_>, day: i64) -> Result<(), StoreError>
     Ok(())
 }
 
-fn put_key(tx: &Transaction<'_>, day: i64, key: &KeyRow) -> Result<(), StoreError> {
-    let sql = format!("INSERT OR REPLACE INTO key_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
-    let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
-    let values = params![
-        &key.key.0[..],
-        &key.kid.bytes()[..],
-        key.key_version,
-        key.secret_id,
-        key.last_seen_ms,
-        key.copies as i64,
-        key.times,
-        key.base_copies as i64,
-        key.storm_ended_ms
-    ];
-    statement.execute(values).map_err(broken)?;
-    Ok(())
-}
-
-fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreError> {
-    // A body that `move_bodies` has moved since the door read it stays where it is now.
-    let sql = format!(
-        "INSERT INTO arr_{day} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
-         ON CONFLICT (kid, qid) DO UPDATE SET answered = excluded.answered, open = excluded.open,
-         asking = excluded.asking, release = excluded.release, reports = excluded.reports,
-         body = CASE WHEN excluded.body IS NULL THEN NULL ELSE coalesce(body, excluded.body) END"
-    );
-    let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
+fn put_arrival(
+    statements: &mut Statements<'_>,
+    day: i64,
+    a: &Arrival,
+    keys: &Keys,
+) -> Result<(), StoreError> {
     let answered = match a.answered {
         Answered::Fine => 0,
         Answered::Late => 1,
@@ -143,10 +130,10 @@ fn put_arrival(tx: &Transaction<'_>, day: i64, a: &Arrival) -> Result<(), StoreE
         a.asking,
         a.release_ms,
         a.body.map(|b| b.to_bytes()),
-        a.reports
+        a.reports,
+        keys.of_arrival(&a.queue_id)
     ];
-    statement.execute(values).map_err(broken)?;
-    Ok(())
+    statements.run(Kind::PutArrival, day, values).map(drop)
 }
 
 fn extra_json(row: &Row) -> Result<Option<String>, StoreError> {
@@ -156,12 +143,7 @@ fn extra_json(row: &Row) -> Result<Option<String>, StoreError> {
     serde_json::to_string(&row.extra).map(Some).map_err(|e| StoreError::Broken(e.to_string()))
 }
 
-fn put_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError> {
-    let sql = format!(
-        "INSERT OR REPLACE INTO row_{day} (state, since, next, qid, attempts, sendings, copies, last_copy, times, status, extra, kid, rcpt, tenant, gateway, key_version, report)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-    );
-    let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
+fn put_row(statements: &mut Statements<'_>, day: i64, row: &Row) -> Result<(), StoreError> {
     let values = params![
         state_number(row.state),
         row.since_ms,
@@ -176,22 +158,16 @@ fn put_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError> 
         extra_json(row)?,
         &row.id.kid.bytes()[..],
         row.id.rcpt,
+        row.extra.report_due,
         row.tenant,
         row.gateway,
-        row.key_version,
-        row.extra.report_due
+        row.key_version
     ];
-    statement.execute(values).map_err(broken)?;
-    Ok(())
+    statements.run(Kind::PutRow, day, values).map(drop)
 }
 
 /// Changes a row that is there; one that is not fails the batch.
-fn step_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError> {
-    let sql = format!(
-        "UPDATE row_{day} SET state = ?1, since = ?2, next = ?3, qid = ?4, attempts = ?5, sendings = ?6, copies = ?7,
-         last_copy = ?8, times = ?9, status = ?10, extra = ?11, report = ?14 WHERE kid = ?12 AND rcpt = ?13"
-    );
-    let mut statement = tx.prepare_cached(&sql).map_err(broken)?;
+fn step_row(statements: &mut Statements<'_>, day: i64, row: &Row) -> Result<(), StoreError> {
     let values = params![
         state_number(row.state),
         row.since_ms,
@@ -208,21 +184,18 @@ fn step_row(tx: &Transaction<'_>, day: i64, row: &Row) -> Result<(), StoreError>
         row.id.rcpt,
         row.extra.report_due
     ];
-    match statement.execute(values).map_err(broken)? {
+    match statements.run(Kind::StepRow, day, values)? {
         1 => Ok(()),
         _ => Err(StoreError::NoRow(row.id.clone())),
     }
 }
 
 /// Counts may find their row gone.
-fn touch_row(tx: &Transaction<'_>, parts: &Parts, touch: &Touch) -> Result<(), StoreError> {
+fn touch_row(statements: &mut Statements<'_>, parts: &Parts, touch: &Touch) -> Result<(), StoreError> {
     let kid = &touch.id.kid;
     for day in parts.places(kid)?.iter() {
-        let sql = format!(
-            "UPDATE row_{day} SET copies = ?1, last_copy = ?2, times = ?3 WHERE kid = ?4 AND rcpt = ?5"
-        );
         let values = params![touch.copies, touch.last_copy_ms, touch.times, &kid.bytes()[..], touch.id.rcpt];
-        tx.prepare_cached(&sql).and_then(|mut s| s.execute(values)).map_err(broken)?;
+        statements.run(Kind::TouchRow, day, values)?;
     }
     Ok(())
 }
@@ -236,6 +209,7 @@ fn forget(tx: &Transaction<'_>, parts: &Parts, batch: &Batch) -> Result<(), Stor
     }
     for (kid, queue_id) in &batch.forget_arrivals {
         for day in parts.places(kid)?.iter() {
+            keys::keep_key(tx, parts, day, kid, queue_id)?;
             let sql = format!("DELETE FROM arr_{day} WHERE kid = ?1 AND qid = ?2");
             let values = (&kid.bytes()[..], &queue_id.bytes()[..]);
             tx.prepare_cached(&sql).and_then(|mut s| s.execute(values)).map_err(broken)?;
@@ -265,7 +239,7 @@ pub fn move_bodies(
 ) -> Result<(), StoreError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
     for (kept, to) in moves {
-        let day = parts.home(&kept.kid)?;
+        let day = parts.read()?.home(&kept.kid);
         let sql = format!("UPDATE arr_{day} SET body = ?1 WHERE kid = ?2 AND qid = ?3 AND body IS NOT NULL");
         let values = (&to.to_bytes()[..], &kept.kid.bytes()[..], &kept.queue_id.bytes()[..]);
         tx.prepare_cached(&sql).and_then(|mut s| s.execute(values)).map_err(broken)?;
