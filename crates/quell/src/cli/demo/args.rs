@@ -15,7 +15,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "both")]
     pub shape: Asked,
     /// The faulty servers are stopped when they have sent so many copies
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(100..=500_000))]
     pub copies: u64,
     /// Firms
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=2_000))]
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 2005)]
     pub seed: u64,
     /// Each run is cut off after this time
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
     /// Print the figures as JSON
     #[arg(long)]

@@ -73,7 +73,7 @@ pub struct Run {
     pub copies_sent: u64,
     /// Messages in which they were sent.
     pub sendings: u64,
-    /// Recipients that the gateway refused.
+    /// Recipients that the gateway answered with a refusal.
     pub refused: u64,
     /// Copies and originals that arrived in mailboxes.
     pub arrived: u64,
@@ -83,6 +83,10 @@ pub struct Run {
     pub absorbed: Option<u64>,
     /// Messages that the gateway held, one for each recipient; null for the relay.
     pub held: Option<u64>,
+    /// Copies that the judge refused, as mail that came round while its original was on its last step
+    /// into the mailbox; null for the relay. Where others of the same message passed, its sender was
+    /// answered 250.
+    pub judged_refused: Option<u64>,
     /// Bytes of the mail in all mailboxes.
     pub mailbox_bytes: u64,
     /// What the gateway took on the disk; null for the relay: its queue is in memory.

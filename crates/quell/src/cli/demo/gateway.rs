@@ -26,6 +26,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const STOP: Duration = Duration::from_secs(12);
 /// quell is given ports that were free a moment ago; if another program was quicker, others.
 const MAX_STARTS: u32 = 3;
+/// How it says so ([`crate::serve::ServeError::Listen`]).
+const PORT_TAKEN: &str = "cannot listen on";
 
 /// A running gateway. Dropping it kills it.
 pub struct Gateway {
@@ -45,9 +47,7 @@ struct Quell {
 /// What quell says of itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Verdicts "pass", one for each recipient.
-    pub passed: u64,
-    /// Verdicts "absorb".
+    /// Verdicts "absorb", one for each recipient.
     pub absorbed: u64,
     /// Verdicts "hold".
     pub held: u64,
@@ -96,7 +96,10 @@ impl Gateway {
             let mut running = Running::start("quell", command, log).map_err(|why| cannot(&why))?;
             if let Err(how) = greeted(&mut running, smtp).await {
                 failure = running.obituary(&how);
-                continue;
+                if failure.contains(PORT_TAKEN) {
+                    continue;
+                }
+                break;
             }
             let data = folder.join("quell-data");
             let quell = Some(Quell { console, data });
@@ -128,7 +131,6 @@ impl Gateway {
         let verdict = |name| value(&format!("quell_messages_total{{verdict=\"{name}\"}}"));
         let rows = |state| value(&format!("quell_queue_rows{{state=\"{state}\"}}"));
         Ok(Some(Counts {
-            passed: verdict("pass")?,
             absorbed: verdict("absorb")?,
             held: verdict("hold")?,
             refused: verdict("refuse")?,
@@ -229,6 +231,9 @@ listen = "{console}"
 
 [relay]
 from = ["127.0.0.0/8"]
+# What goes to nobody's domain here (torn addresses, reports to the publisher) is for the ISP to
+# refuse: nothing leaves this machine, no name is looked up.
+via = "lmtp://{isp}"
 
 [log]
 level = "warn"

@@ -194,7 +194,7 @@ impl<'a> Stage<'a> {
     fn settled(&self) -> bool {
         let (totals, counts) = self.progress();
         let counts = counts.unwrap_or_default();
-        let ends = totals.arrived + totals.others_arrived + counts.absorbed + counts.held;
+        let ends = totals.arrived + totals.others_arrived + counts.absorbed + counts.held + counts.refused;
         ends >= totals.taken() && counts.open_rows == 0
     }
 
@@ -241,6 +241,7 @@ impl<'a> Stage<'a> {
             mail_at_recipient: tally.mail_at_recipient().unwrap_or(none),
             absorbed: self.counts.map(|counts| counts.absorbed),
             held: self.counts.map(|counts| counts.held),
+            judged_refused: self.counts.map(|counts| counts.refused),
             mailbox_bytes: totals.mailbox_bytes,
             disk: self.gateway.disk(),
             memory_peak_bytes: self.gateway.peak_bytes(),

@@ -35,7 +35,7 @@ fn shape_text(report: &Report, without: &Run, with: &Run) -> String {
     row("                     least", &|run| thousands(run.mail_at_recipient.least));
     row("absorbed", &|run| count(run.absorbed));
     row("held", &|run| count(run.held));
-    row("refused", &|run| thousands(run.refused));
+    row("refused", &|run| thousands(run.judged_refused.unwrap_or(0).max(run.refused)));
     row("bytes on disk: in the mailboxes", &|run| size_text(run.mailbox_bytes));
     row("               of the gateway (1)", &|run| {
         run.disk.map_or_else(dash, |disk| size_text(disk.bytes.saturating_sub(disk.set_aside_bytes)))
@@ -76,7 +76,7 @@ fn notes(report: &Report, without: &Run, with: &Run) -> Vec<String> {
     if let Some(disk) = with.disk {
         notes.push(format!(
             "(1) Beyond the {} that quell sets aside, however much mail there is: a reserve for a full disk, and\n\
-             segments for bodies. The plain relay queues in memory.",
+             segments for bodies. It syncs each message before it says 250; the plain relay queues in memory.",
             size_text(disk.set_aside_bytes)
         ));
     }

@@ -11,7 +11,7 @@ use quell_sim::scenario::{Dublin, GATEWAY, ISP, Shapes};
 use super::args::{Args, Shape};
 
 /// A faulty server polls so often; in 2005 every 15 minutes at most. Each poll it sends once.
-const POLL_MS: u64 = 250;
+const POLL_MS: u64 = 100;
 /// One message of the office so often.
 const OFFICE_EVERY_MS: u64 = 50;
 /// The newsletter follows so long after the start, and some other mail comes before it.

@@ -39,7 +39,6 @@ fn assert_run(run: &Value) {
     let sent = number(run, "/copies_sent");
     assert!((COPIES..2 * COPIES).contains(&sent), "{sent}");
     assert!(number(run, "/sendings") * 100 >= sent, "at most 100 recipients in each: {run}");
-    assert_eq!(number(run, "/refused"), 0, "{run}");
     assert!(number(run, "/mailbox_bytes") > number(run, "/arrived") * 3_000, "{run}");
     assert!(number(run, "/memory_peak_bytes") > 1 << 20, "{run}");
     let others = number(run, "/other_mail/sent");
@@ -53,7 +52,8 @@ fn assert_run(run: &Value) {
 
 fn assert_without_quell(run: &Value) {
     assert_run(run);
-    for name in ["absorbed", "held", "disk"] {
+    assert_eq!(number(run, "/refused"), 0, "{run}");
+    for name in ["absorbed", "held", "judged_refused", "disk"] {
         assert_eq!(run[name], Value::Null, "{name}");
     }
     assert_eq!(run["storms"], Value::Array(Vec::new()));
@@ -63,7 +63,7 @@ fn assert_without_quell(run: &Value) {
     let at = |name| number(run, &format!("/mail_at_recipient/{name}"));
     let (most, median, least) = (at("most"), at("median"), at("least"));
     assert!(most >= median && median >= least && least > 10, "{run}");
-    assert!(most * FIRMS >= arrived && least * FIRMS <= arrived, "{run}");
+    assert!(least * FIRMS <= arrived, "{run}");
 }
 
 #[test]
@@ -80,10 +80,12 @@ fn copies_with_the_same_identity_are_absorbed() {
         assert_eq!(number(run, &format!("/mail_at_recipient/{name}")), 1);
     }
     assert_eq!((number(run, "/arrived"), number(run, "/held")), (FIRMS, 0));
-    assert!(number(run, "/absorbed") >= number(run, "/copies_sent"), "{run}");
+    let stopped = number(run, "/absorbed") + number(run, "/judged_refused");
+    assert!(stopped >= number(run, "/copies_sent"), "{run}");
     let storms = run["storms"].as_array().expect("a list");
     assert_eq!(storms.len(), 1, "{run}");
     assert_eq!((&storms[0]["recipients"], &storms[0]["absorbed"]), (&run["arrived"], &run["absorbed"]));
+    assert_eq!(number(&storms[0], "/copies"), stopped, "{run}");
     let (disk, set_aside) = (number(run, "/disk/bytes"), number(run, "/disk/set_aside_bytes"));
     assert!(set_aside > 1 << 20 && (set_aside..set_aside + (4 << 20)).contains(&disk), "{run}");
 }
@@ -97,7 +99,8 @@ fn copies_with_a_new_identity_are_counted_as_they_come() {
     assert_run(run);
     // Each is in a mailbox or was stopped: true with and without a rule against them.
     let taken = number(run, "/copies_sent") + FIRMS;
-    let ends = number(run, "/arrived") + number(run, "/absorbed") + number(run, "/held");
+    let ends = ["arrived", "absorbed", "held", "judged_refused"].map(|name| number(run, &format!("/{name}")));
+    let ends: u64 = ends.iter().sum();
     assert!(ends >= taken, "{run}");
     assert!(number(run, "/mail_at_recipient/least") >= 1, "{run}");
 }
