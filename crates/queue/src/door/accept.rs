@@ -1,6 +1,7 @@
 //! An arrival: look up, count, judge, gather.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
@@ -21,10 +22,11 @@ const MAX_GATHERED_BYTES: usize = 128 << 20;
 
 /// What was looked up of one arrival.
 struct Met {
+    source: SourceId,
     key: Option<LedgerKey>,
-    key_row: Option<KeyRow>,
+    key_row: Option<Arc<KeyRow>>,
     kid: quell_mail::id::QueueId,
-    rows: Vec<Option<Row>>,
+    rows: Vec<Option<Arc<Row>>>,
     views: Vec<Option<RowView>>,
     counts: Counts,
 }
@@ -42,6 +44,7 @@ impl<R: Reader, T> Door<R, T> {
             return self.trouble(ticket, "the disk does not keep up".to_owned());
         }
         keep_distinct(&mut incoming.facts);
+        self.time_passes(now);
         match self.meet(&incoming.facts, now) {
             Ok(met) => {
                 let kept = self.decide(incoming, met, ticket, now);
@@ -64,9 +67,10 @@ impl<R: Reader, T> Door<R, T> {
         self.effects.push(Effect::Answer(ticket, Answer::Trouble(why)));
     }
 
-    fn meet(&self, facts: &Facts, now: &Now) -> Result<Met, StoreError> {
+    fn meet(&mut self, facts: &Facts, now: &Now) -> Result<Met, StoreError> {
         let key = facts.exact_key.as_ref().map(|key| self.secret.ledger_key(key));
-        let key_row = key.map_or_else(|| self.reader().map(|_| None), |key| self.key(&key))?;
+        self.reader()?;
+        let key_row = key.map(|key| self.key(&key)).transpose()?.flatten();
         let kid = key_row.as_ref().map_or(facts.queue_id, |k| k.kid);
         let (mut rows, mut views, mut counts) = (Vec::new(), Vec::new(), Counts::default());
         for recipient in &facts.recipients {
@@ -83,11 +87,11 @@ impl<R: Reader, T> Door<R, T> {
             views.push(row.as_ref().map(|row| self.view(row, ended, now)).transpose()?);
             rows.push(row);
         }
-        Ok(Met { key, key_row, kid, rows, views, counts })
+        Ok(Met { source: facts.source.id(), key, key_row, kid, rows, views, counts })
     }
 
     /// A row as the judge sees it; `storm_ended`: when the last storm of its key did.
-    fn view(&self, row: &Row, storm_ended: Option<Ms>, now: &Now) -> Result<RowView, StoreError> {
+    fn view(&mut self, row: &Row, storm_ended: Option<Ms>, now: &Now) -> Result<RowView, StoreError> {
         let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
         let day = 86_400_000;
         let lives = row.extra.lives_ms.iter().filter(|at| now.ms - **at < day);
@@ -97,7 +101,7 @@ impl<R: Reader, T> Door<R, T> {
             queue_id: row.queue_id,
             source: arrival.as_ref().map_or_else(|| SourceId(String::new()), |a| a.source.clone()),
             answered: arrival.as_ref().map(|a| a.answered).unwrap_or_default(),
-            by_redirect: arrival.is_some_and(|a| a.by_redirect),
+            by_redirect: arrival.as_ref().is_some_and(|a| a.by_redirect),
             failed_recipient: row.extra.failed_recipient,
             lives_in_day: lives.count() as u32,
             storm_closed_ms: storm_ended.max(Some(row.since_ms)),
@@ -114,7 +118,7 @@ impl<R: Reader, T> Door<R, T> {
             discarded.for_each(|v| v.storm_closed_ms = None);
         }
         let verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
-        self.remember(facts, &verdicts, now);
+        self.remember(facts, &met.source, &verdicts, now);
         let refusal = verdicts.iter().find(|v| !matches!(v, Verdict::Refuse(_)));
         let answer = match (refusal, verdicts.first()) {
             (None, Some(first)) => Answer::Refused(first.reason().clone()),
@@ -167,7 +171,6 @@ impl<R: Reader, T> Door<R, T> {
         now: &Now,
     ) -> Option<Kept> {
         let old = met.rows.get_mut(i).and_then(Option::take);
-        let former = old.clone();
         let recipient = facts.recipients.get(i)?;
         match verdict {
             Verdict::Refuse(_) => None,
@@ -175,19 +178,19 @@ impl<R: Reader, T> Door<R, T> {
                 self.join(facts, recipient, old?);
                 None
             }
-            // Our own reports and alerts are bounded where they are made, and no class holds them.
-            Verdict::Hold(permit, reason) if facts.source.address.is_none() => {
-                self.keep(facts, recipient, met.kid, old, permit, &reason, now);
-                Some(Kept { rcpt: recipient.identity.clone(), former })
-            }
             Verdict::Pass(permit, reason) => {
+                let kept = Kept { rcpt: recipient.identity.clone(), former: old.clone() };
                 self.keep(facts, recipient, met.kid, old, permit, &reason, now);
-                Some(Kept { rcpt: recipient.identity.clone(), former })
+                Some(kept)
             }
             Verdict::Hold(permit, reason) => {
+                let kept = Kept { rcpt: recipient.identity.clone(), former: old.clone() };
                 let row = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
-                self.hold(row, &reason, now);
-                Some(Kept { rcpt: recipient.identity.clone(), former })
+                // Our own reports and alerts are bounded where they are made, and no class holds them.
+                if facts.source.address.is_some() {
+                    self.hold(row, &reason, now);
+                }
+                Some(kept)
             }
         }
     }
@@ -202,14 +205,15 @@ impl<R: Reader, T> Door<R, T> {
         facts: &Facts,
         recipient: &Recipient,
         kid: quell_mail::id::QueueId,
-        old: Option<Row>,
+        old: Option<Arc<Row>>,
         permit: Permit,
         reason: &Reason,
         now: &Now,
     ) -> Row {
         let before = old.as_ref().map(|row| row.state);
         let mut row = match old {
-            Some(mut row) => {
+            Some(row) => {
+                let mut row = Arc::unwrap_or_clone(row);
                 if ledger::needs_body(row.state) {
                     self.let_body_go(&row.id.kid, &row.queue_id, None, now.ms);
                 }
@@ -237,7 +241,7 @@ impl<R: Reader, T> Door<R, T> {
     /// nothing else of the row, and there is one: no refusal of a single recipient is without.
     fn refused_beside_others(&mut self, facts: &Facts, met: &Met, i: usize, reason: &Reason, now: &Now) {
         if let (Some(Some(row)), Some(recipient)) = (met.rows.get(i), facts.recipients.get(i)) {
-            self.note_refused(row.clone(), envelope(facts, recipient), reason, now);
+            self.note_refused(row.as_ref().clone(), envelope(facts, recipient), reason, now);
         }
     }
 
@@ -250,7 +254,7 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// A copy joins the row it is absorbed by: what its sender wants reported is kept.
-    fn join(&mut self, facts: &Facts, recipient: &Recipient, mut row: Row) {
+    fn join(&mut self, facts: &Facts, recipient: &Recipient, row: Arc<Row>) {
         if let Some(waits) = self.unanswered.get_mut(&row.queue_id) {
             waits.joined.insert(row.id.rcpt.clone());
         }
@@ -263,12 +267,12 @@ impl<R: Reader, T> Door<R, T> {
         let found = self.arrival(&row.id.kid, &row.queue_id);
         let Some(Some(first)) = self.check(found) else { return };
         let own = Envelope {
-            reverse_path: first.reverse_path,
-            envid: first.envid,
+            reverse_path: first.reverse_path.clone(),
+            envid: first.envid.clone(),
             ret_full: first.ret_full,
             ..Envelope::default()
         };
-        let envelopes = &mut row.extra.envelopes;
+        let envelopes = &row.extra.envelopes;
         // A row without envelopes has its arrival's own. Of a row that was sent, each reverse-path
         // is told once, whatever else differs.
         let told = |e: &Envelope| e.reverse_path == new.reverse_path && e.wants_success();
@@ -277,8 +281,9 @@ impl<R: Reader, T> Door<R, T> {
         if known || envelopes.len() >= MAX_ENVELOPES || (sent && envelopes.iter().any(told)) {
             return;
         }
-        if envelopes.is_empty() {
-            envelopes.push(own);
+        let mut row = Arc::unwrap_or_clone(row);
+        if row.extra.envelopes.is_empty() {
+            row.extra.envelopes.push(own);
         }
         row.extra.report_due |= sent && success;
         add_envelope(&mut row, new);
@@ -290,7 +295,7 @@ impl<R: Reader, T> Door<R, T> {
         if let Some(key) = met.key {
             // Written also if it exists: its day may be dropped before this batch is committed, and
             // rows without their key are never found again.
-            let row = met.key_row.clone().unwrap_or_else(|| KeyRow {
+            let row = met.key_row.as_deref().cloned().unwrap_or_else(|| KeyRow {
                 key,
                 kid: met.kid,
                 key_version: KEY_VERSION,
@@ -301,13 +306,14 @@ impl<R: Reader, T> Door<R, T> {
                 storm_ended_ms: None,
                 times: Vec::new(),
             });
-            self.keys.put(key, Some(self.counters.refreshed_key(row)), self.gathering.number);
+            let row = self.counters.refreshed_key(row);
+            self.put_key(row);
         }
         self.gathering.kids.insert(facts.queue_id, met.kid);
         self.put_arrival(Arrival {
             queue_id: facts.queue_id,
             kid: met.kid,
-            source: facts.source.id(),
+            source: met.source.clone(),
             reverse_path: facts.reverse_path,
             envid: facts.envid,
             ret_full: facts.ret_full,
@@ -323,7 +329,7 @@ impl<R: Reader, T> Door<R, T> {
             reports: 0,
             body: None,
         });
-        self.unanswered.insert(facts.queue_id, Unanswered::new(met.kid, facts.source.id(), stored));
+        self.unanswered.insert(facts.queue_id, Unanswered::new(met.kid, met.source.clone(), stored));
         if let Bytes::Small(bytes) = &bytes {
             self.gathering.body_bytes += bytes.len();
         }
@@ -343,7 +349,6 @@ impl<R: Reader, T> Door<R, T> {
         for (key, touches) in evicted {
             self.write_counts(key, touches);
         }
-        let source = incoming.facts.source.id();
         let copy = CopySeen {
             key: key.key,
             public,
@@ -353,7 +358,7 @@ impl<R: Reader, T> Door<R, T> {
             key_copies: counted.of_key,
             rcpt_copies: counted.of_rcpt,
             totals: counted.totals,
-            source: &source,
+            source: &met.source,
             header: &incoming.header,
             received: std::str::from_utf8(&incoming.front).ok(),
             queue_id: incoming.facts.queue_id,
@@ -363,23 +368,23 @@ impl<R: Reader, T> Door<R, T> {
         self.storm_events(events, now);
     }
 
-    fn remember(&mut self, facts: &Facts, verdicts: &[Verdict], now: &Now) {
+    fn remember(&mut self, facts: &Facts, source: &SourceId, verdicts: &[Verdict], now: &Now) {
         let each = facts.recipients.iter().zip(verdicts);
-        let verdicts = Verdicts {
+        let verdicts = Arc::new(Verdicts {
             queue_id: facts.queue_id,
             key: facts.exact_key,
             message_id: facts.message_id.clone(),
             reverse_path: facts.reverse_path.clone(),
-            source: facts.source.id(),
+            source: source.clone(),
             at_ms: now.ms,
             recipients: each.map(|(r, v)| (r.identity.clone(), v.name(), v.reason().clone())).collect(),
-        };
+        });
         self.remembered_rows += verdicts.recipients.len();
         while self.remembered_rows > super::REMEMBERED && !self.remembered.is_empty() {
             let gone = self.remembered.pop_front().map_or(0, |v| v.recipients.len());
             self.remembered_rows -= gone;
         }
-        self.remembered.push_back(verdicts.clone());
+        self.remembered.push_back(Arc::clone(&verdicts));
         self.effects.push(Effect::Judged(verdicts));
     }
 }

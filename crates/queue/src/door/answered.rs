@@ -1,6 +1,7 @@
 //! Between the commit and the 250: nothing is claimed before its answer was handed to the socket.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use quell_mail::id::QueueId;
 use quell_storm::facts::{Answered, RowState, SourceId};
@@ -20,7 +21,7 @@ pub(super) struct Unanswered {
     /// stay, whatever becomes of this arrival's answer.
     pub joined: HashSet<String>,
     /// Rows that had failed or were discarded before this arrival gave them a new life.
-    pub former: HashMap<String, Row>,
+    pub former: HashMap<String, Arc<Row>>,
     /// Committed.
     pub durable: bool,
     /// The client had its answer, or was given up, before the commit: the rows may be claimed as
@@ -32,7 +33,7 @@ pub(super) struct Unanswered {
 pub(super) struct Kept {
     pub rcpt: String,
     /// The row as it was before: failed, discarded, or held.
-    pub former: Option<Row>,
+    pub former: Option<Arc<Row>>,
 }
 
 impl Unanswered {
@@ -108,9 +109,10 @@ impl<R: Reader, T> Door<R, T> {
             return;
         }
         let found = self.arrival(kid, queue_id);
-        if let Some(Some(mut arrival)) = self.check(found)
+        if let Some(Some(arrival)) = self.check(found)
             && arrival.answered != how
         {
+            let mut arrival = Arc::unwrap_or_clone(arrival);
             arrival.answered = how;
             self.put_arrival(arrival);
         }
@@ -136,7 +138,7 @@ impl<R: Reader, T> Door<R, T> {
         self.hand_over(queue_id, now);
     }
 
-    fn withdraw_row(&mut self, id: RowId, former: Option<Row>, queue_id: &QueueId, now: &Now) {
+    fn withdraw_row(&mut self, id: RowId, former: Option<Arc<Row>>, queue_id: &QueueId, now: &Now) {
         let found = self.row(&id);
         let Some(Some(row)) = self.check(found) else { return };
         if row.state != RowState::Waiting || row.queue_id != *queue_id {
@@ -144,7 +146,7 @@ impl<R: Reader, T> Door<R, T> {
         }
         self.let_body_go(&id.kid, queue_id, None, now.ms);
         if let Some(former) = former {
-            return self.put_row(Some(row.state), former);
+            return self.put_row(Some(row.state), Arc::unwrap_or_clone(former));
         }
         if let Some(n) = self.open_rows.get_mut(&row.state) {
             *n = n.saturating_sub(1);

@@ -109,7 +109,7 @@ impl<R: Reader, T> Door<R, T> {
         claims.push(claim);
     }
 
-    fn make_claim(&self, id: &RowId) -> Result<Option<Claim>, StoreError> {
+    fn make_claim(&mut self, id: &RowId) -> Result<Option<Claim>, StoreError> {
         let Some(row) = self.row(id)? else { return Ok(None) };
         if !is_tried(&row) || self.claimed.contains_key(id) || self.restoring.contains_key(id) {
             return Ok(None);
@@ -130,13 +130,13 @@ impl<R: Reader, T> Door<R, T> {
             id: id.clone(),
             number: self.claims_given,
             queue_id: row.queue_id,
-            reverse_path: arrival.reverse_path,
-            tenant: row.tenant,
+            reverse_path: arrival.reverse_path.clone(),
+            tenant: row.tenant.clone(),
             body,
             received_ms: arrival.received_ms,
             size_bytes: arrival.size_bytes,
             smtputf8: arrival.smtputf8,
-            envid: arrival.envid,
+            envid: arrival.envid.clone(),
             ret_full: arrival.ret_full,
             notify,
             orcpt,
@@ -147,7 +147,7 @@ impl<R: Reader, T> Door<R, T> {
                 || row.extra.maybe_delivered
                 || row.extra.life_ms.is_some()
                 || row.queue_id.ms() < self.started_ms,
-            as_given: row.extra.as_given,
+            as_given: row.extra.as_given.clone(),
         }))
     }
 
@@ -199,11 +199,10 @@ impl<R: Reader, T> Door<R, T> {
 
     fn not_tried(&mut self, id: &RowId, now: &Now) {
         let Some(out) = self.claimed.remove(id) else { return };
-        let found = if self.is_shut() { None } else { self.check(self.row(id)) };
-        let placed = match found.flatten().filter(|row| self.may_be_in_line(row)) {
-            Some(row) => self.check(self.place_of(&row)).map(|place| (place, row.next_ms)),
-            None => None,
-        };
+        let found = if self.is_shut() { Ok(None) } else { self.row(id) };
+        let found = self.check(found).flatten().filter(|row| self.may_be_in_line(row));
+        let placed = found.map(|row| self.place_of(&row).map(|place| (place, row.next_ms)));
+        let placed = placed.and_then(|placed| self.check(placed));
         match placed {
             Some((place, next_ms)) => {
                 self.turns.put_back(id, place, next_ms.max(now.ms + GIVEN_BACK_WAIT_MS));
@@ -236,11 +235,11 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// Where a row stands in line.
-    pub(super) fn place_of(&self, row: &Row) -> Result<Place, StoreError> {
+    pub(super) fn place_of(&mut self, row: &Row) -> Result<Place, StoreError> {
         let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
         Ok(Place {
             destination: (self.destination_of)(&row.id.rcpt),
-            source: arrival.map(|a| a.source).unwrap_or_default(),
+            source: arrival.map(|a| a.source.clone()).unwrap_or_default(),
             queue_id: row.queue_id,
             sent: row.state == RowState::Unknown,
         })

@@ -2,6 +2,7 @@
 //! stop of the server leaves the row Unknown.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use quell_storm::facts::RowState;
 
@@ -83,13 +84,14 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// The row, if one of its records was written in the attempt that has no outcome yet.
-    fn left_at_dot(&self, id: &RowId, records: &[DotRecord]) -> Result<Option<Row>, StoreError> {
+    fn left_at_dot(&mut self, id: &RowId, records: &[DotRecord]) -> Result<Option<Row>, StoreError> {
         let of_this_attempt = |row: &Row| {
             let same = |r: &DotRecord| r.attempts == row.attempts && r.queue_id == row.queue_id;
             let same_life = |r: &DotRecord| row.extra.life_ms.is_none_or(|began| r.at_ms >= began);
             records.iter().any(|r| same(r) && same_life(r))
         };
-        Ok(self.row(id)?.filter(|row| is_tried(row) && of_this_attempt(row)))
+        let found = self.row(id)?.filter(|row| is_tried(row) && of_this_attempt(row));
+        Ok(found.map(Arc::unwrap_or_clone))
     }
 
     fn sent_and_unanswered(&mut self, mut row: Row, now: &Now) {

@@ -14,6 +14,7 @@ mod dots;
 mod downs;
 mod fetch;
 mod lane;
+mod look;
 mod operator;
 mod overlay;
 mod reports;
@@ -24,6 +25,7 @@ mod types;
 mod waited;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use quell_mail::id::QueueId;
 use quell_mail::key::{LedgerKey, Secret};
@@ -48,7 +50,7 @@ pub use self::types::*;
 use crate::body::BodyRef;
 use crate::claim::{Claim, ClaimId};
 use crate::clock::Now;
-use crate::ledger::{self, Outcome};
+use crate::ledger::Outcome;
 use crate::store::{Arrival, Batch, KeyRow, Reader, Row, RowId, RowWrite, StoreError, StoredStorm};
 
 /// Verdicts remembered for `quell explain`.
@@ -76,6 +78,8 @@ struct Gathering<T> {
     given_up: Vec<GivenUp>,
     /// Storms that have ended: written again if this batch is lost, or they would end twice.
     ended: Vec<Ended>,
+    /// Counts of rows are in it.
+    counts: bool,
     rest: Batch,
 }
 
@@ -94,6 +98,7 @@ impl<T> Gathering<T> {
             owing: HashSet::new(),
             given_up: Vec::new(),
             ended: Vec::new(),
+            counts: false,
             rest: Batch::default(),
         }
     }
@@ -112,12 +117,14 @@ pub struct Door<R, T> {
     secret: Secret,
     settings: DoorSettings,
     started_ms: Ms,
-    keys: Layer<LedgerKey, KeyRow>,
-    rows: Layer<RowId, Row>,
-    arrivals: Layer<(QueueId, QueueId), Arrival>,
+    keys: Layer<LedgerKey, Arc<KeyRow>>,
+    rows: Layer<RowId, Arc<Row>>,
+    arrivals: Layer<(QueueId, QueueId), Arc<Arrival>>,
     permits: HashMap<RowId, Permit>,
     gathering: Gathering<T>,
     writing: Option<Gathering<T>>,
+    /// The monotonic clock at the last call.
+    mono_ms: u64,
     counters: Counters,
     book: Book,
     turns: Turns,
@@ -134,7 +141,7 @@ pub struct Door<R, T> {
     /// When bodies are next looked for that nobody asks for any more.
     next_release_ms: Ms,
     effects: Vec<Effect<T>>,
-    remembered: VecDeque<Verdicts>,
+    remembered: VecDeque<Arc<Verdicts>>,
     remembered_rows: usize,
     open_rows: HashMap<RowState, u64>,
     jitter_seed: u64,
@@ -168,6 +175,7 @@ impl<R: Reader, T> Door<R, T> {
             permits: HashMap::new(),
             gathering: Gathering::new(1),
             writing: None,
+            mono_ms: now.mono_ms,
             counters: Counters::default(),
             turns: Turns::default(),
             destination_of: destinations,
@@ -210,6 +218,7 @@ impl<R: Reader, T> Door<R, T> {
     /// Those of the store; the door then stays shut.
     pub fn reopened(&mut self, reader: R, now: &Now) -> Result<(), StoreError> {
         self.forget_undone();
+        self.mono_ms = now.mono_ms;
         self.turns.start_anew();
         self.reports.start_anew();
         self.open_rows = reader.open_counts()?.into_iter().collect();
@@ -245,6 +254,7 @@ impl<R: Reader, T> Door<R, T> {
         if self.is_shut() {
             return;
         }
+        self.time_passes(now);
         self.tick_storms(now);
         self.release_bodies_due(now);
         self.fetch_owing(now);
@@ -283,20 +293,17 @@ impl<R: Reader, T> Door<R, T> {
         let next = Gathering::new(self.gathering.number + 1);
         let mut work = std::mem::replace(&mut self.gathering, next);
         let mut batch = std::mem::take(&mut work.rest);
-        batch.keys.extend(self.keys.take_dirty().into_iter().filter_map(|(_, key)| key));
-        for (id, arrival) in self.arrivals.take_dirty() {
-            match arrival {
-                Some(arrival) => batch.arrivals.push(arrival),
-                None => batch.forget_arrivals.push(id),
-            }
-        }
-        for (id, row) in self.rows.take_dirty() {
-            match (row, self.permits.remove(&id)) {
-                (Some(row), Some(permit)) => batch.rows.push(RowWrite::ByPermit(row, permit)),
-                (Some(row), None) => batch.rows.push(RowWrite::Step(row)),
-                (None, _) => batch.forget.push(id),
-            }
-        }
+        self.keys.take_dirty(|_, key| batch.keys.extend(key.map(Arc::unwrap_or_clone)));
+        self.arrivals.take_dirty(|id, arrival| match arrival {
+            Some(arrival) => batch.arrivals.push(Arc::unwrap_or_clone(arrival)),
+            None => batch.forget_arrivals.push(*id),
+        });
+        let permits = &mut self.permits;
+        self.rows.take_dirty(|id, row| match (row.map(Arc::unwrap_or_clone), permits.remove(id)) {
+            (Some(row), Some(permit)) => batch.rows.push(RowWrite::ByPermit(row, permit)),
+            (Some(row), None) => batch.rows.push(RowWrite::Step(row)),
+            (None, _) => batch.forget.push(id.clone()),
+        });
         let bodies = std::mem::take(&mut work.bodies);
         let number = work.number;
         self.writing = Some(work);
@@ -314,12 +321,13 @@ impl<R: Reader, T> Door<R, T> {
     /// The batch being written is durable; its bodies lie at `places`.
     pub fn committed(&mut self, places: &[(QueueId, BodyRef)], now: &Now) {
         let Some(done) = self.writing.take() else { return };
-        self.rows.durable(done.number);
-        self.keys.durable(done.number);
+        self.mono_ms = now.mono_ms;
+        self.rows.durable(done.number, now.mono_ms);
+        self.keys.durable(done.number, now.mono_ms);
         for (queue_id, body) in places {
             self.place(done.kids.get(queue_id).unwrap_or(queue_id), queue_id, *body);
         }
-        self.arrivals.durable(done.number);
+        self.arrivals.durable(done.number, now.mono_ms);
         done.kids.keys().for_each(|queue_id| self.now_durable(queue_id, now));
         self.effects.extend(done.releases.into_iter().map(Effect::Release));
         self.effects.extend(done.given_up.into_iter().map(|row| Effect::GivenUp(Box::new(row))));
@@ -360,7 +368,7 @@ impl<R: Reader, T> Door<R, T> {
         }
         self.arrivals.patch(&(*kid, *queue_id), |a| {
             if a.is_wanted() && a.body.is_none() {
-                a.body = Some(body);
+                Arc::make_mut(a).body = Some(body);
             }
         });
     }
@@ -399,7 +407,7 @@ impl<R: Reader, T> Door<R, T> {
         self.release_when_known.clear();
         let g = &mut self.gathering;
         (g.bodies, g.body_bytes, g.releases, g.kids, g.woken, g.restored) = Default::default();
-        (g.owing, g.given_up) = Default::default();
+        (g.owing, g.given_up, g.counts) = Default::default();
         let storms = g.ended.iter().map(|e| e.stored.clone()).collect();
         g.rest = Batch { storms, high_water: g.rest.high_water, ..Batch::default() };
     }
@@ -413,53 +421,6 @@ impl<R: Reader, T> Door<R, T> {
                 None
             }
         }
-    }
-
-    fn reader(&self) -> Result<&R, StoreError> {
-        self.reader.as_ref().ok_or_else(|| StoreError::Broken("the store is being reopened".to_owned()))
-    }
-
-    /// A row as it will stand when all that was decided is durable.
-    fn row(&self, id: &RowId) -> Result<Option<Row>, StoreError> {
-        match self.rows.get(id) {
-            Some(row) => Ok(row.cloned()),
-            None => self.reader()?.row(id),
-        }
-    }
-
-    fn arrival(&self, kid: &QueueId, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError> {
-        match self.arrivals.get(&(*kid, *queue_id)) {
-            Some(arrival) => Ok(arrival.cloned()),
-            None => self.reader()?.arrival(kid, queue_id),
-        }
-    }
-
-    fn key(&self, key: &LedgerKey) -> Result<Option<KeyRow>, StoreError> {
-        match self.keys.get(key) {
-            Some(row) => Ok(row.cloned()),
-            None => self.reader()?.key(key),
-        }
-    }
-
-    /// Puts a row into the batch being gathered, and keeps the gauges.
-    fn put_row(&mut self, before: Option<RowState>, mut row: Row) {
-        // Counts already handed to a batch in flight are in no row that was read from the store.
-        self.counters.refresh(&mut row);
-        if let Some(count) = before.and_then(|state| self.open_rows.get_mut(&state)) {
-            *count = count.saturating_sub(1);
-        }
-        if !ledger::is_final(row.state) {
-            *self.open_rows.entry(row.state).or_insert(0) += 1;
-        }
-        if row.extra.report_due {
-            self.gathering.owing.insert((row.id.kid, row.queue_id));
-        }
-        self.rows.put(row.id.clone(), Some(row), self.gathering.number);
-    }
-
-    fn put_arrival(&mut self, arrival: Arrival) {
-        let id = (arrival.kid, arrival.queue_id);
-        self.arrivals.put(id, Some(arrival), self.gathering.number);
     }
 
     /// Open rows by state; claimed ones as what the store has them for ([`Door::claimed_rows`]).

@@ -1,5 +1,7 @@
 //! What a person may do and see.
 
+use std::sync::Arc;
+
 use quell_mail::id::QueueId;
 use quell_storm::facts::{Ms, RowState};
 
@@ -82,8 +84,9 @@ impl<R: Reader, T> Door<R, T> {
         let asked = ledger::keeps_body_until(&row).is_some();
         ledger::step(&mut row, event, now.ms, now.may_expire)?;
         // A body that no row wants is gone, or about to go.
-        let arrival = self.arrival(&id.kid, &row.queue_id)?.filter(Arrival::is_wanted);
-        let Some(mut arrival) = arrival else { return Err(Refusal::NoBody(id.clone())) };
+        let arrival = self.arrival(&id.kid, &row.queue_id)?.filter(|a| a.is_wanted());
+        let Some(arrival) = arrival else { return Err(Refusal::NoBody(id.clone())) };
+        let mut arrival = Arc::unwrap_or_clone(arrival);
         if !ledger::needs_body(before) {
             arrival.take_back(asked);
             self.put_arrival(arrival);
@@ -139,11 +142,12 @@ impl<R: Reader, T> Door<R, T> {
         Ok(())
     }
 
-    fn unclaimed(&self, id: &RowId) -> Result<Row, Refusal> {
+    fn unclaimed(&mut self, id: &RowId) -> Result<Row, Refusal> {
         if self.is_claimed(id) {
             return Err(Refusal::Claimed(id.clone()));
         }
-        self.row(id)?.ok_or_else(|| Refusal::NoRow(id.clone()))
+        let row = self.row(id)?.ok_or_else(|| Refusal::NoRow(id.clone()))?;
+        Ok(Arc::unwrap_or_clone(row))
     }
 
     /// Forgets delivered rows, so that their messages can be delivered again. Rows in other states
@@ -155,8 +159,9 @@ impl<R: Reader, T> Door<R, T> {
         let mut forgotten = 0;
         for id in ids {
             let row = self.row(id)?;
-            let had =
-                |r: &Row| matches!(r.state, RowState::Delivered | RowState::Relayed) && r.since_ms >= since;
+            let had = |r: &Arc<Row>| {
+                matches!(r.state, RowState::Delivered | RowState::Relayed) && r.since_ms >= since
+            };
             if row.as_ref().is_some_and(had) {
                 self.rows.put(id.clone(), None, self.gathering.number);
                 forgotten += 1;
@@ -167,7 +172,7 @@ impl<R: Reader, T> Door<R, T> {
 
     /// The verdicts on an arrival, if they are still remembered (the last 10,000).
     pub fn verdicts(&self, queue_id: &QueueId) -> Option<&Verdicts> {
-        self.remembered.iter().rev().find(|v| v.queue_id == *queue_id)
+        self.remembered.iter().rev().find(|v| v.queue_id == *queue_id).map(Arc::as_ref)
     }
 
     /// The last verdicts that concern `wanted` (a Message-ID or the 32 hex digits of a key),
@@ -176,6 +181,6 @@ impl<R: Reader, T> Door<R, T> {
         let about = |v: &&Verdicts| {
             v.message_id.as_deref() == Some(wanted) || v.key.is_some_and(|k| k.to_string() == wanted)
         };
-        self.remembered.iter().rev().filter(about).take(limit).collect()
+        self.remembered.iter().rev().map(Arc::as_ref).filter(about).take(limit).collect()
     }
 }

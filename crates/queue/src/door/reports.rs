@@ -10,6 +10,7 @@ mod line;
 mod owed;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use quell_mail::dsn::Action;
 use quell_mail::id::QueueId;
@@ -156,7 +157,8 @@ impl<R: Reader, T> Door<R, T> {
         let Some((kid, queue_id)) = self.end_job(token, now) else { return };
         self.reports.counts.made += 1;
         let found = self.counting_arrival(&kid, &queue_id);
-        if let Some(Some(mut arrival)) = self.check(found) {
+        if let Some(Some(arrival)) = self.check(found) {
+            let mut arrival = Arc::unwrap_or_clone(arrival);
             arrival.reports = arrival.reports.saturating_add(1);
             self.put_arrival(arrival);
         }
@@ -178,7 +180,8 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     fn told(&mut self, id: &RowId, job: &Job, action: Action, now: &Now) -> Result<(), StoreError> {
-        let Some(mut row) = self.row(id)? else { return Ok(()) };
+        let Some(row) = self.row(id)? else { return Ok(()) };
+        let mut row = Arc::unwrap_or_clone(row);
         let arrival = self.arrival(&id.kid, &row.queue_id)?;
         mark(&mut row, &job.to, action, job.made_ms);
         row.extra.report_due = arrival.is_some_and(|a| !owed(&row, &a, now.ms).owed.is_empty());
@@ -190,7 +193,11 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     /// The arrival at which reports of a key are counted.
-    fn counting_arrival(&self, kid: &QueueId, queue_id: &QueueId) -> Result<Option<Arrival>, StoreError> {
+    fn counting_arrival(
+        &mut self,
+        kid: &QueueId,
+        queue_id: &QueueId,
+    ) -> Result<Option<Arc<Arrival>>, StoreError> {
         match self.arrival(kid, kid)? {
             Some(first) => Ok(Some(first)),
             None => self.arrival(kid, queue_id),
@@ -254,7 +261,8 @@ impl<R: Reader, T> Door<R, T> {
                 }
                 from = after(&row.id);
                 // What is not durable yet may already have paid.
-                let row = self.rows.get(&row.id).map_or(Some(row), |newer| newer.cloned());
+                let row =
+                    self.rows.get(&row.id).map_or(Some(row), |newer| newer.map(|row| row.as_ref().clone()));
                 found.extend(row.filter(|r| r.extra.report_due && r.queue_id == queue_id));
                 if found.len() == MAX_ROWS_PER_REPORT {
                     return Ok((found, true));

@@ -1,5 +1,7 @@
 //! Outcomes in.
 
+use std::sync::Arc;
+
 use quell_mail::id::QueueId;
 use quell_storm::facts::{Ms, RowState};
 
@@ -31,7 +33,7 @@ impl<R: Reader, T> Door<R, T> {
         };
         // Written already, by a commit that was believed lost: what it was is known.
         if let Some(row) = found.filter(|row| row.attempts == claim.attempts) {
-            self.ended(row, &claim, &outcome, now);
+            self.ended(Arc::unwrap_or_clone(row), &claim, &outcome, now);
         }
         self.gathering.outcomes.push((claim, outcome));
     }
@@ -63,7 +65,7 @@ impl<R: Reader, T> Door<R, T> {
         self.gathering.given_up.push(GivenUp {
             queue_id: row.queue_id,
             identity: row.id.rcpt.clone(),
-            reverse_path: arrival.map(|a| a.reverse_path).unwrap_or_default(),
+            reverse_path: arrival.map(|a| a.reverse_path.clone()).unwrap_or_default(),
             next_hop: (self.destination_of)(&row.id.rcpt).to_string(),
             status: row.status.clone(),
             age_ms: now.ms - ledger::life_began(row),
@@ -102,7 +104,7 @@ impl<R: Reader, T> Door<R, T> {
         row.extra.report_due = self.check(wanted).unwrap_or(false) || !row.extra.refused.is_empty();
     }
 
-    pub(super) fn is_wanted(&self, row: &Row, report: Report) -> Result<bool, StoreError> {
+    pub(super) fn is_wanted(&mut self, row: &Row, report: Report) -> Result<bool, StoreError> {
         let arrival = self.arrival(&row.id.kid, &row.queue_id)?;
         Ok(ledger::wants(row, arrival.as_ref().map_or("", |a| &a.reverse_path), report))
     }
@@ -137,7 +139,8 @@ impl<R: Reader, T> Door<R, T> {
     /// it go.
     pub(super) fn let_body_go(&mut self, kid: &QueueId, queue_id: &QueueId, keep_until: Option<Ms>, now: Ms) {
         let found = self.arrival(kid, queue_id);
-        let Some(Some(mut arrival)) = self.check(found) else { return };
+        let Some(Some(arrival)) = self.check(found) else { return };
+        let mut arrival = Arc::unwrap_or_clone(arrival);
         if arrival.give_up(keep_until, now) {
             self.release_body(&mut arrival);
         }
@@ -168,8 +171,9 @@ impl<R: Reader, T> Door<R, T> {
         for kept in due {
             let found = self.arrival(&kept.kid, &kept.queue_id);
             let Some(found) = self.check(found) else { return };
-            let over = |a: &Arrival| a.body.is_some() && a.may_be_released(now.ms);
-            if let Some(mut arrival) = found.filter(over) {
+            let over = |a: &Arc<Arrival>| a.body.is_some() && a.may_be_released(now.ms);
+            if let Some(arrival) = found.filter(over) {
+                let mut arrival = Arc::unwrap_or_clone(arrival);
                 self.release_body(&mut arrival);
                 self.put_arrival(arrival);
             }

@@ -1,5 +1,7 @@
 //! Storms: what the book says is told and kept.
 
+use std::sync::Arc;
+
 use quell_mail::key::LedgerKey;
 use quell_storm::book::BookEvent;
 use quell_storm::evidence::{Sample, Slot};
@@ -45,9 +47,9 @@ impl<R: Reader, T> Door<R, T> {
     /// was discarded are absorbed for a time after it.
     pub(super) fn note_end(&mut self, key: &LedgerKey, ended_ms: Ms) {
         if let Ok(Some(key)) = self.key(key) {
-            let key = self.counters.refreshed_key(key);
+            let key = self.counters.refreshed_key(Arc::unwrap_or_clone(key));
             let key = KeyRow { base_copies: key.copies, storm_ended_ms: Some(ended_ms), ..key };
-            self.keys.put(key.key, Some(key), self.gathering.number);
+            self.put_key(key);
         }
     }
 
@@ -108,13 +110,15 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     pub(super) fn write_counts(&mut self, key: KeyRow, touches: Vec<Touch>) {
-        self.keys.put(key.key, Some(key), self.gathering.number);
+        self.put_key(key);
         for touch in touches {
             self.rows.patch(&touch.id, |row| {
+                let row = Arc::make_mut(row);
                 (row.copies, row.last_copy_ms) = (touch.copies, touch.last_copy_ms);
                 row.times.clone_from(&touch.times);
             });
             self.gathering.rest.touches.push(touch);
+            self.gathering.counts = true;
         }
     }
 

@@ -1,6 +1,7 @@
 //! What goes in at the door and what comes out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use quell_mail::id::QueueId;
 use quell_mail::key::ExactKey;
@@ -106,7 +107,7 @@ pub enum Effect<T> {
     /// Tell the operator.
     Tell(Box<Alert>),
     /// For the log and for metrics.
-    Judged(Verdicts),
+    Judged(Arc<Verdicts>),
     /// The store failed: it must be closed, reopened and recovered, and given back with
     /// [`super::Door::reopened`].
     StoreFailed(String),

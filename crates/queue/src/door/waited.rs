@@ -2,6 +2,7 @@
 //! is down.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use quell_storm::facts::Ms;
 
@@ -43,8 +44,8 @@ impl<R: Reader, T> Door<R, T> {
             }
             let found = self.row(&id);
             let Some(found) = self.check(found) else { return };
-            if let Some(row) = found.filter(is_tried)
-                && self.waited(row, status, now)
+            if let Some(row) = found.filter(|row| is_tried(row))
+                && self.waited(Arc::unwrap_or_clone(row), status, now)
             {
                 gone.insert(id);
             }

@@ -81,10 +81,16 @@ fn one_that_may_have_been_delivered_stays_unknown() {
     assert_eq!(claim_after(&mut rig, GIVEN_BACK_WAIT_MS).sendings(), 1);
 }
 
+/// What the door knows of rows from a moment ago it has forgotten: it must ask the store.
+fn not_in_memory(rig: &mut Rig) {
+    rig.tick(2 * MINUTE);
+}
+
 #[test]
 fn while_the_store_is_away_it_is_not_lost() {
     let mut rig = Rig::new();
     let (id, claim) = claimed(&mut rig);
+    not_in_memory(&mut rig);
     rig.fuse.burn_in(1);
     give_back(&mut rig, claim);
     assert!(rig.door.is_shut());
@@ -162,6 +168,9 @@ fn what_a_dead_session_had_is_not_claimed_for_ever() {
     for (dot, away) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut rig = Rig::new();
         let (id, claim) = claimed(&mut rig);
+        if away {
+            not_in_memory(&mut rig);
+        }
         let (now, which) = (rig.at(), claim.which());
         if dot {
             assert_eq!(rig.door.at_dot(std::slice::from_ref(&id), &now).len(), 1);

@@ -253,7 +253,7 @@ impl Rig {
                 Effect::Answer(ticket, answer) => self.answers.push((ticket, answer)),
                 Effect::Release(body) => self.released.push(body),
                 Effect::Tell(alert) => self.told.push(*alert),
-                Effect::Judged(verdicts) => self.judged.push(verdicts),
+                Effect::Judged(verdicts) => self.judged.push(verdicts.as_ref().clone()),
                 Effect::DotsOver(rows) => self.over.extend(rows),
                 Effect::GivenUp(row) => self.given_up.push(*row),
                 Effect::StoreFailed(_) => {}
