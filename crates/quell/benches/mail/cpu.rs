@@ -30,12 +30,12 @@ pub fn of_ended_children() -> f64 {
     secs(usage.user_time()) + secs(usage.system_time())
 }
 
-/// Most memory that a process has had resident, in MiB; 0 if it is gone.
+/// Most memory that a process has had resident, in MiB; not a number if it is gone.
 pub fn peak_mib(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
+    kib.unwrap_or(f64::NAN) / 1024.0
 }
 
 struct Stat {

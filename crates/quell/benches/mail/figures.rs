@@ -54,6 +54,15 @@ impl Section {
         row.map_or(f64::NAN, |row| median(&row.cells[index]))
     }
 
+    /// One row's number by another's: the median over the rounds, each round by itself, since what else
+    /// the machine does changes from round to round.
+    pub fn ratio(&self, who: &str, to: &str, column: &str) -> f64 {
+        let index = self.columns.iter().position(|name| *name == column).expect("a column");
+        let rounds = |who: &str| self.rows.iter().find(|row| row.who == who).map(|row| &row.cells[index]);
+        let (Some(ours), Some(theirs)) = (rounds(who), rounds(to)) else { return f64::NAN };
+        median(&ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect::<Vec<_>>())
+    }
+
     /// How it was measured.
     pub fn note(&mut self, text: &str) {
         self.notes.push(text.to_owned());
@@ -94,6 +103,7 @@ pub fn median(values: &[f64]) -> f64 {
 /// With as many places as a reader can use.
 pub fn number(value: f64) -> String {
     match value.abs() {
+        size if size.is_nan() => "–".to_owned(),
         size if size >= 1000.0 => thousands(value),
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),

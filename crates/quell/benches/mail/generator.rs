@@ -125,7 +125,8 @@ impl Session {
         stream.set_read_timeout(Some(SILENCE)).expect("a socket");
         let units = units(job, number);
         // MAIL, RCPT and BDAT; with DATA the dot, and then MAIL, RCPT and DATA of the next.
-        let codes: &[&[u8]] = if job.window > 0 { &[b"250", b"250", b"250"] } else { &[b"250", b"250", b"250", b"354"] };
+        let codes: &[&[u8]] =
+            if job.window > 0 { &[b"250", b"250", b"250"] } else { &[b"250", b"250", b"250", b"354"] };
         let mut session = Session { stream, units, next: 0, codes, seen: 0, unread: Vec::new() };
         session.expect(b"220");
         session.write(format!("EHLO sbs.firm{}.example\r\n", number % 5).as_bytes());

@@ -86,7 +86,11 @@ fn names() -> String {
 fn run(name: &str, measure: fn(&Options) -> Section, options: &Options) -> Section {
     let start = std::time::Instant::now();
     println!("== {name}");
-    let section = measure(options);
+    // The others go on: a whole run takes long.
+    let section = std::panic::catch_unwind(|| measure(options)).unwrap_or_else(|_| {
+        let faults = vec![format!("{name}: did not come to its end; see above")];
+        Section { title: name.to_owned(), faults, ..Section::default() }
+    });
     println!("== {name} took {:.0} s", start.elapsed().as_secs_f64());
     section
 }

@@ -27,7 +27,7 @@ pub fn many(options: &Options) -> Section {
         through(&mut section, "Postfix", pairs, &postfix, &source(&load));
         through(&mut section, "quell", pairs, &quell(options), &source(&load));
     }
-    let times = |column| section.median("quell", column) / section.median("Postfix", column);
+    let times = |column| section.ratio("quell", "Postfix", column);
     let (whole, accepted) = (times("a second, end to end"), times("accepted a second"));
     section.figure("recipients a second, end to end, against Postfix", Aim::AtLeast(5.0), whole, " ×");
     section.figure("recipients taken a second, against Postfix", Aim::AtLeast(5.0), accepted, " ×");

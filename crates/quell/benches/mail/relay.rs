@@ -76,8 +76,7 @@ fn measure(options: &Options, way: &Way) -> Section {
         through(&mut section, "Postfix", Pairs::each_once(few.messages), &postfix, &source(&few));
         through(&mut section, "quell", Pairs::each_once(many.messages), &quell(options), &source(&many));
     }
-    let rate = |who| section.median(who, "a second, end to end");
-    let times = rate("quell") / rate("Postfix");
+    let times = section.ratio("quell", "Postfix", "a second, end to end");
     let cost = section.median("ceiling", "CPU source") + section.median("ceiling", "CPU sink");
     let cpu = section.median("quell", "CPU server") / cost;
     section.figure("rate against Postfix", Aim::AtLeast(way.times_postfix), times, " ×");

@@ -5,6 +5,9 @@ use crate::machine;
 use crate::options::Options;
 use std::path::Path;
 
+/// What a person has to say about the figures.
+const NOTES: &str = include_str!("notes.md");
+
 /// The whole report as Markdown.
 pub fn text(sections: &[Section], options: &Options, load_before: &str) -> String {
     let mut out = format!(
@@ -22,6 +25,8 @@ pub fn text(sections: &[Section], options: &Options, load_before: &str) -> Strin
     }
     out += &figures(sections);
     sections.iter().for_each(|section| out += &section_text(section));
+    out += "\n";
+    out += NOTES;
     out
 }
 
@@ -58,6 +63,9 @@ fn figure_cells(figure: &Figure) -> String {
 
 fn section_text(section: &Section) -> String {
     let mut out = format!("\n## {}\n\n", section.title);
+    if section.columns.is_empty() {
+        return out + "It did not come to its end.\n";
+    }
     section.notes.iter().for_each(|note| out += &format!("{note}\n\n"));
     out +=
         &format!("| | {} |\n|{}\n", section.columns.join(" | "), " --- |".repeat(section.columns.len() + 1));
@@ -73,5 +81,5 @@ fn cell(rounds: &[f64]) -> String {
     let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
     let most = rounds.iter().copied().fold(0.0, f64::max);
     let middle = number(median(rounds));
-    if rounds.len() < 2 { middle } else { format!("{middle} ({}–{})", number(least), number(most)) }
+    if least >= most { middle } else { format!("{middle} ({}–{})", number(least), number(most)) }
 }

@@ -73,7 +73,11 @@ pub fn ceiling(section: &mut Section, who: &str, sent: usize, send: Send<'_>) {
         Ok(run) => {
             let (rate, each) = (sent as f64 / run.wall.as_secs_f64(), 1000.0 / sent as f64);
             let sink_cpu = (sink.cpu_secs() - before) * each;
-            report(section, who, &[sent as f64, rate, rate, 0.0, run.cpu_secs * each, sink_cpu, 0.0]);
+            report(
+                section,
+                who,
+                &[sent as f64, rate, rate, f64::NAN, run.cpu_secs * each, sink_cpu, f64::NAN],
+            );
         }
         Err(error) => section.fault(who, &error),
     }

@@ -48,8 +48,7 @@ pub fn kept(options: &Options) -> Section {
         through(&mut section, "Postfix", passed, &postfix, &source(&few));
         through(&mut section, "quell", Pairs::absorbed(many.messages, 1), &quell(options), &source(&many));
     }
-    let rate = |who| section.median(who, "a second, end to end");
-    let share = 100.0 * rate("quell") / rate("ceiling");
+    let share = 100.0 * section.ratio("quell", "ceiling", "a second, end to end");
     let cpu = section.median("quell", "CPU server") / section.median("ceiling", "CPU sink");
     section.figure("rate of the ceiling", Aim::AtLeast(60.0), share, " %");
     section.figure("CPU a copy against smtp-sink", Aim::AtMost(1.3), cpu, " ×");
