@@ -17,12 +17,15 @@ use crate::filter::Filter;
 use crate::store::KeyRow;
 
 /// New keys of a day in memory before they begin to move into the table: as many as a hash map of
-/// 2^16 places takes. With those on their way there are at most twice as many, 5 MiB together.
+/// 2^16 places takes. With those on their way there are at most twice as many, and those of the last
+/// batch: 5 MiB together, as a rule.
 pub const FRESH_KEYS: usize = if cfg!(test) { 100 } else { 57_344 };
 /// Keys put into the table with one commit, for each new one in it: they must go faster than they come.
 const MOVED_PER_NEW: usize = 2;
-/// And as many at the least, and at most.
-const MOVED_AT_ONCE: std::ops::RangeInclusive<usize> = 32..=2048;
+/// And so many at the least.
+const MOVED_AT_LEAST: usize = 32;
+/// Keys put into the table by one step of upkeep, when the day is closed.
+const MOVED_BY_UPKEEP: usize = 2048;
 /// Filters of one open day, 112 KiB each. A day with more keys in its table than they hold is asked
 /// itself, for every new key.
 const FILTERS: usize = 64;
@@ -175,15 +178,11 @@ impl Fresh {
             }
             self.begin_move();
         }
-        let most = if closing { *MOVED_AT_ONCE.end() } else { self.at_once(new) };
+        let most = if closing { MOVED_BY_UPKEEP } else { MOVED_AT_LEAST.max(new * MOVED_PER_NEW) };
         let end = self.moving.len().min(self.moved + most);
         let keys = self.moving.get(self.moved..end).unwrap_or_default().to_vec();
         keys.iter().for_each(|(key, _)| self.goes_into_table(key));
         Some(Move { keys, border: self.border.filter(|_| end == self.moving.len()) })
-    }
-
-    fn at_once(&self, new: usize) -> usize {
-        (new * MOVED_PER_NEW).clamp(*MOVED_AT_ONCE.start(), *MOVED_AT_ONCE.end())
     }
 
     fn begin_move(&mut self) {
