@@ -6,6 +6,7 @@ mod kept;
 mod mail;
 mod outgoing;
 mod report;
+mod sim;
 mod typed;
 mod wire;
 
@@ -13,6 +14,7 @@ pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, date, header, message_id, reading, received};
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
+pub use sim::sim_host;
 pub use typed::{address, config, control, maildir_name};
 pub use wire::{content, lines, pop3_client, pop3_server, session};
 
@@ -20,7 +22,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 26] = [
+pub const TARGETS: [(&str, Target); 27] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -46,5 +48,6 @@ pub const TARGETS: [(&str, Target); 26] = [
     ("report", report),
     ("sample", sample),
     ("session", session),
+    ("sim_host", sim_host),
     ("storm_id", storm_id),
 ];
