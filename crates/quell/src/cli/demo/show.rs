@@ -90,7 +90,8 @@ impl Show {
                     if self.drawn_lines > 0 { format!("\x1b[{}F", self.drawn_lines) } else { String::new() };
                 self.drawn_lines = text.lines().count();
                 let drawn: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
-                self.write(&(back + &drawn));
+                // Without wrapping (DECAWM): a line that a narrow terminal broke would count as two.
+                self.write(&format!("\x1b[?7l{back}{drawn}\x1b[?7h"));
             }
         }
     }

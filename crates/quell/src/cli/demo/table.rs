@@ -35,7 +35,7 @@ fn shape_text(report: &Report, without: &Run, with: &Run) -> String {
     row("                     least", &|run| thousands(run.mail_at_recipient.least));
     row("absorbed", &|run| count(run.absorbed));
     row("held", &|run| count(run.held));
-    row("refused", &|run| thousands(run.judged_refused.unwrap_or(0).max(run.refused)));
+    row("refused (2)", &|run| thousands(run.judged_refused.unwrap_or(0).max(run.refused)));
     row("bytes on disk: in the mailboxes", &|run| size_text(run.mailbox_bytes));
     row("               of the gateway (1)", &|run| {
         run.disk.map_or_else(dash, |disk| size_text(disk.bytes.saturating_sub(disk.set_aside_bytes)))
@@ -80,6 +80,10 @@ fn notes(report: &Report, without: &Run, with: &Run) -> Vec<String> {
             size_text(disk.set_aside_bytes)
         ));
     }
+    notes.push(
+        "(2) quell refuses what comes round while its original is on its last step into the mailbox."
+            .to_owned(),
+    );
     notes.extend(verdict(with));
     notes.extend(with.storms.iter().take(MAX_STORMS).map(storm));
     notes

@@ -47,6 +47,8 @@ pub struct Totals {
 #[derive(Debug, Clone, Copy)]
 struct Other {
     written: Moment,
+    /// The gateway has said so; it may have taken it without its sender's hearing of it.
+    taken: bool,
     delay_ms: Option<u64>,
 }
 
@@ -62,11 +64,14 @@ impl Tally {
         let totals = &mut self.totals;
         match note {
             Note::Written { message_id } if self.others.len() < MAX_OTHERS => {
-                self.others.insert(message_id, Other { written: now, delay_ms: None });
+                self.others.insert(message_id, Other { written: now, taken: false, delay_ms: None });
             }
-            Note::Submitted { message_id, recipients } => match self.others.contains_key(&message_id) {
-                true => totals.others_sent += u64::from(recipients),
-                false => totals.originals += u64::from(recipients),
+            Note::Submitted { message_id, recipients } => match self.others.get_mut(&message_id) {
+                Some(other) => {
+                    other.taken = true;
+                    totals.others_sent += u64::from(recipients);
+                }
+                None => totals.originals += u64::from(recipients),
             },
             Note::CopySent { recipients, .. } => {
                 totals.copies_sent += u64::from(recipients);
@@ -107,8 +112,9 @@ impl Tally {
     /// How the other mail fared.
     pub fn other_mail(&self) -> OtherMail {
         let delays = self.others.values().filter_map(|other| other.delay_ms);
-        let Totals { others_sent: sent, others_arrived: arrived, .. } = self.totals;
-        OtherMail { sent, arrived, delay_ms: Spread::of(delays.collect()) }
+        let sent = self.others.values().filter(|other| other.taken || other.delay_ms.is_some()).count();
+        let arrived = self.totals.others_arrived;
+        OtherMail { sent: sent as u64, arrived, delay_ms: Spread::of(delays.collect()) }
     }
 }
 
