@@ -1,5 +1,7 @@
 //! The log, on standard error: `text` for people, `json` for programs.
 
+mod lines;
+
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use self::lines::{Gathering, Lines};
 use crate::config::Config;
 
 /// How the log is written at the moment; a reload changes it.
@@ -35,13 +38,15 @@ fn level(config: &Config) -> LevelFilter {
     config.settings.log.level.parse().unwrap_or(LevelFilter::INFO)
 }
 
-/// Starts it. A second start in one process (tests) changes nothing.
-pub(super) fn start(config: &Config) -> Log {
+/// Starts it. A second start in one process (tests) changes nothing. Lines are gathered for a moment
+/// until the second value is dropped.
+pub(super) fn start(config: &Config) -> (Log, Gathering) {
+    let lines = Lines::new(std::io::stderr());
     let json = Arc::new(AtomicBool::new(config.settings.log.format == "json"));
     let format = Either { json: Arc::clone(&json), text: Format::default().with_target(false) };
     let base = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::default().add_directive(level(config).into()))
-        .with_writer(std::io::stderr)
+        .with_writer(lines.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .event_format(format)
         .with_filter_reloading();
@@ -53,7 +58,7 @@ pub(super) fn start(config: &Config) -> Log {
         // Fails only where the subscriber is gone, and then nobody can be told.
         let _ = handle.reload(EnvFilter::default().add_directive(level.into()));
     };
-    Log { json, level: Box::new(level) }
+    (Log { json, level: Box::new(level) }, lines.gather())
 }
 
 /// One of the two formats.

@@ -57,7 +57,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`].
 pub fn run(config: Config) -> Result<(), ServeError> {
-    let log = log::start(&config);
+    let (log, _gathering) = log::start(&config);
     for warning in &config.warnings {
         warn!(event = "configuration", "{warning}");
     }

@@ -125,8 +125,11 @@ impl Server {
         self.running.as_ref().expect("a running server").pid()
     }
 
-    /// Its log, of all its lives.
+    /// Its log, of all its lives: a server that runs gathers lines for 10 ms before it writes them.
     pub fn output(&self) -> String {
+        if self.running.is_some() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
