@@ -1,6 +1,7 @@
 //! A stored message on its way out: what must be known of it before MAIL, and its bytes.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use quell_queue::body::{BodyReader, BodyRef, SpoolReader};
 use quell_relay::attempt::Content;
@@ -14,7 +15,7 @@ const PIECE_BYTES: usize = 64 << 10;
 pub struct Stored {
     /// What is known of it.
     pub content: Content,
-    held: Option<Vec<u8>>,
+    held: Option<Arc<Vec<u8>>>,
     bodies: SpoolReader,
     body: BodyRef,
 }
@@ -33,6 +34,13 @@ pub enum Pieces<'a> {
 }
 
 impl Stored {
+    /// A message that is in memory already; `body` is where it lies, too.
+    pub fn held(bytes: Arc<Vec<u8>>, bodies: &SpoolReader, body: &BodyRef) -> Self {
+        let mut scan = Scan::default();
+        scan.push(&bytes);
+        Self { content: scan.content(), held: Some(bytes), bodies: bodies.clone(), body: *body }
+    }
+
     /// Reads the message once. What lies in the store damaged is an error here, before anything
     /// of it has gone out.
     ///
@@ -56,23 +64,21 @@ impl Stored {
                 held.extend_from_slice(piece);
             }
         }
-        let content = Content {
-            size_bytes: scan.size_bytes,
-            eight_bit: scan.eight_bit,
-            header_non_ascii: scan.header_non_ascii,
-        };
-        Ok(Self { content, held, bodies: bodies.clone(), body: *body })
+        let held = held.map(Arc::new);
+        Ok(Self { content: scan.content(), held, bodies: bodies.clone(), body: *body })
     }
 
-    /// Its bytes from the beginning.
+    /// Its bytes from the beginning. What is not in memory is read from the disk, during which other
+    /// threads take over the tasks of this one.
     ///
     /// # Errors
     /// Those of the body store.
     pub fn pieces(&self) -> io::Result<Pieces<'_>> {
         match &self.held {
-            Some(bytes) => Ok(Pieces::Held(Some(bytes))),
+            Some(bytes) => Ok(Pieces::Held(Some(bytes.as_slice()))),
             None => {
-                let reader = Box::new(self.bodies.open(&self.body).map_err(io::Error::other)?);
+                let opened = tokio::task::block_in_place(|| self.bodies.open(&self.body));
+                let reader = Box::new(opened.map_err(io::Error::other)?);
                 Ok(Pieces::Disk { reader, buffer: vec![0; PIECE_BYTES] })
             }
         }
@@ -88,7 +94,7 @@ impl Pieces<'_> {
         match self {
             Self::Held(bytes) => Ok(bytes.take().unwrap_or_default()),
             Self::Disk { reader, buffer } => {
-                let n = reader.read(buffer)?;
+                let n = tokio::task::block_in_place(|| reader.read(buffer))?;
                 Ok(buffer.get(..n).unwrap_or_default())
             }
         }
@@ -107,6 +113,14 @@ struct Scan {
 }
 
 impl Scan {
+    fn content(&self) -> Content {
+        Content {
+            size_bytes: self.size_bytes,
+            eight_bit: self.eight_bit,
+            header_non_ascii: self.header_non_ascii,
+        }
+    }
+
     fn push(&mut self, piece: &[u8]) {
         self.size_bytes += piece.len() as u64;
         let header = if self.header_over { 0 } else { self.header_bytes(piece) };

@@ -6,7 +6,9 @@ use std::time::Duration;
 use quell_relay::attempt::{Address, CONNECT_SECS, Target};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+
+use crate::server::alarm::Alarm;
 
 /// A host that does not answer by then is given up, and the next is tried.
 const CONNECT_WITHIN: Duration = Duration::from_secs(CONNECT_SECS);
@@ -24,6 +26,7 @@ pub struct Link {
     stream: Box<dyn Stream>,
     gathered: Vec<u8>,
     input: Vec<u8>,
+    alarm: Alarm,
 }
 
 impl Link {
@@ -40,22 +43,20 @@ impl Link {
             }
             Address::Unix(path) => Box::new(timeout(CONNECT_WITHIN, UnixStream::connect(path)).await??),
         };
-        Ok(Self { stream, gathered: Vec::new(), input: vec![0; READ_BYTES] })
+        Ok(Self { stream, gathered: Vec::new(), input: vec![0; READ_BYTES], alarm: Alarm::default() })
     }
 
-    /// Gathers bytes, and writes them once there are many; each write within `within`.
+    /// Gathers bytes. True: there are so many that they must be written before more are gathered.
+    #[must_use]
+    pub fn gather(&mut self, bytes: &[u8]) -> bool {
+        self.gathered.extend_from_slice(bytes);
+        self.gathered.len() >= GATHERED_BYTES
+    }
+
+    /// Writes what is gathered, within `within`.
     ///
     /// # Errors
     /// Those of the system, or that it took too long.
-    pub async fn write(&mut self, bytes: &[u8], within: Duration) -> io::Result<()> {
-        self.gathered.extend_from_slice(bytes);
-        if self.gathered.len() >= GATHERED_BYTES { self.flush(within).await } else { Ok(()) }
-    }
-
-    /// Writes what is gathered.
-    ///
-    /// # Errors
-    /// As [`Link::write`].
     pub async fn flush(&mut self, within: Duration) -> io::Result<()> {
         if self.gathered.is_empty() {
             return Ok(());
@@ -65,12 +66,16 @@ impl Link {
         Ok(())
     }
 
-    /// Reads what is there, within `within`; nothing at the end of the connection.
+    /// Reads what is there, or comes by `by`; nothing at the end of the connection.
     ///
     /// # Errors
-    /// As [`Link::write`].
-    pub async fn read(&mut self, within: Duration) -> io::Result<&[u8]> {
-        let n = timeout(within, self.stream.read(&mut self.input)).await??;
+    /// As [`Link::flush`].
+    pub async fn read(&mut self, by: Instant) -> io::Result<&[u8]> {
+        let n = tokio::select! {
+            biased;
+            read = self.stream.read(&mut self.input) => read?,
+            () = self.alarm.at(by) => return Err(io::ErrorKind::TimedOut.into()),
+        };
         Ok(self.input.get(..n).unwrap_or_default())
     }
 

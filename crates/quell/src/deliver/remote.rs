@@ -1,7 +1,9 @@
 //! What all sessions to next hops share, and how they are started and ended.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quell_queue::body::SpoolReader;
@@ -19,6 +21,7 @@ use super::slots::Slots;
 use crate::data::random_bytes;
 use crate::metrics::Metrics;
 use crate::server::desk::Handle;
+use crate::server::fresh::FreshBodies;
 use crate::server::sessions::{Dispatch, SessionLimits};
 use crate::server::time::Timekeeper;
 
@@ -47,47 +50,68 @@ pub type OutwardNow = Arc<dyn Fn() -> Arc<Outward> + Send + Sync>;
 pub struct Remote {
     pub(super) desk: Handle,
     pub(super) bodies: SpoolReader,
+    pub(super) fresh: Arc<FreshBodies>,
     pub(super) time: Timekeeper,
     pub(super) metrics: Arc<Metrics>,
     pub(super) slots: Arc<Slots>,
     outward: OutwardNow,
+    seed: AtomicU64,
     stop: watch::Sender<Option<Instant>>,
     live: watch::Sender<usize>,
 }
 
 /// Whether the server stops, and until when sessions may wait for an answer.
-#[derive(Clone)]
-pub(super) struct Stopping(watch::Receiver<Option<Instant>>);
+pub(super) struct Stopping {
+    told: watch::Receiver<Option<Instant>>,
+    /// One wait for all who ask, since it is asked beside every read and write.
+    waits: Pin<Box<dyn Future<Output = Instant> + Send + Sync>>,
+    by: Option<Instant>,
+}
 
 impl Stopping {
+    fn new(told: watch::Receiver<Option<Instant>>) -> Self {
+        let mut waiting = told.clone();
+        let waits = Box::pin(async move {
+            let begun = waiting.wait_for(Option::is_some).await.ok().and_then(|by| *by);
+            begun.unwrap_or_else(Instant::now)
+        });
+        Self { told, waits, by: None }
+    }
+
     /// True once it stops.
     pub fn has_begun(&self) -> bool {
-        self.0.borrow().is_some()
+        self.told.borrow().is_some()
     }
 
     /// Waits until it stops; until when answers may be waited for.
     pub async fn begun(&mut self) -> Instant {
-        let begun = self.0.wait_for(Option::is_some).await.ok().and_then(|by| *by);
-        begun.unwrap_or_else(Instant::now)
+        match self.by {
+            Some(by) => by,
+            None => *self.by.insert(self.waits.as_mut().await),
+        }
     }
 }
 
 impl Remote {
-    /// No session yet.
+    /// No session yet. Bodies are read from the store, where they are not among the fresh ones.
     pub fn new(
         desk: Handle,
-        bodies: SpoolReader,
+        (bodies, fresh): (SpoolReader, Arc<FreshBodies>),
         time: Timekeeper,
         metrics: Arc<Metrics>,
         outward: OutwardNow,
     ) -> Arc<Self> {
+        // The time serves where the system has no random numbers.
+        let seed = random_bytes::<8>().map_or_else(|_| time.now().mono_ms, u64::from_le_bytes);
         Arc::new(Self {
             desk,
             bodies,
+            fresh,
             time,
             metrics,
             slots: Arc::default(),
             outward,
+            seed: seed.into(),
             stop: watch::Sender::new(None),
             live: watch::Sender::new(0),
         })
@@ -112,12 +136,16 @@ impl Remote {
     }
 
     pub(super) fn stopping(&self) -> Stopping {
-        Stopping(self.stop.subscribe())
+        Stopping::new(self.stop.subscribe())
     }
 
-    /// Shuffles hosts of equal preference; the time serves where the system has no random numbers.
+    /// Shuffles hosts of equal preference, which needs to be even and not to be secret.
     pub(super) fn random(&self) -> u64 {
-        random_bytes::<8>().map_or_else(|_| self.time.now().mono_ms, u64::from_le_bytes)
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        let mut z = self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
     fn begun(&self) {

@@ -176,7 +176,7 @@ impl Session {
 
     /// None: the server stops.
     async fn unless_stopping<V>(&self, asked: impl Future<Output = V>) -> Option<V> {
-        unless(stopped(self.stopping.clone(), false), asked).await
+        unless(stopped(&mut self.remote.stopping(), false), asked).await
     }
 
     async fn connect(&mut self, target: Target) {
@@ -184,7 +184,7 @@ impl Session {
             return self.attempt.out_of_time();
         }
         let most = self.remote.now().per_address;
-        let (stopping, wait_left) = (self.stopping.clone(), &mut self.wait_left);
+        let wait_left = &mut self.wait_left;
         let connected = async {
             let slot = match &target.address {
                 Address::Tcp(address) => match self.remote.slots.enter(*address, most, wait_left).await {
@@ -196,7 +196,7 @@ impl Session {
             let link = Link::connect(&target).await.map_err(|why| in_words(&why))?;
             Ok::<_, String>(Some((link, slot)))
         };
-        let Some(connected) = unless(stopped(stopping, false), connected).await else {
+        let Some(connected) = unless(stopped(&mut self.stopping, false), connected).await else {
             return self.attempt.interrupt(STOPS);
         };
         match connected {
@@ -211,10 +211,12 @@ impl Session {
     }
 
     async fn write(&mut self, bytes: &[u8]) {
-        let stopped = stopped(self.stopping.clone(), self.at_dot);
-        let within = if self.at_dot { BLOCK } else { BLOCK.min(self.to_dot.left()) };
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
-        match unless(stopped, link.write(bytes, within)).await {
+        if !link.gather(bytes) {
+            return;
+        }
+        let within = if self.at_dot { BLOCK } else { BLOCK.min(self.to_dot.left()) };
+        match unless(stopped(&mut self.stopping, self.at_dot), link.flush(within)).await {
             Some(Ok(())) => {}
             Some(Err(why)) => self.lost(lost(&why)),
             None => self.attempt.interrupt(STOPS),
@@ -224,7 +226,7 @@ impl Session {
     /// Reads, once all is written. The time is that of a whole reply, and not of its next byte, or one
     /// that comes in drips could hold a connection for weeks.
     async fn read(&mut self, wait: Wait) {
-        let stopped = stopped(self.stopping.clone(), wait == Wait::FinalDot);
+        let stopped = stopped(&mut self.stopping, wait == Wait::FinalDot);
         let Some(link) = &mut self.link else { return self.attempt.lost(Lost::Closed) };
         let mut within = Duration::from_secs(wait.secs());
         match wait {
@@ -237,7 +239,7 @@ impl Session {
             link.flush(if wait == Wait::FinalDot { BLOCK } else { BLOCK.min(within) }).await?;
             let before = reply_by.filter(|(of, _)| *of == reply);
             let (_, by) = *reply_by.insert(before.unwrap_or((reply, Instant::now() + within)));
-            link.read(by.saturating_duration_since(Instant::now())).await
+            link.read(by).await
         };
         match unless(stopped, read).await {
             Some(Ok([])) => self.attempt.lost(Lost::Closed),
@@ -276,19 +278,24 @@ impl Session {
         let link = self.link.as_mut().ok_or(Lost::Closed)?;
         // That counts as an attempt: a message that is damaged for good must expire.
         let unreadable = |why: io::Error| Lost::Ours(format!("the stored message cannot be read: {why}"));
-        let mut pieces = tokio::task::block_in_place(|| stored.pieces()).map_err(unreadable)?;
+        let mut pieces = stored.pieces().map_err(unreadable)?;
         loop {
-            let mut piece = tokio::task::block_in_place(|| pieces.next()).map_err(unreadable)?;
+            let mut piece = pieces.next().map_err(unreadable)?;
             if piece.is_empty() {
                 return Ok(());
             }
             while !piece.is_empty() {
                 let (taken, out) = self.attempt.body(piece);
-                let within = BLOCK.min(self.to_dot.left());
-                tokio::select! {
-                    biased;
-                    () = stopped(self.stopping.clone(), false) => return Err(None),
-                    written = link.write(out, within) => written.map_err(|why| lost(&why))?,
+                if self.stopping.has_begun() {
+                    return Err(None);
+                }
+                if link.gather(out) {
+                    let within = BLOCK.min(self.to_dot.left());
+                    tokio::select! {
+                        biased;
+                        () = stopped(&mut self.stopping, false) => return Err(None),
+                        written = link.flush(within) => written.map_err(|why| lost(&why))?,
+                    }
                 }
                 piece = piece.get(taken..).unwrap_or_default();
             }
@@ -347,7 +354,7 @@ impl Session {
 
 /// When the server stops, nobody is waited for but those that may have the message already, and these
 /// no longer than `stop_secs`.
-async fn stopped(mut stopping: Stopping, may_be_there: bool) {
+async fn stopped(stopping: &mut Stopping, may_be_there: bool) {
     let by = stopping.begun().await;
     if may_be_there {
         tokio::time::sleep_until(by).await;

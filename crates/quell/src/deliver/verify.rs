@@ -287,14 +287,14 @@ async fn probe_at(
         answers.store(session.is_ready(), Ordering::Relaxed);
         match step {
             Step::Write(bytes) => {
-                if link.write(&bytes, block).await.is_err() {
+                if link.gather(&bytes) && link.flush(block).await.is_err() {
                     session.lost(Lost::Closed);
                 }
             }
             Step::NeedInput(wait) => {
                 let within = Duration::from_secs(wait.secs());
                 let read = match link.flush(block).await {
-                    Ok(()) => link.read(within).await,
+                    Ok(()) => link.read(Instant::now() + within).await,
                     Err(why) => Err(why),
                 };
                 match read {
@@ -336,11 +336,8 @@ fn path(address: &str) -> Result<Path, String> {
 /// Says QUIT and closes without waiting.
 async fn finish(session: &mut Session, mut link: Link) {
     if let Step::Write(bytes) = session.next() {
-        let said = async {
-            link.write(&bytes, Duration::from_secs(1)).await?;
-            link.flush(Duration::from_secs(1)).await
-        };
-        if let Err(why) = said.await {
+        let _little = link.gather(&bytes);
+        if let Err(why) = link.flush(Duration::from_secs(1)).await {
             debug!(event = "quit_unsaid", reason = %why);
         }
     }

@@ -13,6 +13,7 @@ use super::log::log;
 use super::maildir::{DeliverError, Delivered, Delivery, Kind, MaildirStore};
 use crate::metrics::Metrics;
 use crate::server::desk::{Handle, Msg};
+use crate::server::fresh::FreshBodies;
 use crate::server::time::Timekeeper;
 
 /// The directory as it is at this moment: reload replaces it.
@@ -25,6 +26,8 @@ pub struct Worker {
     pub desk: Handle,
     /// Reads bodies.
     pub bodies: SpoolReader,
+    /// What was stored a moment ago.
+    pub fresh: Arc<FreshBodies>,
     /// Where mail lies.
     pub maildirs: Arc<MaildirStore>,
     /// Who is who.
@@ -64,14 +67,6 @@ impl Worker {
             Ok(mailbox) => mailbox,
             Err(outcome) => return outcome,
         };
-        let mut bytes = match self.bodies.open(claim.body()) {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                return Outcome::Temporary {
-                    status: format!("4.3.0 the stored message cannot be read: {why}"),
-                };
-            }
-        };
         let delivery = Delivery {
             queue_id: claim.queue_id(),
             recipient: claim.identity(),
@@ -81,7 +76,17 @@ impl Worker {
             reverse_path: claim.reverse_path(),
             search_first: claim.search_first(),
         };
-        match self.maildirs.deliver(&delivery, &mut bytes) {
+        let delivered = match self.fresh.get(claim.body()) {
+            Some(bytes) => self.maildirs.deliver(&delivery, &mut bytes.as_slice()),
+            None => match self.bodies.open(claim.body()) {
+                Ok(mut bytes) => self.maildirs.deliver(&delivery, &mut bytes),
+                Err(why) => {
+                    let status = format!("4.3.0 the stored message cannot be read: {why}");
+                    return Outcome::Temporary { status };
+                }
+            },
+        };
+        match delivered {
             Ok(Delivered::Now | Delivered::Before) => Outcome::Delivered,
             Err(why) => failed(&why, claim.identity()),
         }

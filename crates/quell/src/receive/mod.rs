@@ -2,4 +2,5 @@
 
 pub mod limits;
 mod refusals;
+pub mod room;
 pub mod smtp;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,6 @@ use quell_mail::id::QueueId;
 use quell_queue::body::{LargeWriter, LargeWriters, SpoolError};
 use quell_queue::clock::Now;
 use quell_queue::door::{self, Incoming};
-use quell_queue::reserve::Room;
 use quell_relay::directory::CannotTell;
 use quell_relay::reception::{
     Ask, Asked, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
@@ -26,14 +24,20 @@ use tracing::{debug, info, warn};
 
 use super::limits::Counted;
 use super::refusals::Refusals;
+use super::room::FreeRoom;
 use crate::deliver::maildir::MaildirStore;
 use crate::deliver::verify::{Answer, Verifier};
 use crate::metrics::{Metrics, TurnedAway};
+use crate::server::alarm::Alarm;
 use crate::server::desk::{Handle, Msg};
 use crate::server::time::Timekeeper;
 
-/// Bytes read from the socket at a time.
+/// Bytes read from the socket at a time: at first, since most connections bring little, and once so
+/// much has come.
+const FIRST_READ_BYTES: usize = 8 << 10;
 const READ_BYTES: usize = 64 << 10;
+/// Room for replies that a connection keeps.
+const KEPT_BYTES: usize = 1 << 10;
 /// The verifier answers within 20 s by itself; whatever happens, after this time the client is told
 /// 451. Clients wait five minutes at RCPT (RFC 5321 §4.5.3.2.3), but many give up sooner.
 const ASK_WITHIN: Duration = Duration::from_secs(25);
@@ -69,7 +73,6 @@ pub struct Shared {
 }
 
 /// What connections do with the world.
-#[derive(Clone)]
 pub struct Outer {
     /// The desk.
     pub desk: Handle,
@@ -81,10 +84,8 @@ pub struct Outer {
     pub maildirs: Arc<MaildirStore>,
     /// Asks next hops which recipients they take.
     pub verifier: Arc<Verifier>,
-    /// The data directory, for the room on its disk.
-    pub data: PathBuf,
-    /// How much room must be left.
-    pub room: Room,
+    /// The room on the disk of the data directory.
+    pub room: FreeRoom,
     /// Numbers for the console.
     pub metrics: Arc<Metrics>,
 }
@@ -110,8 +111,7 @@ impl World for Around<'_> {
 
     fn room(&self, declared_bytes: Option<u64>) -> bool {
         let largest = self.shared.max_message_bytes.max(declared_bytes.unwrap_or(0));
-        // A disk that cannot even say how full it is takes no mail.
-        self.outer.room.enough(&self.outer.data, largest).unwrap_or(false)
+        self.outer.room.enough(largest)
     }
 
     fn now(&self) -> Now {
@@ -149,7 +149,7 @@ pub async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     shared: Arc<Shared>,
-    outer: Outer,
+    outer: Arc<Outer>,
     counted: Counted,
     stop: watch::Receiver<bool>,
 ) {
@@ -157,7 +157,8 @@ pub async fn serve(
     let inside = (shared.is_inside)(address);
     let settings = if inside { &shared.inside } else { &shared.outside };
     let reception = Reception::new(Arc::clone(&shared.policy), Arc::clone(settings), address, inside);
-    let mut connection = Connection { stream, reception, shared, outer, stop, unconfirmed: None };
+    let alarm = Alarm::default();
+    let mut connection = Connection { stream, reception, shared, outer, stop, alarm, unconfirmed: None };
     let ended = connection.run().await;
     if let Some(id) = connection.unconfirmed.take() {
         connection.outer.desk.send(Msg::AnswerLost(id));
@@ -190,8 +191,9 @@ struct Connection {
     stream: TcpStream,
     reception: Reception,
     shared: Arc<Shared>,
-    outer: Outer,
+    outer: Arc<Outer>,
     stop: watch::Receiver<bool>,
+    alarm: Alarm,
     /// An arrival that was answered 250 and whose client has said nothing since.
     unconfirmed: Option<QueueId>,
 }
@@ -205,13 +207,12 @@ struct Rate {
 impl Connection {
     async fn run(&mut self) -> io::Result<Closing> {
         self.stream.set_nodelay(true)?;
-        let mut buffer = vec![0; READ_BYTES];
+        let mut buffer = vec![0; FIRST_READ_BYTES];
         let mut rate = Rate { since: Instant::now(), bytes: 0 };
         let (mut start, mut end) = (0, 0);
         loop {
-            let shared = Arc::clone(&self.shared);
-            let outer = self.outer.clone();
-            let (taken, want) = self.reception.advance(&buffer[start..end], &Around::new(&outer, &shared));
+            let around = Around::new(&self.outer, &self.shared);
+            let (taken, want) = self.reception.advance(&buffer[start..end], &around);
             start += taken;
             match want {
                 Want::Submit(submission) => self.submit(submission).await?,
@@ -219,7 +220,7 @@ impl Connection {
                     self.flush().await?;
                     let answer = self.ask_next_hop(&ask).await;
                     let asked = answer.as_ref().map_or(Asked::CannotTell, |answer| answer.asked);
-                    let around = Around { answer: answer.as_ref(), ..Around::new(&outer, &shared) };
+                    let around = Around { answer: answer.as_ref(), ..Around::new(&self.outer, &self.shared) };
                     self.reception.asked(asked, &around);
                 }
                 Want::Flush => self.flush().await?,
@@ -230,6 +231,9 @@ impl Connection {
                 }
                 Want::Input => {
                     self.flush().await?;
+                    if end == buffer.len() && end < READ_BYTES {
+                        buffer = vec![0; READ_BYTES];
+                    }
                     start = 0;
                     end = self.read(&mut buffer, &mut rate).await?;
                 }
@@ -247,8 +251,11 @@ impl Connection {
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        let output = std::mem::take(self.reception.output());
-        write(&mut self.stream, &output).await
+        let output = self.reception.output();
+        let written = write(&mut self.stream, output).await;
+        output.clear();
+        output.shrink_to(KEPT_BYTES);
+        written
     }
 
     /// Reads more. An idle client, one that is too slow, and everybody when the server stops, are
@@ -259,19 +266,22 @@ impl Connection {
             // Counted from the start of a transfer: what a client did before is not slowness.
             *rate = Rate { since: Instant::now(), bytes: 0 };
         }
-        let mut stop = self.stop.clone();
+        let stopping = !receiving && *self.stop.borrow();
+        let idle_by = tokio::time::Instant::now() + self.shared.idle;
         let read = tokio::select! {
-            read = timeout(self.shared.idle, self.stream.read(buffer)) => read,
+            biased;
+            read = self.stream.read(buffer), if !stopping => Some(read?),
             // A transfer that has begun can finish: the stop has a limit of its own.
-            _ = stop.wait_for(|stop| *stop), if !receiving => {
+            _ = self.stop.wait_for(|stop| *stop), if !receiving => {
                 self.reception.shut_down(&Reply::new(421, (3, 2), "The server is stopping"));
                 return Ok(0);
             }
+            () = self.alarm.at(idle_by) => None,
         };
         let n = match read {
-            Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => n?,
-            Err(_) => {
+            Some(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(n) => n,
+            None => {
                 self.outer.metrics.turned_away(TurnedAway::Idle);
                 self.reception.shut_down(&Reply::new(421, (4, 2), "Idle for too long"));
                 0
@@ -312,11 +322,16 @@ impl Connection {
         };
         let (tx, mut answer) = oneshot::channel();
         self.outer.desk.send(Msg::Accept(Box::new(incoming), tx));
-        let left = self.shared.answer_within.saturating_sub(began.elapsed());
-        let answer = match timeout(left, &mut answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => door::Answer::Trouble("the desk has stopped".to_owned()),
-            Err(_) => {
+        let by = tokio::time::Instant::from_std(began) + self.shared.answer_within;
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => Some(answered),
+            () = self.alarm.at(by) => None,
+        };
+        let answer = match answered {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => door::Answer::Trouble("the desk has stopped".to_owned()),
+            None => {
                 // It may have been answered at the last moment: then that answer stands.
                 answer.close();
                 answer.try_recv().unwrap_or_else(|_| {
@@ -340,8 +355,9 @@ impl Connection {
         }
         self.reception.answered(&answer);
         let mut unsaid = Unsaid { desk: &self.outer.desk, id, how: Answered::Lost };
-        let output = std::mem::take(self.reception.output());
-        let written = write(&mut self.stream, &output).await;
+        let output = self.reception.output();
+        let written = write(&mut self.stream, output).await;
+        output.clear();
         if written.is_ok() {
             let late = began.elapsed() > self.shared.late_after;
             unsaid.how = if late { Answered::Late } else { Answered::Fine };

@@ -138,7 +138,7 @@ pub(super) fn start(
         let listener = TcpListener::from_std(socket).map_err(io("an SMTP socket"))?;
         let acceptor = Acceptor {
             in_force: Arc::clone(&parts.in_force),
-            outer: parts.outer.clone(),
+            outer: Arc::clone(&parts.outer),
             metrics: Arc::clone(&parts.metrics),
             stop: stop.clone(),
         };
@@ -171,7 +171,7 @@ fn ask(parts: &Parts) -> Ask {
 
 struct Acceptor {
     in_force: Arc<RwLock<InForce>>,
-    outer: Outer,
+    outer: Arc<Outer>,
     metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
 }
@@ -204,8 +204,14 @@ impl Acceptor {
             Ok(counted) => {
                 self.metrics.connection_opened();
                 let metrics = Arc::clone(&self.metrics);
-                let session =
-                    smtp::serve(stream, peer, now.shared, self.outer.clone(), counted, self.stop.clone());
+                let session = smtp::serve(
+                    stream,
+                    peer,
+                    now.shared,
+                    Arc::clone(&self.outer),
+                    counted,
+                    self.stop.clone(),
+                );
                 sessions.spawn(async move {
                     session.await;
                     metrics.connection_closed();

@@ -31,10 +31,12 @@ use crate::deliver::verify::Verifier;
 use crate::deliver::worker::Worker;
 use crate::metrics::Metrics;
 use crate::receive::limits::Connections;
+use crate::receive::room::FreeRoom;
 use crate::receive::smtp::{Outer, Shared};
 use crate::report::Reporter;
 use crate::server::committer::{Committer, RetentionNow};
 use crate::server::desk::{Desk, Handle, Msg, ServerDoor, channel_to_desk};
+use crate::server::fresh::FreshBodies;
 use crate::server::time::Timekeeper;
 use crate::tell::{Mailer, StopBy, Teller};
 
@@ -63,7 +65,7 @@ pub struct Parts {
     /// The way to the desk.
     pub desk: Handle,
     /// What connections do with the world.
-    pub outer: Outer,
+    pub outer: Arc<Outer>,
     /// Numbers for the console.
     pub metrics: Arc<Metrics>,
     /// The console's token.
@@ -112,39 +114,44 @@ impl Parts {
         let (desk, inbox) = channel_to_desk();
         let in_force = Arc::new(RwLock::new(in_force(config, secret.clone(), None)));
         let config = current(&in_force).config;
-        let outer = Outer {
+        let (least, at) = (room(), config.data.clone());
+        let outer = Arc::new(Outer {
             desk: desk.clone(),
             time: time.clone(),
             large: spool.large_writers(),
             maildirs: Arc::clone(&maildirs),
             verifier: Verifier::new(outward_now(&in_force)),
-            data: config.data.clone(),
-            room: room(),
+            room: FreeRoom::new(least, at.clone()),
             metrics: Arc::new(Metrics::new()),
-        };
+        });
         let settings = DoorSettings { limits: config.limits.clone(), gateway };
         let to = destinations(&current(&in_force).outward.routes);
         let mut door = Door::open(reader, secret, settings, to, random(), &time.now())?;
         let dots = open_dots(&data, &mut door, &time.now())?;
         recovered(&door, kept);
         let metrics = Arc::clone(&outer.metrics);
-        let bodies = spool.reader();
+        let (bodies, fresh) = (spool.reader(), Arc::<FreshBodies>::default());
         let retention = retention_now(&in_force);
-        let committer = Committer::new(store, spool, reserve, outer.room, outer.data.clone(), retention);
+        let committer = Committer::new(store, spool, reserve, least, at.clone(), retention);
         let answers = desk.clone();
         let (jobs, committing) =
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
         let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
-        let (reporting, reports) = reporter(&in_force, &outer, &bodies).start().map_err(thread)?;
+        let (reporting, reports) =
+            reporter(&in_force, &outer, &bodies, (least, at)).start().map_err(thread)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox, reporting);
         let out = outward_now(&in_force);
-        let remote = Remote::new(desk.clone(), bodies.clone(), time.clone(), Arc::clone(&metrics), out);
+        let stored = (bodies.clone(), Arc::clone(&fresh));
+        let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
         let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
-        let deciding = Desk::new(door, time, jobs, starter, dots, watcher).start(inbox).map_err(thread)?;
+        let deciding = Desk::new(door, time, jobs, starter, dots, Arc::clone(&fresh), watcher)
+            .start(inbox)
+            .map_err(thread)?;
         let worker = Worker {
             desk: desk.clone(),
             bodies,
+            fresh,
             maildirs,
             policy: policy_now(&in_force),
             time: outer.time.clone(),
@@ -279,7 +286,12 @@ fn random() -> Box<dyn FnMut() -> u64 + Send> {
     })
 }
 
-fn reporter(in_force: &Arc<RwLock<InForce>>, outer: &Outer, bodies: &SpoolReader) -> Reporter {
+fn reporter(
+    in_force: &Arc<RwLock<InForce>>,
+    outer: &Outer,
+    bodies: &SpoolReader,
+    (room, data): (Room, PathBuf),
+) -> Reporter {
     let in_force = Arc::clone(in_force);
     Reporter {
         desk: outer.desk.clone(),
@@ -288,8 +300,8 @@ fn reporter(in_force: &Arc<RwLock<InForce>>, outer: &Outer, bodies: &SpoolReader
         bodies: bodies.clone(),
         policy: Box::new(move || Arc::clone(&current(&in_force).shared.policy)),
         metrics: Arc::clone(&outer.metrics),
-        room: outer.room,
-        data: outer.data.clone(),
+        room,
+        data,
     }
 }
 

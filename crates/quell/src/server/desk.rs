@@ -3,10 +3,12 @@
 //! done now.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::time::Duration;
 
 use quell_mail::id::QueueId;
+use quell_queue::body::BodyRef;
 use quell_queue::claim::{Claim, ClaimId};
 use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
@@ -22,6 +24,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::committer::{Done, Job};
+use super::fresh::{FreshBodies, whole};
 use super::sessions::{Dispatch, Free, Sessions};
 use super::time::Timekeeper;
 
@@ -144,6 +147,9 @@ pub struct Desk<L> {
     idle: VecDeque<Sender<Vec<Claim>>>,
     sessions: Sessions,
     dots: DotLog,
+    fresh: Arc<FreshBodies>,
+    /// Of the batch that is being written, in the order of its bodies.
+    not_yet_fresh: Vec<(QueueId, Arc<Vec<u8>>)>,
     /// To be written with the next others.
     at_dot: (Vec<DotRecord>, Vec<oneshot::Sender<Result<(), String>>>),
     listener: L,
@@ -162,12 +168,14 @@ pub struct Desk<L> {
 
 impl<L: Listener + 'static> Desk<L> {
     /// A desk with an open door. `dots`: where it is written that the end of a message goes out.
+    /// `fresh`: where deliveries find what was stored a moment ago.
     pub fn new(
         door: ServerDoor,
         time: Timekeeper,
         jobs: SyncSender<Job>,
         dispatch: Box<dyn Dispatch>,
         dots: DotLog,
+        fresh: Arc<FreshBodies>,
         listener: L,
     ) -> Self {
         Self {
@@ -177,6 +185,8 @@ impl<L: Listener + 'static> Desk<L> {
             idle: VecDeque::new(),
             sessions: Sessions::new(dispatch),
             dots,
+            fresh,
+            not_yet_fresh: Vec::new(),
             at_dot: Default::default(),
             listener,
             mark: None,
@@ -283,6 +293,7 @@ impl<L: Listener + 'static> Desk<L> {
                 if let Some(mark) = self.mark_written.take() {
                     self.time.stored(mark);
                 }
+                self.keep_fresh(&places, now);
                 self.door.committed(&places, now);
                 let took = now.mono_ms.saturating_sub(self.handed_over_ms);
                 self.listener.committed(Duration::from_millis(took));
@@ -292,6 +303,7 @@ impl<L: Listener + 'static> Desk<L> {
                 self.busy = false;
                 (self.mark, self.mark_written) = (None, None);
                 self.untold.clear();
+                self.not_yet_fresh.clear();
                 self.door.failed(&why);
             }
             Done::Reopened(reader) => {
@@ -312,6 +324,16 @@ impl<L: Listener + 'static> Desk<L> {
         }
     }
 
+    /// What was written lies in the order in which it was handed over.
+    fn keep_fresh(&mut self, places: &[(QueueId, BodyRef)], now: &Now) {
+        let mut fresh = self.not_yet_fresh.drain(..).peekable();
+        for (id, place) in places {
+            if let Some((_, bytes)) = fresh.next_if(|(of, _)| of == id) {
+                self.fresh.put(*place, bytes, now.mono_ms);
+            }
+        }
+    }
+
     fn tick(&mut self, now: &Now) {
         if self.mark.is_none()
             && self.mark_written.is_none()
@@ -325,6 +347,7 @@ impl<L: Listener + 'static> Desk<L> {
         }
         self.next_tick_ms = now.mono_ms + TICK.as_millis() as u64;
         self.door.tick(now);
+        self.fresh.tick(now.mono_ms);
         self.listener.outward(self.sessions.open(), self.door.destinations_down());
         if now.mono_ms >= self.next_upkeep_ms && !self.busy && self.stopping.is_none() {
             self.next_upkeep_ms = u64::MAX;
@@ -338,7 +361,10 @@ impl<L: Listener + 'static> Desk<L> {
             match effect {
                 // The client may be gone: then nobody waits, and the row stays.
                 Effect::Answer(ticket, answer) => drop(ticket.send(answer)),
-                Effect::Release(body) => released.push(body),
+                Effect::Release(body) => {
+                    self.fresh.release(&body);
+                    released.push(body);
+                }
                 Effect::DotsOver(rows) => self.dots.over(&rows),
                 Effect::GivenUp(row) => self.listener.given_up(&row),
                 Effect::Tell(alert) => self.listener.tell(*alert),
@@ -446,6 +472,8 @@ impl<L: Listener + 'static> Desk<L> {
         }
         if let Some(work) = work {
             self.mark_written = self.mark.take();
+            let fresh = work.bodies.iter().filter_map(|body| Some((body.queue_id, whole(body)?)));
+            self.not_yet_fresh = fresh.collect();
             self.busy = true;
             self.handed_over_ms = now.mono_ms;
             self.job(Job::Write(Box::new(work)));

@@ -4,8 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::JoinHandle;
 
+pub mod alarm;
 pub mod committer;
 pub mod desk;
+pub mod fresh;
 pub mod sessions;
 pub mod time;
 

@@ -94,7 +94,7 @@ pub trait World {
     /// # Errors
     /// It cannot be said: the recipient is then answered 451.
     fn exists(&self, domain: &str, local: &str) -> Result<bool, CannotTell>;
-    /// Is there room for a message of `declared_bytes`, beside the reserve?
+    /// Is there room for a message of `declared_bytes`, beside the reserve? Asked for every message.
     fn room(&self, declared_bytes: Option<u64>) -> bool;
     /// The time of this moment.
     fn now(&self) -> Now;
@@ -234,7 +234,7 @@ impl Reception {
 
     fn begin(&mut self, declared_bytes: Option<u64>, world: &impl World) -> Reply {
         let Some(transaction) = &mut self.transaction else { return out_of_order() };
-        if !world.blocking(|| world.room(declared_bytes)) {
+        if !world.room(declared_bytes) {
             return Reply::new(452, (3, 1), "No room at the moment; try again later");
         }
         transaction.begin(&self.policy);

@@ -51,7 +51,7 @@ fn remote(name: &str) -> (Arc<Remote>, Receiver<Msg>) {
     let (desk, inbox) = channel_to_desk();
     let now = Arc::new(move || Arc::clone(&outward));
     let (time, metrics) = (Timekeeper::new(1, 0), Arc::new(Metrics::new()));
-    let remote = Remote::new(desk, spool.reader(), time, metrics, now);
+    let remote = Remote::new(desk, (spool.reader(), Arc::default()), time, metrics, now);
     std::fs::remove_dir_all(directory).unwrap();
     (remote, inbox)
 }

@@ -9,12 +9,14 @@ use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use quell_wire::client::Status;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::{IDLE_WANTED, MAX_MESSAGES, Session};
 use crate::deliver::content::Stored;
 use crate::deliver::log::log;
-use crate::deliver::remote::Remote;
+use crate::deliver::remote::{Remote, Stopping};
+use crate::server::alarm::Alarm;
 use crate::server::desk::{Handle, Msg};
 
 /// Counts a session as long as it lives, whatever becomes of it.
@@ -56,14 +58,14 @@ pub(in crate::deliver) async fn run(remote: Arc<Remote>, destination: Destinatio
     let mut given = Given { desk: &remote.desk, claims: Vec::new() };
     let mut claims = Some(claims);
     let mut session: Option<Session> = None;
-    let mut sent = 0;
+    let (mut sent, mut waits) = (0, (remote.stopping(), Alarm::default()));
     while let Some(some) = claims.take() {
         given.claims = some.iter().map(Claim::which).collect();
         let stored = match stored(&remote, &some) {
             Ok(stored) => stored,
             Err(why) => {
                 unreadable(&remote, some, &why);
-                claims = remote.more(&destination, session.as_ref()).await;
+                claims = remote.more(&destination, session.as_ref(), &mut waits).await;
                 continue;
             }
         };
@@ -82,7 +84,7 @@ pub(in crate::deliver) async fn run(remote: Arc<Remote>, destination: Destinatio
         if sent >= session.as_ref().map_or(MAX_MESSAGES, Session::most) {
             break;
         }
-        claims = remote.more(&destination, session.as_ref()).await;
+        claims = remote.more(&destination, session.as_ref(), &mut waits).await;
     }
     if let Some(session) = &mut session {
         session.quit().await;
@@ -91,7 +93,10 @@ pub(in crate::deliver) async fn run(remote: Arc<Remote>, destination: Destinatio
 
 fn stored(remote: &Remote, claims: &[Claim]) -> io::Result<Stored> {
     let first = claims.first().ok_or(io::ErrorKind::InvalidInput)?;
-    tokio::task::block_in_place(|| Stored::open(&remote.bodies, first.body()))
+    match remote.fresh.get(first.body()) {
+        Some(bytes) => Ok(Stored::held(bytes, &remote.bodies, first.body())),
+        None => tokio::task::block_in_place(|| Stored::open(&remote.bodies, first.body())),
+    }
 }
 
 fn unreadable(remote: &Remote, claims: Vec<Claim>, why: &io::Error) {
@@ -103,8 +108,12 @@ fn unreadable(remote: &Remote, claims: Vec<Claim>, why: &io::Error) {
 
 impl Remote {
     /// A session that is free asks for more. None: nothing came in time, or others want its place.
-    async fn more(&self, destination: &Destination, session: Option<&Session>) -> Option<Vec<Claim>> {
-        let mut stopping = self.stopping();
+    async fn more(
+        &self,
+        destination: &Destination,
+        session: Option<&Session>,
+        (stopping, alarm): &mut (Stopping, Alarm),
+    ) -> Option<Vec<Claim>> {
         if stopping.has_begun() {
             return None;
         }
@@ -114,7 +123,7 @@ impl Remote {
         let slot = session.and_then(|session| session.slot.as_ref());
         let keep_idle = self.now().keep_idle.min(session.map_or(Duration::MAX, Session::keeps_for));
         let idle = async {
-            tokio::time::sleep(keep_idle.min(IDLE_WANTED)).await;
+            alarm.at(Instant::now() + keep_idle.min(IDLE_WANTED)).await;
             let rest = keep_idle.saturating_sub(IDLE_WANTED);
             match slot {
                 // Its end is as good as the time's.
@@ -123,6 +132,7 @@ impl Remote {
             }
         };
         tokio::select! {
+            biased;
             claims = &mut more => return claims.ok(),
             () = idle => {}
             _ = stopping.begun() => {}
