@@ -100,10 +100,38 @@ pub struct Fresh {
 /// Which keys the table may have.
 #[derive(Debug)]
 enum InTable {
-    /// Nobody knows: it was filled before this start, or is too full.
+    /// Nobody knows: the day is closed, or the table is too full.
     Unknown,
-    /// At most those that a filter may contain; the last filter takes so many more.
-    Known(Vec<Filter>, usize),
+    /// It was filled before this start, and is read up to this key. What comes into it meanwhile is
+    /// known, too.
+    Read(Option<LedgerKey>, Filters),
+    /// At most those that a filter may contain.
+    Known(Filters),
+}
+
+#[derive(Debug, Default)]
+struct Filters {
+    filters: Vec<Filter>,
+    /// The last one takes so many more.
+    room: usize,
+}
+
+impl Filters {
+    /// False: there are too many keys.
+    fn insert(&mut self, key: &LedgerKey) -> bool {
+        if self.room == 0 {
+            if self.filters.len() == FILTERS {
+                return false;
+            }
+            self.filters.push(Filter::with_capacity(FRESH_KEYS));
+            self.room = FRESH_KEYS;
+        }
+        self.room -= 1;
+        if let Some(filter) = self.filters.last_mut() {
+            filter.insert(key);
+        }
+        true
+    }
 }
 
 /// Some keys that go into the table next.
@@ -115,15 +143,17 @@ pub struct Move {
 }
 
 impl Fresh {
-    /// A day whose table is empty, or (`empty` false) may have any key.
+    /// A day whose table is empty, or (`empty` false) is to be read.
     pub fn new(border: Option<QueueId>, empty: bool) -> Self {
-        let in_table = if empty { InTable::Known(Vec::new(), 0) } else { InTable::Unknown };
+        let none = Filters::default();
+        let in_table = if empty { InTable::Known(none) } else { InTable::Read(None, none) };
         Self { new: HashMap::new(), moving: Vec::new(), moved: 0, border, in_table }
     }
 
     /// A day that is closed, or is just being opened again for a late key: nothing waits in it.
     pub fn closed() -> Self {
-        Self::new(Some(QueueId::from_bytes([u8::MAX; 10])), false)
+        let border = Some(QueueId::from_bytes([u8::MAX; 10]));
+        Self { in_table: InTable::Unknown, ..Self::new(border, false) }
     }
 
     /// True: `kid` comes in time to wait here.
@@ -146,25 +176,36 @@ impl Fresh {
     /// False: the table certainly does not have `key`.
     pub fn table_may_have(&self, key: &LedgerKey) -> bool {
         match &self.in_table {
-            InTable::Unknown => true,
-            InTable::Known(filters, _) => filters.iter().any(|filter| filter.may_contain(key)),
+            InTable::Unknown | InTable::Read(..) => true,
+            InTable::Known(known) => known.filters.iter().any(|filter| filter.may_contain(key)),
         }
+    }
+
+    /// The key after which the table is to be read (`Some(None)`: from its beginning). None: there is
+    /// nothing to be learnt from it.
+    pub fn unread_after(&self) -> Option<Option<LedgerKey>> {
+        match &self.in_table {
+            InTable::Read(after, _) => Some(*after),
+            _ => None,
+        }
+    }
+
+    /// The next keys of the table; `all`: the last.
+    pub fn learn(&mut self, keys: &[LedgerKey], all: bool) {
+        keys.iter().for_each(|key| self.goes_into_table(key));
+        self.in_table = match std::mem::replace(&mut self.in_table, InTable::Unknown) {
+            InTable::Read(_, known) if all => InTable::Known(known),
+            InTable::Read(after, known) => InTable::Read(keys.last().copied().or(after), known),
+            other => other,
+        };
     }
 
     /// To be called before the table gets `key`.
     pub fn goes_into_table(&mut self, key: &LedgerKey) {
-        let InTable::Known(filters, room) = &mut self.in_table else { return };
-        if *room == 0 {
-            if filters.len() == FILTERS {
-                self.in_table = InTable::Unknown;
-                return;
-            }
-            filters.push(Filter::with_capacity(FRESH_KEYS));
-            *room = FRESH_KEYS;
-        }
-        *room -= 1;
-        if let Some(filter) = filters.last_mut() {
-            filter.insert(key);
+        if let InTable::Known(known) | InTable::Read(_, known) = &mut self.in_table
+            && !known.insert(key)
+        {
+            self.in_table = InTable::Unknown;
         }
     }
 

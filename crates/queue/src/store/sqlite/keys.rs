@@ -6,7 +6,7 @@ use quell_mail::id::QueueId;
 use quell_mail::key::LedgerKey;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::broken;
+use super::{broken, learn};
 use super::fresh::{Fresh, NewKey};
 use super::parts::{DAY_MS, Parts, State, day_of};
 use super::statements::{Kind, Statements};
@@ -174,6 +174,10 @@ pub fn load(db: &Connection, day: i64, border: Option<QueueId>) -> Result<Fresh,
     let sql = format!("SELECT NOT EXISTS (SELECT 1 FROM key_{day})");
     let empty = db.query_row(&sql, [], |row| row.get(0)).map_err(broken)?;
     let mut fresh = Fresh::new(border, empty);
+    if !empty {
+        let keys = learn::read(db, day, None, learn::AT_START)?;
+        fresh.learn(&keys, keys.len() < learn::AT_START);
+    }
     // What has moved here from an older day came with its key.
     let before = QueueId::new((day * DAY_MS - 1).unsigned_abs(), u8::MAX, u32::MAX);
     let sql = format!("SELECT kid, new_key FROM arr_{day} WHERE kid > ?1 AND new_key IS NOT NULL");

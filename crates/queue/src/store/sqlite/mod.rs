@@ -2,6 +2,7 @@
 
 mod fresh;
 mod keys;
+mod learn;
 mod parts;
 mod read;
 mod schema;

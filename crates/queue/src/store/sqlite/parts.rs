@@ -102,6 +102,11 @@ impl Parts {
 }
 
 impl State {
+    /// True: the day has no filter yet.
+    pub fn is_open(&self, day: i64) -> bool {
+        self.days.get(&day).is_some_and(Option::is_none)
+    }
+
     /// Where new rows of `kid` are written.
     pub fn home(&self, kid: &QueueId) -> i64 {
         self.moved.get(kid).copied().unwrap_or_else(|| day_of(kid))

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::fresh::Fresh;
 use super::parts::{DAY_MS, Parts};
-use super::{broken, id_from, keys, schema, write};
+use super::{broken, id_from, keys, learn, schema, write};
 use crate::filter::Filter;
 use crate::store::{Retention, StoreError};
 
@@ -25,6 +25,9 @@ pub fn step(db: &mut Connection, parts: &Parts, now: Ms, retention: &Retention) 
         if !keys::move_last(db, parts, day)? {
             build_filter(db, parts, day)?;
         }
+        return Ok(true);
+    }
+    if learn::step(db, parts)? {
         return Ok(true);
     }
     let oldest = parts.read()?.days.keys().next().copied();
