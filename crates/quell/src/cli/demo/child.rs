@@ -119,16 +119,31 @@ mod tests {
         Running::start("the shell", command, folder.make("").unwrap().join("log")).unwrap()
     }
 
+    /// Once the shell has said that its trap is set.
+    async fn set(running: &Running) {
+        for _ in 0..1_000 {
+            if fs::read(&running.log).unwrap() == b"set\n" {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     #[tokio::test]
-    async fn ends_by_itself_or_is_killed() {
+    async fn ends_by_itself() {
         let folder = Folder::new().unwrap();
-        let polite = shell("trap 'exit 0' TERM; while :; do sleep 0.01; done", &folder);
+        let polite = shell("trap 'exit 0' TERM; echo set >&2; while :; do sleep 0.01; done", &folder);
+        set(&polite).await;
         assert!(polite.peak_bytes().is_some_and(|bytes| bytes > 100_000));
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert!(polite.stop(Duration::from_secs(10)).await);
-        let deaf = shell("trap '' TERM; while :; do sleep 0.01; done", &folder);
+        assert!(polite.stop(Duration::from_secs(20)).await);
+    }
+
+    #[tokio::test]
+    async fn is_killed_if_it_does_not_listen() {
+        let folder = Folder::new().unwrap();
+        let deaf = shell("trap '' TERM; echo set >&2; while :; do sleep 0.01; done", &folder);
+        set(&deaf).await;
         let id = deaf.child.id();
-        tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(!deaf.stop(Duration::from_millis(100)).await);
         assert!(!Path::new(&format!("/proc/{id}")).exists());
     }

@@ -122,3 +122,6 @@ fn print(args: &Args, report: &Report, out: &mut dyn Write) -> Result<(), Failur
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
