@@ -3,6 +3,7 @@
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::ClockId;
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::fs;
 
 /// Ticks a second of `/proc/PID/stat`: USER_HZ, which is 100 on every Linux that Debian has.
@@ -13,6 +14,20 @@ pub fn of_process(pid: u32) -> f64 {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid as i32));
     let time = clock.and_then(|clock| clock.now());
     time.map_or(0.0, |time| time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
+}
+
+/// CPU seconds of each thread that runs, by name; those whose names differ in a number are one.
+pub fn of_threads(pid: u32) -> BTreeMap<String, f64> {
+    let mut secs = BTreeMap::new();
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    for task in tasks.flatten().map(|task| task.path()) {
+        // A thread may end meanwhile.
+        let read = |file: &str| fs::read_to_string(task.join(file)).unwrap_or_default();
+        let name = read("comm").trim().trim_end_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned();
+        let ns = read("schedstat").split(' ').next().and_then(|ns| ns.parse::<f64>().ok());
+        *secs.entry(name).or_default() += ns.unwrap_or(0.0) / 1e9;
+    }
+    secs
 }
 
 /// CPU seconds of a process that waits for all its children (Postfix's `master`), with those of its

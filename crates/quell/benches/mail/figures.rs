@@ -1,5 +1,7 @@
 //! What a measurement gives: rows of numbers, figures with their aims, broken promises.
 
+use std::collections::BTreeMap;
+
 /// One row of a table: who, and the numbers of each round.
 pub struct Row {
     pub who: String,
@@ -42,6 +44,8 @@ pub struct Section {
     pub columns: Vec<&'static str>,
     pub rows: Vec<Row>,
     pub figures: Vec<Figure>,
+    /// CPU milliseconds of each thread of a row's server, in the last round.
+    pub threads: BTreeMap<String, BTreeMap<String, f64>>,
     /// Lost, doubled, or not counted.
     pub faults: Vec<String>,
 }

@@ -1,7 +1,13 @@
 //! What was measured on: a figure without its machine says nothing.
 
+use crate::support::TempDir;
 use std::fs;
+use std::io::Write;
 use std::process::Command;
+use std::time::Instant;
+
+/// Tried so often.
+const SYNCS: usize = 200;
 
 /// The load averages of 1, 5 and 15 minutes.
 pub fn load_average() -> String {
@@ -23,8 +29,23 @@ pub fn lines() -> Vec<String> {
         format!("Processor: {model}, {} cores", models.len()),
         format!("Memory: {:.0} GiB", kib as f64 / f64::from(1 << 20)),
         format!("Kernel: {}", said("uname", &["-sr"])),
-        format!("Queues on: {file_system} (`{}`)", temporary.display()),
+        format!("Queues on: {file_system} (`{}`); {}", temporary.display(), sync_times()),
     ]
+}
+
+/// What making something durable costs there when nothing else does.
+fn sync_times() -> String {
+    let directory = TempDir::new("bench-sync");
+    let mut file = fs::File::create(directory.join("file")).expect("a file");
+    let mut times_ms: Vec<f64> = Vec::new();
+    for _ in 0..SYNCS {
+        let start = Instant::now();
+        file.write_all(&[0; 4096]).and_then(|()| file.sync_data()).expect("written");
+        times_ms.push(start.elapsed().as_secs_f64() * 1000.0);
+    }
+    times_ms.sort_by(f64::total_cmp);
+    let (median, p99) = (times_ms[SYNCS / 2], times_ms[SYNCS * 99 / 100]);
+    format!("4 KiB appended and synced in {median:.2} ms (p99 {p99:.2} ms)")
 }
 
 /// Versions of what was measured.

@@ -8,6 +8,9 @@ use std::path::Path;
 /// What a person has to say about the figures.
 const NOTES: &str = include_str!("notes.md");
 
+/// Threads that take less of a message are left out.
+const LEAST_MS: f64 = 0.0005;
+
 /// The whole report as Markdown.
 pub fn text(sections: &[Section], options: &Options, load_before: &str) -> String {
     let mut out = format!(
@@ -72,6 +75,17 @@ fn section_text(section: &Section) -> String {
     for row in &section.rows {
         let cells: Vec<String> = row.cells.iter().map(|rounds| cell(rounds)).collect();
         out += &format!("| {} | {} |\n", row.who, cells.join(" | "));
+    }
+    out + &threads(section)
+}
+
+/// Where the CPU time of a server goes.
+fn threads(section: &Section) -> String {
+    let mut out = String::new();
+    for (who, threads) in section.threads.iter().filter(|(_, threads)| !threads.is_empty()) {
+        let busy = threads.iter().filter(|(_, ms)| **ms >= LEAST_MS);
+        let each: Vec<String> = busy.map(|(name, ms)| format!("{name} {ms:.4}")).collect();
+        out += &format!("\nThreads of *{who}*, CPU ms: {}.\n", each.join(", "));
     }
     out
 }

@@ -88,7 +88,7 @@ pub fn through(section: &mut Section, who: &str, pairs: Pairs, start: Start<'_>,
     let directory = TempDir::new("bench-run");
     let sink = Recorder::start(&directory);
     let server = start(&directory, sink.port);
-    let (cpu_before, sink_before) = (server.cpu_secs(), sink.cpu_secs());
+    let (cpu_before, sink_before, threads_before) = (server.cpu_secs(), sink.cpu_secs(), server.threads());
     let run = match send(&directory, server.port()) {
         Ok(run) => run,
         Err(error) => return section.fault(who, &error),
@@ -111,6 +111,11 @@ pub fn through(section: &mut Section, who: &str, pairs: Pairs, start: Start<'_>,
             server.peak_mib(),
         ];
         report(section, who, &cells);
+        let grown = |(name, secs): (String, f64)| {
+            let before = threads_before.get(&name).copied().unwrap_or(0.0);
+            (name, (secs - before) * each)
+        };
+        section.threads.insert(who.to_owned(), server.threads().into_iter().map(grown).collect());
     }
     server.stop();
 }

@@ -5,6 +5,7 @@ use crate::cpu;
 use crate::run::Pairs;
 use crate::support::peers::postfix::Postfix;
 use crate::support::{Running, TempDir, free_port, smtp, wait_until};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub trait Server {
     fn port(&self) -> u16;
     /// CPU seconds of all its processes so far.
     fn cpu_secs(&self) -> f64;
+    /// CPU seconds of its threads by name, where it is one process.
+    fn threads(&self) -> BTreeMap<String, f64>;
     /// Most memory it has had resident, in MiB; not a number where that cannot be said.
     fn peak_mib(&self) -> f64;
     /// What its own books say against that.
@@ -102,6 +105,10 @@ impl Server for Quell {
         cpu::of_process(self.running.pid())
     }
 
+    fn threads(&self) -> BTreeMap<String, f64> {
+        cpu::of_threads(self.running.pid())
+    }
+
     fn peak_mib(&self) -> f64 {
         cpu::peak_mib(self.running.pid())
     }
@@ -161,6 +168,10 @@ impl Server for PostfixServer {
 
     fn cpu_secs(&self) -> f64 {
         cpu::of_family(self.master)
+    }
+
+    fn threads(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
     }
 
     fn peak_mib(&self) -> f64 {
