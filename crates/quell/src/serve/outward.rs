@@ -1,8 +1,12 @@
 //! What deliveries to next hops go by, out of the configuration.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use quell_mail::address;
+use quell_queue::destination::Destination;
 use quell_queue::door::Destinations;
 use quell_relay::attempt::Sending;
 use quell_relay::route::{Own, Routes};
@@ -52,10 +56,25 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
     }
 }
 
-/// Where each recipient's mail goes, for the door.
+/// Domains whose destination is remembered; at the limit all are forgotten.
+const REMEMBERED: usize = 4_096;
+
+/// Where each recipient's mail goes, for the door, which asks at each step of a row.
 pub(super) fn destinations(routes: &Arc<Routes>) -> Destinations {
-    let routes = Arc::clone(routes);
-    Box::new(move |identity| routes.of(identity).destination())
+    let (routes, known) = (Arc::clone(routes), RefCell::<HashMap<String, Destination>>::default());
+    Box::new(move |identity| {
+        // All that a route goes by.
+        let domain = address::split(identity).map_or(identity, |(_, domain)| domain);
+        if let Some(known) = known.borrow().get(domain) {
+            return known.clone();
+        }
+        let (destination, mut known) = (routes.of(identity).destination(), known.borrow_mut());
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(domain.to_owned(), destination.clone());
+        destination
+    })
 }
 
 /// The addresses of this machine. Without them only the token in our `Received` tells a route that
@@ -73,6 +92,7 @@ fn own_addresses() -> Vec<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quell_relay::route::NextHop;
     use std::path::Path;
 
     #[test]
@@ -84,5 +104,17 @@ mod tests {
         assert!(Arc::ptr_eq(&outward(&config, Some(&now)).resolver, &works));
         now.resolver = Arc::new(Resolver::broken());
         assert!(outward(&config, Some(&now)).resolver.trouble().is_none());
+    }
+
+    #[test]
+    fn what_is_remembered_of_destinations_is_what_the_routes_say() {
+        let own = NextHop::parse("smtp://10.0.0.2:25").unwrap();
+        let routes = Arc::new(Routes { domains: HashMap::from([("own.example".to_owned(), own)]), via: None });
+        let of = destinations(&routes);
+        let identities = ["a@own.example", "b@OWN.example", "a@x.example", "x.example", "a@[192.0.2.1]", "@", ""];
+        let many: Vec<String> = (0..2 * REMEMBERED).map(|n| format!("a@{n}.example")).collect();
+        for identity in identities.into_iter().chain(many.iter().map(String::as_str)).chain(identities) {
+            assert_eq!(of(identity), routes.of(identity).destination(), "{identity}");
+        }
     }
 }

@@ -190,7 +190,8 @@ fn retention_now(in_force: &Arc<RwLock<InForce>>) -> RetentionNow {
 
 fn outward_now(in_force: &Arc<RwLock<InForce>>) -> OutwardNow {
     let in_force = Arc::clone(in_force);
-    Arc::new(move || current(&in_force).outward)
+    // Asked for often: only what is wanted is taken.
+    Arc::new(move || Arc::clone(&in_force.read().unwrap_or_else(PoisonError::into_inner).outward))
 }
 
 fn open_reserve(config: &Config) -> Result<Reserve, ServeError> {
