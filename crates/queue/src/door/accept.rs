@@ -180,12 +180,14 @@ impl<R: Reader, T> Door<R, T> {
             }
             Verdict::Pass(permit, reason) => {
                 let kept = Kept { rcpt: recipient.identity.clone(), former: old.clone() };
-                self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                let (before, row) = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                self.put_row(before, row);
                 Some(kept)
             }
             Verdict::Hold(permit, reason) => {
                 let kept = Kept { rcpt: recipient.identity.clone(), former: old.clone() };
-                let row = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                let (before, row) = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                self.put_row(before, row.clone());
                 // Our own reports and alerts are bounded where they are made, and no class holds them.
                 if facts.source.address.is_some() {
                     self.hold(row, &reason, now);
@@ -195,7 +197,8 @@ impl<R: Reader, T> Door<R, T> {
         }
     }
 
-    /// A new row, a new life, or a body that takes a held row over.
+    /// A new row, a new life, or a body that takes a held row over, to be put into the batch; and the
+    /// state it was in.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one decision; a struct would only rename them"
@@ -209,7 +212,7 @@ impl<R: Reader, T> Door<R, T> {
         permit: Permit,
         reason: &Reason,
         now: &Now,
-    ) -> Row {
+    ) -> (Option<RowState>, Row) {
         let before = old.as_ref().map(|row| row.state);
         let mut row = match old {
             Some(row) => {
@@ -233,8 +236,7 @@ impl<R: Reader, T> Door<R, T> {
             add_envelope(&mut row, envelope);
         }
         self.permits.insert(row.id.clone(), permit);
-        self.put_row(before, row.clone());
-        row
+        (before, row)
     }
 
     /// The answer is 250 for the sake of the others, so it cannot tell of this refusal. It changes

@@ -293,6 +293,9 @@ impl<R: Reader, T> Door<R, T> {
         let next = Gathering::new(self.gathering.number + 1);
         let mut work = std::mem::replace(&mut self.gathering, next);
         let mut batch = std::mem::take(&mut work.rest);
+        batch.keys.reserve_exact(self.keys.dirty());
+        batch.arrivals.reserve_exact(self.arrivals.dirty());
+        batch.rows.reserve_exact(self.rows.dirty());
         self.keys.take_dirty(|_, key| batch.keys.extend(key.map(Arc::unwrap_or_clone)));
         self.arrivals.take_dirty(|id, arrival| match arrival {
             Some(arrival) => batch.arrivals.push(Arc::unwrap_or_clone(arrival)),

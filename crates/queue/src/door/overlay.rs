@@ -138,6 +138,11 @@ impl<K: Eq + Hash + Clone, V: Clone + Bulk> Layer<K, V> {
         !self.dirty.is_empty()
     }
 
+    /// How many values the batch being gathered changes.
+    pub fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// `batch`, the one whose changes were taken last, is durable. What has not changed again since
     /// is clean.
     pub fn durable(&mut self, batch: u64, now_ms: u64) {
