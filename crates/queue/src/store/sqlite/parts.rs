@@ -83,7 +83,11 @@ impl Parts {
         let state = self.read()?;
         let maybe = |(day, filter): &(&i64, &Option<Arc<Filter>>)| match filter {
             Some(filter) => filter.may_contain(key),
-            None => state.fresh.get(day).is_none_or(|fresh| fresh.table_may_have(key)),
+            // A key that is just being moved may come into an open day before its memory says so to
+            // a look-up that began earlier: both places are then read in one transaction.
+            None => {
+                state.leaving.is_some() || state.fresh.get(day).is_none_or(|fresh| fresh.table_may_have(key))
+            }
         };
         let days = state.days.iter().rev().filter(maybe).map(|(day, _)| *day).collect();
         Ok((days, state.fresh.values().rev().find_map(|fresh| fresh.get(key))))

@@ -230,4 +230,25 @@ mod tests {
         assert!(in_vain < 200, "{in_vain} closed days asked in vain for 20,000 new keys");
         assert!((0..13).all(|day| (0..500).all(|n| asked(&key(day, n)).contains(&day))));
     }
+
+    /// A look-up asks where to look, then the key moves, then it looks: it must look in the new place,
+    /// too, though that had never heard of the key.
+    #[test]
+    fn a_key_that_moves_is_looked_for_in_both_places() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(schema::GLOBAL).unwrap();
+        let parts = Parts::default();
+        let old = key(0, 1);
+        let first = Batch { keys: vec![old.clone()], ..Batch::default() };
+        write::commit(&mut db, &parts, &first).unwrap();
+        while step(&mut db, &parts, DAY_MS + DAY_MS / 2, &Retention::default()).unwrap() {}
+        open_day(&mut db, &parts, 20).unwrap();
+        assert_eq!(parts.days_for(&old.key).unwrap().0, [0]);
+        parts.change(|state| state.leaving = Some(0)).unwrap();
+        let asked = parts.days_for(&old.key).unwrap().0;
+        assert_eq!(asked, [20, 0]);
+        move_keys(&mut db, &parts, 0, 20, &[old.kid]).unwrap();
+        parts.change(|state| state.leaving = None).unwrap();
+        assert_eq!(parts.days_for(&old.key).unwrap().0, [20, 0], "and from then on in the new one");
+    }
 }
