@@ -107,12 +107,24 @@ impl Counters {
         }
     }
 
-    /// The key's row with its latest counts.
-    pub fn refreshed_key(&self, row: KeyRow) -> KeyRow {
-        match self.keys.get(&row.key).filter(|hot| hot.row.kid == row.kid) {
-            Some(hot) => KeyRow { times: hot.times.to_bytes(), ..hot.row.clone() },
-            None => row,
+    /// The key's row with its latest counts. Those of a number that the key no longer has are forgotten:
+    /// retention has dropped what they are of, and written they would bring that number back.
+    pub fn refreshed_key(&mut self, row: KeyRow) -> KeyRow {
+        match self.keys.get(&row.key) {
+            Some(hot) if hot.row.kid == row.kid => {
+                return KeyRow { times: hot.times.to_bytes(), ..hot.row.clone() };
+            }
+            Some(_) => drop(self.forget_key(&row.key)),
+            None => {}
         }
+        row
+    }
+
+    fn forget_key(&mut self, key: &LedgerKey) -> Option<OfKey> {
+        let gone = self.keys.remove(key)?;
+        self.kids.remove(&gone.row.kid);
+        self.pairs -= gone.rcpts.len();
+        Some(gone)
     }
 
     /// Forgets all counts not yet written. After a failure of the store: a key that was lost with
@@ -145,11 +157,7 @@ impl Counters {
         let Some(key) = some.min_by_key(|(_, hot)| hot.row.last_seen_ms).map(|(k, _)| *k) else {
             return Vec::new();
         };
-        let mut gone: Vec<_> = self.keys.remove(&key).into_iter().collect();
-        for hot in &gone {
-            self.kids.remove(&hot.row.kid);
-        }
-        self.pairs -= gone.iter().map(|hot| hot.rcpts.len()).sum::<usize>();
+        let mut gone = self.forget_key(&key);
         gone.iter_mut().filter(|hot| hot.dirty_since_ms.is_some()).map(OfKey::write).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Counts and storms as the door keeps them.
 
 use quell_queue::ledger::Outcome;
-use quell_queue::store::{Batch, Reader, RowWrite, Store};
+use quell_queue::store::{Batch, Reader, Retention, RowWrite, Store};
 use quell_storm::facts::RowState;
 use quell_storm::tell::AlertKind;
 
@@ -177,6 +177,28 @@ fn a_key_lost_with_its_batch_is_not_written_under_its_old_number() {
     rig.door.flush(&now);
     rig.commit();
     assert_eq!(rig.kid(1), id);
+    copies(&mut rig, 1);
+    assert_eq!(rig.last_verdict(0).0, "absorb");
+}
+
+/// Retention drops the row between a copy and the writing of its counts; the next copy is new.
+#[test]
+fn counts_of_what_retention_has_dropped_do_not_bring_its_number_back() {
+    let mut rig = Rig::new();
+    rig.row_with(1, JANE, Outcome::Delivered);
+    rig.now += 15 * DAY;
+    copies(&mut rig, 1);
+    assert_eq!(rig.last_verdict(0).0, "absorb");
+    rig.store.upkeep(rig.now, &Retention::default()).unwrap();
+    // Nothing of it is in memory any more but its counts.
+    rig.now += MINUTE;
+    let second = rig.row_with(1, JANE, Outcome::Delivered);
+    assert_eq!(rig.last_verdict(0).0, "pass");
+    rig.tick(SECOND);
+    rig.commit();
+    assert_eq!(rig.kid(1), second);
+    rig.tick(2 * MINUTE);
+    rig.commit();
     copies(&mut rig, 1);
     assert_eq!(rig.last_verdict(0).0, "absorb");
 }
