@@ -117,8 +117,16 @@ struct Filters {
 }
 
 impl Filters {
+    fn may_contain(&self, key: &LedgerKey) -> bool {
+        self.filters.iter().any(|filter| filter.may_contain(key))
+    }
+
     /// False: there are too many keys.
     fn insert(&mut self, key: &LedgerKey) -> bool {
+        // The key of a storm comes with its counts each minute, and takes no more room by it.
+        if self.may_contain(key) {
+            return true;
+        }
         if self.room == 0 {
             if self.filters.len() == FILTERS {
                 return false;
@@ -177,7 +185,7 @@ impl Fresh {
     pub fn table_may_have(&self, key: &LedgerKey) -> bool {
         match &self.in_table {
             InTable::Unknown | InTable::Read(..) => true,
-            InTable::Known(known) => known.filters.iter().any(|filter| filter.may_contain(key)),
+            InTable::Known(known) => known.may_contain(key),
         }
     }
 
@@ -238,5 +246,23 @@ impl Fresh {
         if self.moved >= self.moving.len() {
             (self.moving, self.moved) = (Vec::new(), 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_the_same_keys_use_up_no_room() {
+        let key = |n: u16| LedgerKey(blake3::hash(&n.to_le_bytes()).as_bytes()[..16].try_into().unwrap());
+        let mut fresh = Fresh::new(None, true);
+        for _ in 0..2 * FILTERS {
+            (0..FRESH_KEYS as u16).for_each(|n| fresh.goes_into_table(&key(n)));
+        }
+        assert!((0..FRESH_KEYS as u16).all(|n| fresh.table_may_have(&key(n))));
+        assert!((1000..2000).filter(|n| fresh.table_may_have(&key(*n))).count() < 10);
+        (0..u16::MAX).for_each(|n| fresh.goes_into_table(&key(n)));
+        assert!((1000..2000).all(|n| fresh.table_may_have(&key(n))), "a full table is asked for every key");
     }
 }
