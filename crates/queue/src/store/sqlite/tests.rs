@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use quell_mail::id::QueueId;
 use quell_mail::key::LedgerKey;
-use quell_storm::facts::{Answered, SourceId};
+use quell_storm::facts::{Answered, RowState, SourceId};
 
 use super::fresh::FRESH_KEYS;
 use super::parts::DAY_MS;
 use super::*;
 use crate::body::testing::TempDir;
-use crate::store::{Arrival, KeyRow, Reader};
+use crate::store::{Arrival, Extra, KeyRow, Reader, Row, RowId, RowWrite};
 
 const NOON: i64 = 20_000 * DAY_MS + DAY_MS / 2;
 
@@ -29,6 +29,8 @@ struct Bench {
 enum Act {
     /// So many new keys, begun so many seconds ago: late ones fall below the border.
     New(u8, u32),
+    /// As many, and their commit fails: they come again later, under other numbers.
+    Lost(u8, u32),
     /// Counts of a key that is there.
     Copies(usize),
     /// A further arrival with a key that is there.
@@ -44,6 +46,7 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (1..60u8, prop_oneof![Just(0u32), 0..90_000u32]).prop_map(|(n, ago)| Act::New(n, ago)),
+        2 => (1..60u8, prop_oneof![Just(0u32), 0..90_000u32]).prop_map(|(n, ago)| Act::Lost(n, ago)),
         2 => any::<usize>().prop_map(Act::Copies),
         1 => any::<usize>().prop_map(Act::Again),
         1 => any::<usize>().prop_map(Act::Forget),
@@ -76,6 +79,27 @@ fn arrival(kid: QueueId, queue_id: QueueId) -> Arrival {
     }
 }
 
+/// A row that no store has.
+fn missing(kid: QueueId) -> Row {
+    Row {
+        id: RowId { kid, rcpt: "jane@firm.example".to_owned() },
+        queue_id: kid,
+        state: RowState::Waiting,
+        since_ms: 0,
+        next_ms: 0,
+        tenant: String::new(),
+        gateway: 1,
+        key_version: 1,
+        attempts: 0,
+        sendings: 0,
+        copies: 0,
+        last_copy_ms: 0,
+        times: Vec::new(),
+        status: String::new(),
+        extra: Extra::default(),
+    }
+}
+
 impl Bench {
     fn new() -> Self {
         let dir = TempDir::new();
@@ -93,6 +117,20 @@ impl Bench {
     }
 
     fn new_keys(&mut self, count: u8, ago_s: u32) {
+        let batch = self.some_new(count, ago_s);
+        self.commit(&batch);
+    }
+
+    fn lost_keys(&mut self, count: u8, ago_s: u32) {
+        let mut batch = self.some_new(count, ago_s);
+        let kid = QueueId::new(self.now.unsigned_abs(), 4, 0);
+        batch.rows.push(RowWrite::Step(missing(kid)));
+        assert!(matches!(self.store.as_mut().unwrap().commit(&batch), Err(StoreError::NoRow(_))));
+        let reader = self.store.as_ref().unwrap().reader().unwrap();
+        assert!(batch.keys.iter().all(|key| reader.key(&key.key).unwrap().is_none()));
+    }
+
+    fn some_new(&self, count: u8, ago_s: u32) -> Batch {
         let mut batch = Batch::default();
         for _ in 0..count {
             let n = (self.model.len() + batch.keys.len()) as u32;
@@ -113,12 +151,13 @@ impl Bench {
             });
             batch.arrivals.push(arrival(kid, kid));
         }
-        self.commit(&batch);
+        batch
     }
 
     fn act(&mut self, act: Act) {
         match act {
             Act::New(count, ago) => self.new_keys(count, ago),
+            Act::Lost(count, ago) => self.lost_keys(count, ago),
             Act::Copies(n) => {
                 let Some(key) = self.some(n) else { return };
                 let key = KeyRow { copies: key.copies + 1, times: vec![9], ..key };
