@@ -6,10 +6,10 @@ use quell_mail::id::QueueId;
 use quell_mail::key::LedgerKey;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::{broken, learn};
 use super::fresh::{Fresh, NewKey};
 use super::parts::{DAY_MS, Parts, State, day_of};
 use super::statements::{Kind, Statements};
+use super::{broken, learn};
 use crate::store::{Arrival, Batch, KeyRow, StoreError};
 
 /// What is true of keys once the batch is durable.
