@@ -69,7 +69,8 @@ pub struct Run {
     pub ended_by: Ended,
     /// From the start of the hosts until then.
     pub storm_ms: u64,
-    /// Copies that the gateway took from the faulty servers: one for each recipient of each sending.
+    /// Copies that the gateway took from the faulty servers: one for each recipient of each sending;
+    /// at the cut-off also without an answer, as far as it is seen.
     pub copies_sent: u64,
     /// Messages in which they were sent.
     pub sendings: u64,

@@ -52,6 +52,8 @@ struct Stage<'a> {
     /// Who is sent to.
     receivers: JoinSet<()>,
     begun: Instant,
+    /// Recipients of the newsletter.
+    newsletter: u64,
     counts: Option<Counts>,
     asked: Option<Instant>,
     timeline: Vec<Sample>,
@@ -79,6 +81,7 @@ pub async fn run(plan: Plan<'_>, show: &mut Show) -> Result<Run, String> {
 impl<'a> Stage<'a> {
     async fn set(plan: Plan<'a>) -> Result<Self, String> {
         let world = World::new(plan.args, plan.shape);
+        let newsletter = world.recipients.len() as u64;
         let tally = Arc::new(Mutex::new(Tally::new(world.recipients.iter().cloned())));
         let mut directory = Directory::new();
         let mut placed = Vec::new();
@@ -101,6 +104,7 @@ impl<'a> Stage<'a> {
             senders,
             receivers,
             begun: Instant::now(),
+            newsletter,
             counts: None,
             asked: None,
             timeline: Vec::new(),
@@ -202,10 +206,17 @@ impl<'a> Stage<'a> {
         let totals = self.totals();
         Sample {
             ms: self.elapsed_ms(),
-            copies_sent: totals.copies_sent,
+            copies_sent: self.copies(&totals),
             arrived: totals.arrived,
             absorbed: self.counts.map(|counts| counts.absorbed),
         }
+    }
+
+    fn copies(&self, totals: &Totals) -> u64 {
+        let counts = self.counts.unwrap_or_default();
+        // Where the sender was answered with a refusal, nothing was taken.
+        let beside_others = counts.refused.saturating_sub(totals.refused);
+        totals.copies(self.newsletter, counts.absorbed + counts.held + beside_others)
     }
 
     fn scene(&self) -> Scene<'static> {
@@ -234,7 +245,7 @@ impl<'a> Stage<'a> {
             gateway: self.plan.gateway,
             ended_by,
             storm_ms,
-            copies_sent: totals.copies_sent,
+            copies_sent: self.copies(&totals),
             sendings: totals.sendings,
             refused: totals.refused,
             arrived: totals.arrived,

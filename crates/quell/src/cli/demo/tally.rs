@@ -47,7 +47,7 @@ pub struct Totals {
 #[derive(Debug, Clone, Copy)]
 struct Other {
     written: Moment,
-    /// The gateway has said so; it may have taken it without its sender's hearing of it.
+    /// The gateway has said so, or it has arrived: its sender may hear of it later, or never.
     taken: bool,
     delay_ms: Option<u64>,
 }
@@ -67,10 +67,7 @@ impl Tally {
                 self.others.insert(message_id, Other { written: now, taken: false, delay_ms: None });
             }
             Note::Submitted { message_id, recipients } => match self.others.get_mut(&message_id) {
-                Some(other) => {
-                    other.taken = true;
-                    totals.others_sent += u64::from(recipients);
-                }
+                Some(other) => totals.others_sent += other.take(u64::from(recipients)),
                 None => totals.originals += u64::from(recipients),
             },
             Note::CopySent { recipients, .. } => {
@@ -99,6 +96,7 @@ impl Tally {
         if other.delay_ms.is_none() {
             let delay_ms = now.ms_since(other.written);
             other.delay_ms = Some(delay_ms);
+            self.totals.others_sent += other.take(1);
             self.totals.others_arrived += 1;
             self.totals.last_delay_ms = Some(delay_ms);
         }
@@ -112,9 +110,17 @@ impl Tally {
     /// How the other mail fared.
     pub fn other_mail(&self) -> OtherMail {
         let delays = self.others.values().filter_map(|other| other.delay_ms);
-        let sent = self.others.values().filter(|other| other.taken || other.delay_ms.is_some()).count();
+        let sent = self.others.values().filter(|other| other.taken).count();
         let arrived = self.totals.others_arrived;
         OtherMail { sent: sent as u64, arrived, delay_ms: Spread::of(delays.collect()) }
+    }
+}
+
+impl Other {
+    /// The gateway has taken it: how many recipients that adds to what was sent. It has one, and none is
+    /// added twice.
+    fn take(&mut self, recipients: u64) -> u64 {
+        if std::mem::replace(&mut self.taken, true) { 0 } else { recipients }
     }
 }
 
@@ -122,6 +128,13 @@ impl Totals {
     /// Recipients that the gateway has answered for with 250, other mail included.
     pub fn taken(&self) -> u64 {
         self.originals + self.copies_sent + self.others_sent
+    }
+
+    /// Copies sent: those answered with 250, and those whose sender was stopped before the answer, as far
+    /// as they are seen to have been taken. `newsletter` is how many recipients that had, `judged` how
+    /// many copies the gateway absorbed, held, or refused beside others.
+    pub fn copies(&self, newsletter: u64, judged: u64) -> u64 {
+        self.copies_sent.max((self.arrived + judged).saturating_sub(self.originals.max(newsletter)))
     }
 }
 
@@ -160,6 +173,30 @@ mod tests {
         let totals = tally.totals;
         assert_eq!((totals.arrived, totals.copies_sent, totals.sendings, totals.taken()), (4, 2, 1, 6));
         assert_eq!((totals.mailbox_bytes, totals.last_delay_ms), (60, Some(25)));
+    }
+
+    #[test]
+    fn other_mail_that_arrived_was_sent_though_its_sender_did_not_hear_so() {
+        let mut tally = Tally::new([Arc::from("a@a")]);
+        let sent_and_arrived = |tally: &Tally| (tally.totals.others_sent, tally.totals.others_arrived);
+        tally.note(Note::Written { message_id: Arc::from("<o>") }, at(5));
+        assert_eq!(sent_and_arrived(&tally), (0, 0));
+        tally.note(arrived("desk@a", "<o>"), at(30));
+        assert_eq!(sent_and_arrived(&tally), (1, 1));
+        tally.note(Note::Submitted { message_id: Arc::from("<o>"), recipients: 1 }, at(31));
+        assert_eq!((sent_and_arrived(&tally), tally.totals.taken()), ((1, 1), 1));
+    }
+
+    #[test]
+    fn copies_that_are_seen_to_be_taken_were_sent() {
+        let totals = |arrived| Totals { originals: 200, copies_sent: 1_000, arrived, ..Totals::default() };
+        // All is answered; absorbed beyond the answers; in mailboxes beyond them.
+        assert_eq!(totals(200).copies(200, 1_000), 1_000);
+        assert_eq!(totals(200).copies(200, 1_099), 1_099);
+        assert_eq!(totals(1_299).copies(200, 0), 1_099);
+        // Under way; and originals that are not answered yet are no copies.
+        assert_eq!(totals(150).copies(200, 10), 1_000);
+        assert_eq!(Totals { arrived: 150, ..Totals::default() }.copies(200, 0), 0);
     }
 
     proptest! {
