@@ -22,7 +22,7 @@ use crate::server::desk::Msg;
 
 /// After SIGTERM, sessions may finish for so long.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// Threads that move bytes between sockets: two, since the desk and the committer have their own.
+/// Threads that move bytes between sockets, and decide: two, since the committer has its own.
 const NETWORK_THREADS: usize = 2;
 
 /// Threads that may wait for the disk in the place of those: more than there are permits to
@@ -121,7 +121,7 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
 /// Workers end first, so that their outcomes still reach the desk; then the desk, which writes
 /// what is not written; then the committer, whose channel closes with it.
 async fn stop_threads(parts: Parts) {
-    let Parts { desk, workers, threads, .. } = parts;
+    let Parts { desk, workers, deciding, threads, .. } = parts;
     desk.send(Msg::Drain);
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok()));
     if !matches!(joined.await, Ok(true)) {
@@ -132,6 +132,9 @@ async fn stop_threads(parts: Parts) {
     // The sender is dropped, not used: either way all that could be written is.
     let _dropped = done.await;
     drop(desk);
+    if deciding.await.is_err() {
+        error!(event = "thread_died", "the desk ended badly");
+    }
     let joined = tokio::task::spawn_blocking(move || threads.into_iter().all(|t| t.join().is_ok()));
     if !matches!(joined.await, Ok(true)) {
         error!(event = "thread_died", "a thread of the server ended badly");

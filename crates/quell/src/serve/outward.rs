@@ -109,9 +109,11 @@ mod tests {
     #[test]
     fn what_is_remembered_of_destinations_is_what_the_routes_say() {
         let own = NextHop::parse("smtp://10.0.0.2:25").unwrap();
-        let routes = Arc::new(Routes { domains: HashMap::from([("own.example".to_owned(), own)]), via: None });
+        let routes =
+            Arc::new(Routes { domains: HashMap::from([("own.example".to_owned(), own)]), via: None });
         let of = destinations(&routes);
-        let identities = ["a@own.example", "b@OWN.example", "a@x.example", "x.example", "a@[192.0.2.1]", "@", ""];
+        let identities =
+            ["a@own.example", "b@OWN.example", "a@x.example", "x.example", "a@[192.0.2.1]", "@", ""];
         let many: Vec<String> = (0..2 * REMEMBERED).map(|n| format!("a@{n}.example")).collect();
         for identity in identities.into_iter().chain(many.iter().map(String::as_str)).chain(identities) {
             assert_eq!(of(identity), routes.of(identity).destination(), "{identity}");

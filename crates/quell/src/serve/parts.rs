@@ -80,7 +80,9 @@ pub struct Parts {
     pub remote: Arc<Remote>,
     /// Delivery threads.
     pub workers: Vec<JoinHandle<()>>,
-    /// Desk, committer, teller, reporter.
+    /// The desk.
+    pub deciding: tokio::task::JoinHandle<()>,
+    /// Committer, teller, reporter.
     pub threads: Vec<JoinHandle<()>>,
 }
 
@@ -145,9 +147,8 @@ impl Parts {
         let stored = (bodies.clone(), Arc::clone(&fresh));
         let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
         let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
-        let deciding = Desk::new(door, time, jobs, starter, dots, Arc::clone(&fresh), watcher)
-            .start(inbox)
-            .map_err(thread)?;
+        let deciding =
+            Desk::new(door, time, jobs, starter, dots, Arc::clone(&fresh), watcher).start(runtime, inbox);
         let worker = Worker {
             desk: desk.clone(),
             bodies,
@@ -159,8 +160,21 @@ impl Parts {
         };
         let workers = (0..WORKERS).map(|n| worker.clone().start(n));
         let workers = workers.collect::<Result<_, _>>().map_err(thread)?;
-        let threads = vec![deciding, committing, telling, reports];
-        Ok(Self { in_force, desk, outer, metrics, remote, token, data, workers, stop_by, log, threads })
+        let threads = vec![committing, telling, reports];
+        Ok(Self {
+            in_force,
+            desk,
+            outer,
+            metrics,
+            remote,
+            token,
+            data,
+            workers,
+            stop_by,
+            log,
+            deciding,
+            threads,
+        })
     }
 }
 

@@ -1,10 +1,10 @@
-//! The desk: one thread on which the door decides. It takes what waits in one go, lets the door
+//! The desk: one task in which the door decides. It takes what waits in one go, lets the door
 //! judge it, hands the committer one batch at a time, and carries out what the door says may be
 //! done now.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
+use std::sync::mpsc::{Sender, SyncSender};
 use std::time::Duration;
 
 use quell_mail::id::QueueId;
@@ -20,27 +20,31 @@ use quell_queue::store::sqlite::SqliteReader;
 use quell_storm::facts::Answered;
 use quell_storm::limits::Limits;
 use quell_storm::tell::Alert;
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use super::alarm::Alarm;
 use super::committer::{Done, Job};
 use super::fresh::{FreshBodies, whole};
 use super::sessions::{Dispatch, Free, Sessions};
 use super::time::Timekeeper;
+use super::upkeep::Upkeep;
 
-/// Messages taken in one go.
-const AT_ONCE: usize = 4096;
+/// Messages taken in one go; then others have their turn on the thread.
+const AT_ONCE: usize = 256;
 /// Claims given to a worker at a time.
 const CLAIMS: usize = 8;
 /// How often the door is told that time has passed.
 const TICK: Duration = Duration::from_secs(1);
-/// Steps of upkeep are asked for this often.
-const UPKEEP_EVERY_MS: u64 = 60_000;
 
 /// The server's door.
 pub type ServerDoor = Door<SqliteReader, oneshot::Sender<Answer>>;
 
-/// A question for the door, asked on its thread.
+/// A question for the door, asked where it is.
 type Question = Box<dyn FnOnce(&mut ServerDoor, &Now) + Send>;
 
 /// What comes to the desk.
@@ -86,7 +90,7 @@ pub enum Msg {
     Stop(oneshot::Sender<()>),
 }
 
-/// What the desk tells the rest of the program; called on its thread, so it must not block.
+/// What the desk tells the rest of the program; called on a network thread, so it must not block.
 pub trait Listener: Send {
     /// Verdicts on one arrival.
     fn judged(&mut self, verdicts: &Verdicts);
@@ -106,7 +110,7 @@ pub trait Listener: Send {
 
 /// The way to the desk, from any thread.
 #[derive(Clone)]
-pub struct Handle(Sender<Msg>);
+pub struct Handle(UnboundedSender<Msg>);
 
 impl Handle {
     /// Sends to the desk. An error means that it has stopped, and whoever waits for an answer sees
@@ -134,8 +138,8 @@ impl Handle {
 }
 
 /// Makes the channel to a desk that is not started yet.
-pub fn channel_to_desk() -> (Handle, Receiver<Msg>) {
-    let (tx, rx) = channel();
+pub fn channel_to_desk() -> (Handle, UnboundedReceiver<Msg>) {
+    let (tx, rx) = unbounded_channel();
     (Handle(tx), rx)
 }
 
@@ -157,7 +161,7 @@ pub struct Desk<L> {
     mark_written: Option<i64>,
     handed_over_ms: u64,
     next_tick_ms: u64,
-    next_upkeep_ms: u64,
+    upkeep: Upkeep,
     busy: bool,
     draining: bool,
     reopening: bool,
@@ -193,7 +197,7 @@ impl<L: Listener + 'static> Desk<L> {
             mark_written: None,
             handed_over_ms: 0,
             next_tick_ms: 0,
-            next_upkeep_ms: 0,
+            upkeep: Upkeep::new(),
             busy: false,
             draining: false,
             reopening: false,
@@ -203,15 +207,14 @@ impl<L: Listener + 'static> Desk<L> {
         }
     }
 
-    /// Starts its thread.
-    ///
-    /// # Errors
-    /// No thread could be had.
-    pub fn start(mut self, inbox: Receiver<Msg>) -> std::io::Result<std::thread::JoinHandle<()>> {
-        super::vital_thread("desk".to_owned(), move || self.run(&inbox))
+    /// Starts it as a task of the network threads: most of what comes to it comes from there, and most
+    /// of its answers go there, so nobody has to be woken for them.
+    pub fn start(mut self, runtime: &Runtime, mut inbox: UnboundedReceiver<Msg>) -> JoinHandle<()> {
+        super::vital_task(runtime, "desk", async move { self.run(&mut inbox).await })
     }
 
-    fn run(&mut self, inbox: &Receiver<Msg>) {
+    async fn run(&mut self, inbox: &mut UnboundedReceiver<Msg>) {
+        let (mut waiting, mut alarm) = (Vec::new(), Alarm::default());
         loop {
             let now = self.time.now();
             self.tick(&now);
@@ -222,16 +225,19 @@ impl<L: Listener + 'static> Desk<L> {
             if self.stopping.is_some() && !self.busy {
                 return;
             }
-            match inbox.recv_timeout(TICK) {
-                Ok(first) => {
-                    let now = self.time.now();
-                    let waiting = std::iter::once(first).chain(inbox.try_iter()).take(AT_ONCE);
-                    waiting.for_each(|msg| self.take(msg, &now));
-                    self.write_dots(&now);
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            // Whoever else has something to say says it first: one turn serves many.
+            tokio::task::yield_now().await;
+            let some = tokio::select! {
+                biased;
+                some = inbox.recv_many(&mut waiting, AT_ONCE) => some,
+                () = alarm.at(Instant::now() + TICK) => continue,
+            };
+            if some == 0 {
+                return;
             }
+            let now = self.time.now();
+            waiting.drain(..).for_each(|msg| self.take(msg, &now));
+            self.write_dots(&now);
         }
     }
 
@@ -310,6 +316,7 @@ impl<L: Listener + 'static> Desk<L> {
                 // What failed before is over with this; what fails from now on is new.
                 self.carry_out();
                 self.reopening = false;
+                self.upkeep.lost(now);
                 match self.door.reopened(reader, now) {
                     Ok(()) => self.listener.store_state(None),
                     Err(why) => self.door.failed(&why),
@@ -317,9 +324,7 @@ impl<L: Listener + 'static> Desk<L> {
                 // Outcomes first, alone: new mail may not find room, and must not keep them back.
                 self.hand_over(now);
             }
-            Done::Kept(more) => {
-                self.next_upkeep_ms = now.mono_ms + if more { 0 } else { UPKEEP_EVERY_MS };
-            }
+            Done::Kept(more) => self.upkeep.done(more, now),
             Done::SpoolBytes(bytes) => self.listener.spool_bytes(bytes),
         }
     }
@@ -349,9 +354,11 @@ impl<L: Listener + 'static> Desk<L> {
         self.door.tick(now);
         self.fresh.tick(now.mono_ms);
         self.listener.outward(self.sessions.open(), self.door.destinations_down());
-        if now.mono_ms >= self.next_upkeep_ms && !self.busy && self.stopping.is_none() {
-            self.next_upkeep_ms = u64::MAX;
-            self.job(Job::Upkeep(now.ms));
+        if !self.door.is_shut()
+            && self.stopping.is_none()
+            && let Some(until) = self.upkeep.begin(self.busy, now)
+        {
+            self.job(Job::Upkeep(until));
         }
     }
 

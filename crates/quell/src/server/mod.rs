@@ -10,6 +10,7 @@ pub mod desk;
 pub mod fresh;
 pub mod sessions;
 pub mod time;
+mod upkeep;
 
 /// Starts a thread without which the server cannot do its work. If it panics the process ends at
 /// once: a start after a crash loses nothing and repeats nothing, a server with a dead desk takes
@@ -25,6 +26,25 @@ pub fn vital_thread(name: String, run: impl FnOnce() + Send + 'static) -> std::i
                 event = "thread_died",
                 thread = of,
                 "a thread died: the server ends, so that it is started anew"
+            );
+            std::process::abort();
+        }
+    })
+}
+
+/// Starts a task without which the server cannot do its work, as [`vital_thread`].
+pub fn vital_task(
+    runtime: &tokio::runtime::Handle,
+    name: &'static str,
+    run: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    let done = runtime.spawn(run);
+    runtime.spawn(async move {
+        if done.await.is_err_and(|why| why.is_panic()) {
+            tracing::error!(
+                event = "thread_died",
+                thread = name,
+                "a task died: the server ends, so that it is started anew"
             );
             std::process::abort();
         }

@@ -10,9 +10,9 @@ use crate::server::time::Timekeeper;
 use quell_queue::body::{Spool, SpoolSettings};
 use quell_relay::attempt::fuzz::{claims, content, facts, sending};
 use std::net::SocketAddr;
-use std::sync::mpsc::Receiver;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A server that answers each line so late; where it listens.
 async fn late(by: Duration) -> SocketAddr {
@@ -36,7 +36,7 @@ async fn late(by: Duration) -> SocketAddr {
 }
 
 /// What sessions share, with nobody at the desk.
-fn remote(name: &str) -> (Arc<Remote>, Receiver<Msg>) {
+fn remote(name: &str) -> (Arc<Remote>, UnboundedReceiver<Msg>) {
     let directory = std::env::temp_dir().join(format!("quell-{name}-{}", std::process::id()));
     let spool = Spool::open(&directory, [], SpoolSettings::default()).unwrap();
     let outward = Arc::new(Outward {
@@ -61,7 +61,7 @@ async fn a_next_hop_that_answers_as_late_as_it_may_holds_no_session_for_hours() 
     let destination = Destination::new(&format!("smtp://{}", late(Duration::from_secs(290)).await));
     let to: Vec<String> = (0..30).map(|n| format!("r{n}@late.example")).collect();
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
-    let (remote, inbox) = remote("late");
+    let (remote, mut inbox) = remote("late");
     let mut session = Session::new(&remote, &destination, claims(facts(1, &to)), content());
     let begun = Instant::now();
     assert!(!session.drive(None).await);
@@ -69,7 +69,7 @@ async fn a_next_hop_that_answers_as_late_as_it_may_holds_no_session_for_hours() 
     let expected = Duration::from_secs(30 * 60 + 30 * 10);
     assert!(took >= expected && took < expected + Duration::from_secs(60), "{took:?}");
     let temporary = |msg: &Msg| matches!(msg, Msg::Settle(_, Outcome::Temporary { .. }));
-    assert_eq!(inbox.try_iter().filter(temporary).count(), to.len());
+    assert_eq!(std::iter::from_fn(|| inbox.try_recv().ok()).filter(temporary).count(), to.len());
 }
 
 #[tokio::test(start_paused = true)]

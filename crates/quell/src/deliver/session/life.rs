@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_desk_hears_of_claims_only_if_their_session_panics() {
-        let (desk, inbox) = channel_to_desk();
+        let (desk, mut inbox) = channel_to_desk();
         drop(Given { desk: &desk, claims: Vec::new() });
         assert!(inbox.try_recv().is_err());
         let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
