@@ -12,30 +12,74 @@ use crate::ops::time::size_text;
 
 /// All tables of `report`, with what is to be said under them.
 pub fn text(report: &Report) -> String {
+    let pairs: Vec<Pair<'_>> = pairs(report);
+    let notes: Vec<Vec<String>> = pairs.iter().map(|pair| notes(report, *pair)).collect();
+    let shared = |note: &&String| pairs.len() > 1 && notes.iter().all(|others| others.contains(*note));
     let mut text = String::new();
-    for shape in [Shape::Trace, Shape::Identity] {
-        let run = |kind| report.runs.iter().find(|run| run.shape == shape && run.gateway == kind);
-        if let (Some(without), Some(with)) = (run(Kind::Relay), run(Kind::Quell)) {
-            text += &shape_text(report, without, with);
-        }
+    for (pair, notes) in pairs.iter().zip(&notes) {
+        text += &format!("{}\n\n{}\n", pair.without.shape.words(), rows(*pair));
+        let own = notes.iter().filter(|note| !shared(note)).cloned();
+        lines(&mut text, verdict(pair.with).into_iter().chain(own));
     }
+    lines(&mut text, notes.first().into_iter().flatten().filter(shared).cloned());
     text += "Go on: README.md says how quell is put in front of a mail server; then `quell storms list` shows\n\
              the storms, `quell storms show ID` the header sets that name the servers. docs/manual.md.\n";
     text
 }
 
-fn shape_text(report: &Report, without: &Run, with: &Run) -> String {
-    let mut table = Table::new(&[without.shape.words(), ">without quell", ">with quell"]);
+/// The two runs of a shape.
+#[derive(Debug, Clone, Copy)]
+struct Pair<'a> {
+    without: &'a Run,
+    with: &'a Run,
+}
+
+impl Pair<'_> {
+    fn any(self, which: impl Fn(&Run) -> u64) -> bool {
+        which(self.without) > 0 || which(self.with) > 0
+    }
+}
+
+fn pairs(report: &Report) -> Vec<Pair<'_>> {
+    let pair = |shape| {
+        let run = |kind| report.runs.iter().find(|run| run.shape == shape && run.gateway == kind);
+        Some(Pair { without: run(Kind::Relay)?, with: run(Kind::Quell)? })
+    };
+    [Shape::Trace, Shape::Identity].into_iter().filter_map(pair).collect()
+}
+
+/// A paragraph, if there is anything in it.
+fn lines(text: &mut String, lines: impl Iterator<Item = String>) {
+    let before = text.len();
+    for line in lines {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{line}");
+    }
+    if text.len() > before {
+        text.push('\n');
+    }
+}
+
+fn rows(pair: Pair<'_>) -> String {
+    let mut table = Table::new(&["", ">without quell", ">with quell"]);
     let mut row = |name: &str, cell: &dyn Fn(&Run) -> String| {
-        table.row([name.to_owned(), cell(without), cell(with)]);
+        table.row([name.to_owned(), cell(pair.without), cell(pair.with)]);
     };
     row("copies sent by the faulty servers", &|run| thousands(run.copies_sent));
     row("mail at a recipient: most", &|run| thousands(run.mail_at_recipient.most));
     row("                     median", &|run| thousands(run.mail_at_recipient.median));
     row("                     least", &|run| thousands(run.mail_at_recipient.least));
     row("absorbed", &|run| count(run.absorbed));
-    row("held", &|run| count(run.held));
-    row("refused (2)", &|run| thousands(run.judged_refused.unwrap_or(0).max(run.refused)));
+    // What is never so here needs no word.
+    if pair.any(|run| run.held.unwrap_or(0)) {
+        row("held until an operator decides", &|run| count(run.held));
+    }
+    if pair.any(|run| run.refused) {
+        row("refused in the answer (3)", &|run| thousands(run.refused));
+    }
+    if pair.any(beside_others) {
+        row("refused beside others (3)", &|run| thousands(beside_others(run)));
+    }
     row("bytes on disk: in the mailboxes", &|run| size_text(run.mailbox_bytes));
     row("               of the gateway (1)", &|run| {
         run.disk.map_or_else(dash, |disk| size_text(disk.bytes.saturating_sub(disk.set_aside_bytes)))
@@ -46,15 +90,13 @@ fn shape_text(report: &Report, without: &Run, with: &Run) -> String {
     row("other mail arrived, of sent", &|run| {
         format!("{} of {}", run.other_mail.arrived, run.other_mail.sent)
     });
-    row("time", &|run| milliseconds(run.storm_ms));
-    let mut text = table.text();
-    text.push('\n');
-    for note in notes(report, without, with) {
-        // Writing into a String cannot fail.
-        let _ = writeln!(text, "{note}");
-    }
-    text.push('\n');
-    text
+    row("time until cut off (2)", &|run| milliseconds(run.storm_ms));
+    table.text()
+}
+
+/// Recipients that the judge refused although the transaction was answered 250.
+fn beside_others(run: &Run) -> u64 {
+    run.judged_refused.unwrap_or(0).saturating_sub(run.refused)
 }
 
 fn dash() -> String {
@@ -69,41 +111,48 @@ fn delay(run: &Run, which: impl Fn(super::figures::Spread) -> u64) -> String {
     run.other_mail.delay_ms.map_or_else(dash, |spread| milliseconds(which(spread)))
 }
 
-fn notes(report: &Report, without: &Run, with: &Run) -> Vec<String> {
-    let mut notes = Vec::new();
-    notes.push(cut_off(report, without));
-    notes.push(cut_off(report, with));
-    if let Some(disk) = with.disk {
+fn notes(report: &Report, pair: Pair<'_>) -> Vec<String> {
+    let mut notes: Vec<_> = pair.with.storms.iter().take(MAX_STORMS).map(storm).collect();
+    notes.push(cut_off(report, pair));
+    if let Some(disk) = pair.with.disk {
         notes.push(format!(
-            "(1) Beyond the {} that quell sets aside, however much mail there is: a reserve for a full disk, and\n\
-             segments for bodies. It syncs each message before it says 250; the plain relay queues in memory.",
+            "(1) Beyond the {} that quell sets aside, however much mail there is: a\n\
+             \x20   reserve for a full disk, and segments for bodies.",
             size_text(disk.set_aside_bytes)
         ));
     }
     notes.push(
-        "(2) quell refuses what comes round while its original is on its last step into the mailbox."
+        "(2) quell syncs each message to the disk before it says 250, and so takes\n\
+         \x20   longer; the plain relay queues in memory."
             .to_owned(),
     );
-    notes.extend(verdict(with));
-    notes.extend(with.storms.iter().take(MAX_STORMS).map(storm));
+    if pair.any(|run| run.refused) || pair.any(beside_others) {
+        notes.push(REFUSED.to_owned());
+    }
     notes
 }
 
 /// Storms that are told of.
 const MAX_STORMS: usize = 5;
 
-fn cut_off(report: &Report, run: &Run) -> String {
-    let who = run.gateway.words();
-    match run.ended_by {
-        Ended::Copies => format!(
-            "Cut off {who} at {} copies (--copies): the faulty servers would have gone on.",
-            thousands(report.copies_limit)
-        ),
-        Ended::Time => format!(
-            "Cut off {who} after {} s (--seconds): the faulty servers would have gone on.",
-            report.seconds_limit
-        ),
-    }
+/// Which refusals are among the copies sent, and that they are no loss.
+const REFUSED: &str = "\
+(3) quell refuses a copy while its original is on its last step into the same
+    mailbox. In the answer: its sender was told, and it is not among the copies
+    sent. Beside others: the message was answered 250 for its other recipients,
+    and it is among them. Nothing is lost: the original is what arrives there.
+    The sender of a refused copy may be sent a report.";
+
+fn cut_off(report: &Report, Pair { without, with }: Pair<'_>) -> String {
+    let limit = |run: &Run| match run.ended_by {
+        Ended::Copies => format!("at {} copies (--copies)", thousands(report.copies_limit)),
+        Ended::Time => format!("after {} s (--seconds)", report.seconds_limit),
+    };
+    let limits = match (limit(without), limit(with)) {
+        (one, other) if one == other => one,
+        (one, other) => format!("without quell {one}, with quell {other}"),
+    };
+    format!("Cut off {limits}: the faulty servers would have gone on.")
 }
 
 /// What the figures of quell come to, in words.

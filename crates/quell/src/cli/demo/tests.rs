@@ -53,15 +53,61 @@ fn printed(shape: Shape, most: u64, least: u64, more: &[&str]) -> (String, Resul
 fn one_each_is_a_success() {
     let (text, result) = printed(Shape::Trace, 1, 1, &[]);
     assert!(result.is_ok() && text.contains("every recipient has exactly one"), "{text}");
-    for line in
-        ["mail at a recipient: most 300 1", "absorbed - 1,200", "refused (2) 0 34", "worst 1.2 s 1.2 s"]
-    {
+    for line in [
+        "mail at a recipient: most 300 1",
+        "absorbed - 1,200",
+        "refused beside others (3) 0 34",
+        "worst 1.2 s 1.2 s",
+    ] {
         let words: Vec<_> = line.split(' ').collect();
         let is_it = |found: &str| found.split_whitespace().eq(words.iter().copied());
         assert!(text.lines().any(is_it), "{line}: {text}");
     }
     assert!(text.contains("class loop, open, 1,234 copies for 200 recipients, 1,200 absorbed"), "{text}");
     assert!(text.contains("after 12 s") && !text.contains("NOT STOPPED"), "{text}");
+    assert!(!text.contains("held") && !text.contains("refused in the answer"), "{text}");
+}
+
+#[test]
+fn the_verdict_comes_first_and_shared_notes_once() {
+    let run = |shape, gateway, most| figures(shape, gateway, most, most);
+    let mut runs = vec![run(Shape::Trace, Kind::Relay, 300), run(Shape::Trace, Kind::Quell, 1)];
+    runs.extend([run(Shape::Identity, Kind::Relay, 300), run(Shape::Identity, Kind::Quell, 300)]);
+    if let Some(run) = runs.last_mut() {
+        (run.judged_refused, run.refused, run.held, run.ended_by) = (Some(0), 0, Some(7), Ended::Copies);
+    }
+    let text = table::text(&report(&args(&[]), runs));
+    let once = |part: &str| {
+        assert_eq!(text.matches(part).count(), 1, "{part}: {text}");
+        text.find(part)
+    };
+    let (first, second) = (once("every recipient has exactly one"), once("NOT STOPPED YET"));
+    let (refused, identity) = (once("(3) quell refuses"), once("(shape identity)"));
+    assert!(first < refused && refused < identity && identity < second, "{text}");
+    assert!(second < once("(1) Beyond") && once("(1) Beyond") < once("(2) quell syncs"), "{text}");
+    once("Cut off after 12 s (--seconds): ");
+    once("Cut off without quell after 12 s (--seconds), with quell at 50,000 copies (--copies): ");
+    once("held until an operator decides");
+    let wide = |line: &&str| line.contains("  ") && line.chars().count() > 79;
+    assert_eq!(text.lines().find(wide), None);
+}
+
+#[test]
+fn refusals_are_told_only_where_they_were_and_which_are_among_the_copies() {
+    for (judged, answered, rows) in
+        [(0, 0, [None, None]), (34, 4, [Some(4), Some(30)]), (4, 4, [Some(4), None])]
+    {
+        let mut with = figures(Shape::Trace, Kind::Quell, 1, 1);
+        (with.judged_refused, with.refused) = (Some(judged), answered);
+        let runs = vec![figures(Shape::Trace, Kind::Relay, 3, 3), with];
+        let text = table::text(&report(&args(&[]), runs));
+        for (name, number) in ["refused in the answer (3)", "refused beside others (3)"].iter().zip(rows) {
+            let line = text.lines().find(|line| line.starts_with(name));
+            let last = line.and_then(|line| line.split_whitespace().last()?.parse().ok());
+            assert_eq!(last, number, "{name}: {text}");
+        }
+        assert_eq!(text.contains("Nothing is lost"), judged > 0, "{text}");
+    }
 }
 
 #[test]
