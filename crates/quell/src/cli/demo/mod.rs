@@ -58,14 +58,16 @@ fn runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()
 }
 
-/// Waits for Ctrl-C and the like. Everything that runs is dropped then, and so ended and removed.
+/// Waits for Ctrl-C, Ctrl-\ and the like. Everything that runs is dropped then, and so ended and removed.
 async fn interrupted() -> Failure {
-    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else {
+    let signals =
+        [SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut quit), Ok(mut terminate), Ok(mut hangup)] = signals.map(signal) else {
         return Failure::Failed("signals cannot be caught here".to_owned());
     };
     tokio::select! {
         _ = interrupt.recv() => {}
+        _ = quit.recv() => {}
         _ = terminate.recv() => {}
         _ = hangup.recv() => {}
     }

@@ -22,9 +22,8 @@ fn wait_for(directory: &TempDir, words: &str) -> u32 {
 
 #[test]
 fn an_interrupt_ends_the_children_and_clears_up() {
-    for (gateway, seconds, name) in
-        [("demo-relay", "60", "INT"), ("serve", "2", "INT"), ("demo-relay", "60", "TERM")]
-    {
+    let cases = [("demo-relay", "60", "INT"), ("serve", "2", "INT"), ("demo-relay", "60", "TERM")];
+    for (gateway, seconds, name) in cases.into_iter().chain([("demo-relay", "60", "QUIT")]) {
         let directory = TempDir::new("demo-interrupt");
         let mut demo = start(&directory, &[&LONG[..], &["--seconds", seconds]].concat());
         wait_for(&directory, gateway);
