@@ -14,16 +14,16 @@ pub struct Args {
     /// trace lost
     #[arg(long, value_enum, default_value = "both")]
     pub shape: Asked,
-    /// The faulty servers are stopped when they have sent so many copies
+    /// The faulty servers are stopped when they have sent so many copies: 100 to 500,000
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(100..=500_000))]
     pub copies: u64,
-    /// Firms
+    /// Firms, each with one recipient: 10 to 2,000
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=2_000))]
     pub firms: u32,
-    /// Seed of everything that is left to chance
+    /// Seed of everything that is left to chance in the mail: any number from 0 to 2^64 - 1
     #[arg(long, value_name = "N", default_value_t = 2005)]
     pub seed: u64,
-    /// Each run is cut off after this time
+    /// Each run is cut off after so many seconds: 1 to 600
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
     /// Print the figures as JSON

@@ -219,11 +219,9 @@ impl<'a> Stage<'a> {
         totals.copies(self.newsletter, counts.absorbed + counts.held + beside_others)
     }
 
-    fn scene(&self) -> Scene<'static> {
+    fn scene(&self) -> Scene {
         let totals = self.totals();
         Scene {
-            title: self.plan.shape.words(),
-            gateway: self.plan.gateway,
             sample: self.now(),
             copies_limit: self.plan.args.copies,
             others: (totals.others_sent, totals.others_arrived, totals.last_delay_ms),

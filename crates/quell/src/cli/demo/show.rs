@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::figures::{Kind, Sample};
+use super::figures::Sample;
 
 /// Between two drawings on a terminal; without one, between two lines.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -31,11 +31,7 @@ enum Mode {
 
 /// What is shown.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
-    /// Which shape.
-    pub title: &'a str,
-    /// What stands at the gateway.
-    pub gateway: Kind,
+pub struct Scene {
     /// How far it is.
     pub sample: Sample,
     /// What it goes to.
@@ -68,7 +64,7 @@ impl Show {
     }
 
     /// Shows `scene`, if it is time.
-    pub fn scene(&mut self, scene: &Scene<'_>) {
+    pub fn scene(&mut self, scene: &Scene) {
         let every = if self.mode == Mode::Terminal { DRAW_EVERY } else { LINE_EVERY };
         if self.last.is_none_or(|last| last.elapsed() >= every) {
             self.last_of_all(scene);
@@ -76,7 +72,7 @@ impl Show {
     }
 
     /// Shows `scene` at any rate: the last one of a run.
-    pub fn last_of_all(&mut self, scene: &Scene<'_>) {
+    pub fn last_of_all(&mut self, scene: &Scene) {
         self.last = Some(Instant::now());
         let rate = rate(self.before, scene.sample);
         self.before = Some(scene.sample);
@@ -109,13 +105,13 @@ fn rate(before: Option<Sample>, now: Sample) -> Option<u64> {
     (copies * 1000).checked_div(ms)
 }
 
-fn drawing(scene: &Scene<'_>, rate: Option<u64>) -> String {
+fn drawing(scene: &Scene, rate: Option<u64>) -> String {
     let Sample { ms, copies_sent, arrived, absorbed } = scene.sample;
-    let state = if scene.draining { "stopped; the rest arrives" } else { scene.gateway.words() };
+    let state = if scene.draining { ", cut off; the rest arrives" } else { "" };
     let share = (copies_sent.min(scene.copies_limit) as usize * BAR) / scene.copies_limit.max(1) as usize;
     let bar = "█".repeat(share) + &"░".repeat(BAR.saturating_sub(share));
     let rate = rate.map_or_else(String::new, |rate| format!("{} a second", thousands(rate)));
-    let mut text = format!("  {}, {state}: {}.{} s\n", scene.title, ms / 1000, ms / 100 % 10);
+    let mut text = format!("  {}.{} s{state}\n", ms / 1000, ms / 100 % 10);
     let mut line = |name: &str, number: String, more: &str| {
         // Writing into a String cannot fail.
         let _ = writeln!(text, "    {name:<36}{number:>12}  {more}");
@@ -131,7 +127,7 @@ fn drawing(scene: &Scene<'_>, rate: Option<u64>) -> String {
     text
 }
 
-fn one_line(scene: &Scene<'_>) -> String {
+fn one_line(scene: &Scene) -> String {
     let Sample { ms, copies_sent, arrived, absorbed } = scene.sample;
     let absorbed = absorbed.map_or_else(String::new, |n| format!(", {} absorbed", thousands(n)));
     let (sent, others_arrived, delay) = scene.others;
@@ -167,10 +163,10 @@ pub fn milliseconds(ms: u64) -> String {
 mod tests {
     use super::*;
 
-    fn scene(ms: u64, copies_sent: u64) -> Scene<'static> {
+    fn scene(ms: u64, copies_sent: u64) -> Scene {
         let sample = Sample { ms, copies_sent, arrived: 200, absorbed: Some(copies_sent) };
         let others = (12, 11, Some(7));
-        Scene { title: "Copies", gateway: Kind::Quell, sample, copies_limit: 10_000, others, draining: false }
+        Scene { sample, copies_limit: 10_000, others, draining: false }
     }
 
     #[test]
