@@ -2,6 +2,7 @@
 
 mod ends;
 mod figures;
+mod picture;
 
 use crate::support::TempDir;
 use crate::support::process::Running;
