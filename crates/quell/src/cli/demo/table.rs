@@ -22,8 +22,9 @@ pub fn text(report: &Report) -> String {
         lines(&mut text, verdict(pair.with).into_iter().chain(own));
     }
     lines(&mut text, notes.first().into_iter().flatten().filter(shared).cloned());
-    text += "Go on: README.md says how quell is put in front of a mail server; then `quell storms list` shows\n\
-             the storms, `quell storms show ID` the header sets that name the servers. docs/manual.md.\n";
+    text += "Go on: README.md says how quell is put in front of a mail server; then\n\
+             `quell storms list` shows the storms, `quell storms show ID` the header sets\n\
+             that name the servers. docs/manual.md.\n";
     text
 }
 
@@ -150,9 +151,9 @@ fn cut_off(report: &Report, Pair { without, with }: Pair<'_>) -> String {
     };
     let limits = match (limit(without), limit(with)) {
         (one, other) if one == other => one,
-        (one, other) => format!("without quell {one}, with quell {other}"),
+        (one, other) => format!("without quell {one},\n    with quell {other}"),
     };
-    format!("Cut off {limits}: the faulty servers would have gone on.")
+    format!("Cut off {limits}: the faulty servers would go on.")
 }
 
 /// What the figures of quell come to, in words.
@@ -163,8 +164,8 @@ fn verdict(with: &Run) -> Option<String> {
         // The same is said, louder, when the demonstration fails by it.
         Shape::Trace => None,
         Shape::Identity => Some(
-            "NOT STOPPED YET: these copies have a Message-ID and a Date of their own, and this version of\n\
-             quell knows copies by the identity of the message only."
+            "NOT STOPPED YET: these copies have a Message-ID and a Date of their own, and\n\
+             this version of quell knows copies by the identity of the message only."
                 .to_owned(),
         ),
     }
@@ -177,7 +178,8 @@ fn storm(storm: &Value) -> String {
         Some(other) => other.as_u64().map_or_else(|| plain(&other.to_string()), thousands),
     };
     format!(
-        "Storm {} as quell saw it: class {}, {}, {} copies for {} recipients, {} absorbed.",
+        "Storm {} as quell saw it:\n\
+         \x20   class {}, {}, {} copies for {} recipients, {} absorbed.",
         word("id"),
         word("class"),
         word("state"),
