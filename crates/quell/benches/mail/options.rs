@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// How a run is to be.
 pub struct Options {
-    /// Names of measurements, all that begin with one of them; empty: all.
+    /// Names of measurements ([`Options::wants`]); empty: all.
     pub only: Vec<String>,
     /// How often each is done.
     pub rounds: usize,
