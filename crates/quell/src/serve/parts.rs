@@ -149,17 +149,7 @@ impl Parts {
         let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
         let deciding =
             Desk::new(door, time, jobs, starter, dots, Arc::clone(&fresh), watcher).start(runtime, inbox);
-        let worker = Worker {
-            desk: desk.clone(),
-            bodies,
-            fresh,
-            maildirs,
-            policy: policy_now(&in_force),
-            time: outer.time.clone(),
-            metrics: Arc::clone(&metrics),
-        };
-        let workers = (0..WORKERS).map(|n| worker.clone().start(n));
-        let workers = workers.collect::<Result<_, _>>().map_err(thread)?;
+        let workers = start_workers(&in_force, &outer, (bodies, fresh)).map_err(thread)?;
         let threads = vec![committing, telling, reports];
         Ok(Self {
             in_force,
@@ -176,6 +166,24 @@ impl Parts {
             threads,
         })
     }
+}
+
+/// Starts the threads that deliver into Maildirs.
+fn start_workers(
+    in_force: &Arc<RwLock<InForce>>,
+    outer: &Outer,
+    (bodies, fresh): (SpoolReader, Arc<FreshBodies>),
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let worker = Worker {
+        desk: outer.desk.clone(),
+        bodies,
+        fresh,
+        maildirs: Arc::clone(&outer.maildirs),
+        policy: policy_now(in_force),
+        time: outer.time.clone(),
+        metrics: Arc::clone(&outer.metrics),
+    };
+    (0..WORKERS).map(|n| worker.clone().start(n)).collect()
 }
 
 /// Ids stay below a durable mark, so without one the first clients would be told 451.
