@@ -35,7 +35,7 @@ pub struct SessionLimits {
     pub recipients: usize,
 }
 
-/// Starts sessions; called on the desk's thread, so it must not block.
+/// Starts sessions; called by the desk, so it must not block.
 pub trait Dispatch: Send {
     /// How many there may be at this moment.
     fn limits(&self) -> SessionLimits;

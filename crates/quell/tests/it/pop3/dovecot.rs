@@ -1,6 +1,6 @@
 //! Dovecot with one maildrop, over POP3.
 
-use crate::support::peers::{self, START_LIMIT, is_root, program};
+use crate::support::peers::{self, dovecot, is_root};
 use crate::support::process::run;
 use crate::support::{Running, TempDir, free_port};
 use std::fs;
@@ -40,11 +40,8 @@ impl Dovecot {
             .arg(home.join("mail"))
             .arg(home.join("index")));
         fs::write(home.join("users"), "jane:{PLAIN}test word\n").expect("a file");
-        fs::write(home.join("dovecot.conf"), config(home.to_str().expect("a path"), port)).expect("a file");
-        let mut command = Command::new(program("dovecot"));
-        command.arg("-F").arg("-c").arg(home.join("dovecot.conf"));
-        let mut running = Running::start(command, &home.join("output"));
-        running.wait_for_greeting(port, START_LIMIT);
+        let passdb = format!("driver = passwd-file\n  args = {}/users", home.display());
+        let running = dovecot::serve(home, port, "pop3", &passdb);
         Self { port, new, running, _directory: directory }
     }
 
@@ -58,44 +55,4 @@ impl Dovecot {
     pub fn said(&self) -> String {
         self.running.output()
     }
-}
-
-fn config(home: &str, port: u16) -> String {
-    format!(
-        "base_dir = {home}/base
-state_dir = {home}/state
-log_path = {home}/log
-protocols = pop3
-listen = 127.0.0.1
-ssl = no
-disable_plaintext_auth = no
-auth_failure_delay = 0
-mail_location = maildir:{home}/mail:INDEX={home}/index/i:CONTROL={home}/index/c
-mail_uid = nobody
-mail_gid = nogroup
-first_valid_uid = 1
-first_valid_gid = 1
-passdb {{
-  driver = passwd-file
-  args = {home}/users
-}}
-userdb {{
-  driver = static
-  args = uid=nobody gid=nogroup home={home}/index
-}}
-service pop3-login {{
-  chroot =
-  inet_listener pop3 {{
-    address = 127.0.0.1
-    port = {port}
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-}}
-service anvil {{
-  chroot =
-}}
-"
-    )
 }

@@ -23,16 +23,23 @@ pub fn read(directory: &TempDir, maildir: &Path) -> Vec<Vec<u8>> {
     run(Command::new("cp").arg("-a").arg(maildir).arg(home.join("mail")));
     directory_of(&home.join("index"), "nobody");
     run(Command::new("chown").args(["-R", "nobody:nogroup"]).arg(home.join("mail")));
-    let text = config(home.to_str().expect("a path"), port);
+    let mut running = serve(&home, port, "imap", "driver = static\n  args = password=test");
+    let mails = fetch_all(port);
+    running.term(Duration::from_secs(5));
+    fs::remove_dir_all(&home).expect("removed");
+    mails.unwrap_or_else(|error| panic!("IMAP: {error}\n{}", running.output()))
+}
+
+/// Dovecot serves the Maildir `home`/mail by one protocol (`imap` or `pop3`), its own files in `home`/index;
+/// both belong to `nobody`. `passdb` says who may sign in.
+pub fn serve(home: &Path, port: u16, protocol: &str, passdb: &str) -> Running {
+    let text = config(home.to_str().expect("a path"), port, protocol, passdb);
     fs::write(home.join("dovecot.conf"), text).expect("a configuration");
     let mut command = Command::new(program("dovecot"));
     command.arg("-F").arg("-c").arg(home.join("dovecot.conf"));
     let mut running = Running::start(command, &home.join("output"));
     running.wait_for_greeting(port, START_LIMIT);
-    let mails = fetch_all(port);
-    running.term(Duration::from_secs(5));
-    fs::remove_dir_all(&home).expect("removed");
-    mails.unwrap_or_else(|error| panic!("IMAP: {error}\n{}", running.output()))
+    running
 }
 
 fn fetch_all(port: u16) -> std::io::Result<Vec<Vec<u8>>> {
@@ -78,35 +85,35 @@ fn answer(reader: &mut BufReader<TcpStream>, command: &str) -> std::io::Result<V
     }
 }
 
-fn config(home: &str, port: u16) -> String {
+fn config(home: &str, port: u16, protocol: &str, passdb: &str) -> String {
     format!(
         "base_dir = {home}/base
 state_dir = {home}/state
 log_path = {home}/log
-protocols = imap
+protocols = {protocol}
 listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
+auth_failure_delay = 0
 mail_location = maildir:{home}/mail:INDEX={home}/index/i:CONTROL={home}/index/c
 mail_uid = nobody
 mail_gid = nogroup
 first_valid_uid = 1
 first_valid_gid = 1
 passdb {{
-  driver = static
-  args = password=test
+  {passdb}
 }}
 userdb {{
   driver = static
   args = uid=nobody gid=nogroup home={home}/index
 }}
-service imap-login {{
+service {protocol}-login {{
   chroot =
-  inet_listener imap {{
+  inet_listener {protocol} {{
     address = 127.0.0.1
     port = {port}
   }}
-  inet_listener imaps {{
+  inet_listener {protocol}s {{
     port = 0
   }}
 }}
