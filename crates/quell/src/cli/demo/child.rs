@@ -63,16 +63,21 @@ impl Running {
         line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
     }
 
+    /// Waits until it has ended, no longer than `within`.
+    pub async fn wait(&mut self, within: Duration) {
+        let begun = Instant::now();
+        while self.ended().is_none() && begun.elapsed() < within {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// SIGTERM; SIGKILL if it has not ended `within` that time. Returns whether it went by itself.
     pub async fn stop(mut self, within: Duration) -> bool {
         if let Ok(id) = i32::try_from(self.child.id()) {
             // It may have ended a moment ago; its id is not given away before we have waited for it.
             let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
         }
-        let begun = Instant::now();
-        while self.ended().is_none() && begun.elapsed() < within {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.wait(within).await;
         self.ended().is_some_and(|status| status.success())
     }
 }

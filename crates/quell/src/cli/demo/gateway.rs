@@ -20,6 +20,8 @@ use super::folder::disk_bytes;
 
 /// A gateway must have started within this time; quell makes its files durable first.
 const START: Duration = Duration::from_secs(20);
+/// One that says no more is waited for so long: then it is told how it ended.
+const ENDING: Duration = Duration::from_secs(2);
 /// How often one that starts is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long it may take to stop; then it is killed.
@@ -76,7 +78,11 @@ impl Gateway {
         let line = timeout(START, first_line).await.ok().and_then(Result::ok).unwrap_or_default();
         match line.trim().parse() {
             Ok(smtp) => Ok(Self { running, _lifeline: stdin, smtp, quell: None }),
-            Err(_) => Err(running.obituary("has not said where it listens")),
+            Err(_) => {
+                // Its output ends a moment before it does.
+                running.wait(ENDING).await;
+                Err(running.obituary("has not said where it listens"))
+            }
         }
     }
 
