@@ -124,6 +124,12 @@ impl Gateway {
         self.running.ended().map(|_| self.running.obituary("ended"))
     }
 
+    /// The same, where it has just failed to answer: it may be about to end.
+    pub async fn dying(&mut self) -> Option<String> {
+        self.running.wait(ENDING).await;
+        self.dead()
+    }
+
     /// What quell counts; `None` for the relay.
     ///
     /// # Errors

@@ -170,7 +170,10 @@ impl<'a> Stage<'a> {
     }
 
     async fn ask(&mut self) -> Result<(), String> {
-        self.counts = self.gateway.counts().await?;
+        self.counts = match self.gateway.counts().await {
+            Ok(counts) => counts,
+            Err(why) => return Err(self.gateway.dying().await.unwrap_or(why)),
+        };
         self.asked = Some(Instant::now());
         Ok(())
     }
