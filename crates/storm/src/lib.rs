@@ -14,5 +14,6 @@ pub mod stored;
 pub mod storm;
 pub mod storm_id;
 pub mod tell;
+pub mod trace;
 pub mod verdict;
 pub mod window;
