@@ -301,3 +301,8 @@ fn cut_digest(hasher: &blake3::Hasher) -> Digest {
     cut.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     cut
 }
+
+/// A field's value with its encoded words decoded (RFC 2047); at most [`MAX_FIELD_BYTES`] of it.
+pub fn decoded(value: &[u8]) -> String {
+    words::decoded(start_of(Some(value))).into_owned()
+}

@@ -142,3 +142,9 @@ pub struct Hop<'a> {
 pub fn parse(value: &[u8]) -> Hop<'_> {
     clauses::read(value)
 }
+
+/// The server that wrote the stamp, and nothing else: what [`parse`] finds as `by`, empty where there is
+/// none.
+pub fn by_of(value: &[u8]) -> Word<'_> {
+    parse(value).by.unwrap_or_default()
+}

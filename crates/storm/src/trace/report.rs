@@ -216,8 +216,6 @@ pub struct Stamp {
     pub for_: Option<String>,
     /// Its time.
     pub at_ms: Option<Ms>,
-    /// The lines of it that may be given to strangers: [`Stamp::text`] without `for` and local parts.
-    pub for_strangers: String,
 }
 
 /// All evidence lines of a group, of all culprits, in their order.

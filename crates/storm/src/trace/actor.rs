@@ -1,0 +1,181 @@
+//! The machine that sent a copy on its next way: whom a stamp speaks of.
+
+use std::net::IpAddr;
+
+use super::chain::{Chain, Hop};
+use super::names::{self, is_public, is_telling};
+
+/// Stamps looked at above a machine's own for the address under which the public network knows it.
+const MAX_INNER_HOPS: usize = 4;
+
+/// Addresses of a pool that are told apart.
+const MAX_IPS: usize = 64;
+
+/// A machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Actor {
+    /// Its address, as the next server on the public network saw it.
+    pub(super) ip: Option<IpAddr>,
+    /// Further addresses, where it is a pool of outgoing servers.
+    pub(super) more_ips: Vec<IpAddr>,
+    /// Its names, the surest first.
+    pub(super) names: Vec<String>,
+    /// Set for a client that no stamp names: the server that took its mail.
+    pub(super) client_of: Option<String>,
+    /// What it runs.
+    pub(super) software: Option<String>,
+}
+
+impl Actor {
+    /// Whether there is anything by which it can be told from others.
+    pub(super) fn is_known(&self) -> bool {
+        self.ip.is_some() || !self.names.is_empty()
+    }
+
+    /// Whether the two are one machine: by address; where one has none, by a name of the public network
+    /// or by all that is known. Equal inner names at different addresses are different machines.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self.ip, other.ip) {
+            (Some(a), Some(b)) => a == b || self.more_ips.contains(&b) || other.more_ips.contains(&a),
+            _ if self.is_known() && other.is_known() => self.names.iter().any(|n| other.names.contains(n)),
+            _ => self.is_known() == other.is_known() && self.client_of == other.client_of,
+        }
+    }
+
+    /// Whether the two are outgoing servers of one pool: names of one owner, that each gives itself and
+    /// its address bears, and that are not made of the address of a customer's line.
+    pub(super) fn is_pool_of(&self, other: &Self) -> bool {
+        let own = |actor: &Self| -> Option<String> {
+            let first = actor.names.first().filter(|name| !names::is_made_of_address(name, actor.ip))?;
+            let all = actor.names.iter().all(|name| names::same_owner(name, first));
+            all.then(|| names::owner(first).map(str::to_owned)).flatten()
+        };
+        !self.is_same(other) && own(self).is_some() && own(self) == own(other)
+    }
+
+    /// Takes in what another sight of the same machine, or of its pool, says.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for name in &other.names {
+            self.add_name(name);
+        }
+        for ip in other.ip.iter().chain(&other.more_ips) {
+            if self.ip.is_none() {
+                self.ip = Some(*ip);
+            } else if self.ip != Some(*ip) && !self.more_ips.contains(ip) && self.more_ips.len() < MAX_IPS {
+                self.more_ips.push(*ip);
+            }
+        }
+        if self.software.is_none() {
+            self.software.clone_from(&other.software);
+        }
+    }
+
+    fn add_name(&mut self, name: &str) {
+        if is_telling(name) && !self.names.iter().any(|known| known == name) && self.names.len() < 32 {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+/// The machine that brought about stamp `i` of `chain`: its sender, or the server itself where the stamp
+/// says that the message was made there.
+pub(super) fn actor(chain: &Chain, i: usize) -> Actor {
+    let Some(hop) = chain.hops.get(i) else { return Actor::default() };
+    if hop.is_made_there() {
+        return made_there(chain, i);
+    }
+    if hop.has_sender() {
+        return sender(chain, i);
+    }
+    hidden_client(chain, i, hop)
+}
+
+/// A message that came into being on the machine that stamped it.
+fn made_there(chain: &Chain, i: usize) -> Actor {
+    let mut actor = Actor::default();
+    let mut own = Vec::new();
+    for (n, hop) in chain.hops.iter().enumerate().skip(i) {
+        if n == i || hop.is_made_there() {
+            own.extend(hop.by.as_deref());
+            actor.software = actor.software.or_else(|| hop.software.clone());
+            continue;
+        }
+        if hop.has_sender() {
+            see_from_outside(&mut actor, chain, n);
+        }
+        break;
+    }
+    own_names(&mut actor, &own);
+    if !actor.is_known() {
+        actor.client_of = chain.hops.get(i).and_then(|hop| hop.by.clone());
+    }
+    actor
+}
+
+/// The names that a machine gives itself in its own stamps. Such a stamp can be forged: a name of the
+/// public network that the next server saw nothing of is not taken over.
+fn own_names(actor: &mut Actor, own: &[&str]) {
+    let seen: Vec<String> = actor.names.clone();
+    for name in own.iter().filter(|name| is_telling(name)) {
+        let fits = seen.is_empty()
+            || names::is_inner(name)
+            || seen.iter().any(|other| names::same_owner(name, other))
+            || seen.iter().all(|other| names::is_inner(other) || names::is_made_of_address(other, actor.ip));
+        if fits {
+            actor.add_name(name);
+        }
+    }
+}
+
+/// What the next server saw of a machine, at stamp `n` and, while addresses are those of its own house,
+/// at the ones above.
+fn see_from_outside(actor: &mut Actor, chain: &Chain, n: usize) {
+    let Some(hop) = chain.hops.get(n) else { return };
+    hop.sender_names().for_each(|name| actor.add_name(name));
+    let mut at = n;
+    for _ in 0..MAX_INNER_HOPS {
+        match chain.hops.get(at) {
+            Some(hop) if hop.ip.is_some_and(is_public) => {
+                actor.ip = hop.ip;
+                return;
+            }
+            Some(hop) if hop.loopback || hop.ip.is_some() => at += 1,
+            _ => return,
+        }
+    }
+}
+
+fn sender(chain: &Chain, i: usize) -> Actor {
+    let mut actor = Actor::default();
+    see_from_outside(&mut actor, chain, i);
+    let before = i.checked_sub(1).and_then(|n| chain.hops.get(n));
+    if let Some(before) = before.filter(|hop| is_written_by(hop, &actor)) {
+        actor.software.clone_from(&before.software);
+        own_names(&mut actor, before.by.as_deref().as_slice());
+    }
+    actor
+}
+
+/// Whether stamp `hop` was written by `actor`, as far as names tell.
+pub(super) fn is_written_by(hop: &Hop, actor: &Actor) -> bool {
+    let Some(by) = hop.by.as_deref() else { return false };
+    let address = by.parse::<IpAddr>().ok();
+    (address.is_some() && address == actor.ip)
+        || actor
+            .names
+            .iter()
+            .any(|name| name == by || (names::same_owner(name, by) && !is_customer(name, actor)))
+}
+
+fn is_customer(name: &str, actor: &Actor) -> bool {
+    names::is_made_of_address(name, actor.ip)
+}
+
+/// A stamp without sender: an inner one of the server before, or that of a client nobody names.
+fn hidden_client(chain: &Chain, i: usize, hop: &Hop) -> Actor {
+    let before = i.checked_sub(1).and_then(|n| chain.hops.get(n)).and_then(|hop| hop.by.as_deref());
+    match before {
+        Some(name) if is_telling(name) => Actor { names: vec![name.to_owned()], ..Actor::default() },
+        _ => Actor { client_of: Some(hop.by.clone().unwrap_or_default()), ..Actor::default() },
+    }
+}

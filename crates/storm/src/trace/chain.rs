@@ -1,0 +1,237 @@
+//! A copy read: its stamps from the oldest to the newest, its identity, its marks.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use quell_mail::hop::{self, HopKind, Protocol};
+use quell_mail::{canon, date, message_id};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::copy::{Copy, Place};
+use super::names;
+use crate::facts::Ms;
+
+/// One stamp, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hop {
+    /// The field's value with its folds undone: stamps with equal hashes are one stamp.
+    pub(super) hash: u128,
+    pub(super) kind: HopKind,
+    /// Names of the sender, in lower case: as it called itself, and as its address is called.
+    pub(super) helo: Option<String>,
+    pub(super) rdns: Option<String>,
+    /// What stands behind `from`, if it is neither.
+    pub(super) from: Option<String>,
+    pub(super) ip: Option<IpAddr>,
+    /// The server that wrote the stamp.
+    pub(super) by: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) for_: Option<String>,
+    pub(super) at_ms: Option<Ms>,
+    pub(super) software: Option<String>,
+    /// It came from the same machine.
+    pub(super) loopback: bool,
+    /// The field unfolded.
+    pub(super) text: String,
+}
+
+impl Hop {
+    /// Whether it tells of a sender on another machine.
+    pub(super) fn has_sender(&self) -> bool {
+        !self.loopback
+            && (self.ip.is_some() || self.from.is_some() || self.helo.is_some() || self.rdns.is_some())
+    }
+
+    /// Names of the sender that mean something, the surest first.
+    pub(super) fn sender_names(&self) -> impl Iterator<Item = &str> {
+        let names = [&self.rdns, &self.helo, &self.from].into_iter().flatten();
+        names.map(String::as_str).filter(|name| names::is_telling(name))
+    }
+
+    /// Made on the machine that stamped it: from a pickup folder, by a program, by a collector.
+    pub(super) fn is_made_there(&self) -> bool {
+        self.loopback
+            || matches!(self.kind, HopKind::Pickup | HopKind::Local | HopKind::Collected | HopKind::Expanded)
+    }
+}
+
+/// What a message calls itself: its Message-ID and its Date.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(super) struct Identity {
+    pub(super) message_id: Option<String>,
+    pub(super) date_ms: Option<Ms>,
+}
+
+/// One copy, read.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    /// Oldest first.
+    pub(super) hops: Vec<Arc<Hop>>,
+    /// Where each stamp begins in the header.
+    pub(super) at: Vec<u32>,
+    pub(super) identity: Identity,
+    pub(super) author: Option<String>,
+    pub(super) subject: String,
+    pub(super) recipient: Arc<str>,
+    /// A hash of its List-Id.
+    pub(super) list: Option<u64>,
+    pub(super) marks: Marks,
+    /// By the newest stamp, unless somebody knew better.
+    pub(super) arrived_ms: Option<Ms>,
+    pub(super) place: Option<Place>,
+    pub(super) id: u64,
+    /// Copies of the storm for which it stands; 0 for one that is kept for its recipient's sake.
+    pub(super) weight: f64,
+    /// Addresses in Delivered-To and the like, newest first.
+    pub(super) delivered_to: Vec<String>,
+    /// Lines that are marks, with their place in the header.
+    pub(super) mark_lines: Vec<(u32, String)>,
+}
+
+/// Marks of software that puts messages back into the stream. No single one convicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Marks {
+    /// `mspop3connector.` in To or Cc.
+    pub(super) pickup_address: bool,
+    /// `X-OriginalArrivalTime`, `X-MimeOLE` or the mailer of CDO.
+    pub(super) exchange: bool,
+    /// The domain of the Message-ID is a name that only its own house knows.
+    pub(super) inner_id: bool,
+    /// To has addresses that nobody has: a torn one.
+    pub(super) torn_to: bool,
+}
+
+/// Reads copies; equal stamps are read once.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    stamps: HashMap<u128, Arc<Hop>>,
+}
+
+impl Reader {
+    pub(super) fn read(&mut self, copy: &Copy, weight: f64) -> Chain {
+        let mut chain = Chain {
+            hops: Vec::new(),
+            at: Vec::new(),
+            identity: Identity::default(),
+            author: None,
+            subject: String::new(),
+            recipient: Arc::clone(&copy.recipient),
+            list: None,
+            marks: Marks { pickup_address: copy.pickup_address, ..Marks::default() },
+            arrived_ms: copy.arrived_ms,
+            place: copy.place,
+            id: copy.id,
+            weight,
+            delivered_to: Vec::new(),
+            mark_lines: Vec::new(),
+        };
+        for (at, field) in copy.fields() {
+            if field.is("received") {
+                chain.hops.push(self.stamp(field.value));
+                chain.at.push(at);
+            } else {
+                chain.take(at, field.name, field.value);
+            }
+        }
+        chain.hops.reverse();
+        chain.at.reverse();
+        chain.finish();
+        chain
+    }
+
+    fn stamp(&mut self, value: &[u8]) -> Arc<Hop> {
+        let hash = hop::stamp_hash(value);
+        Arc::clone(self.stamps.entry(hash).or_insert_with(|| Arc::new(read_hop(hash, value))))
+    }
+}
+
+fn read_hop(hash: u128, value: &[u8]) -> Hop {
+    let hop = hop::parse(value);
+    // Nobody says who handed it in, and it was no program on the machine itself.
+    let is_hidden = hop.kind == HopKind::Local && hop.has_no_from() && is_over_network(hop.protocol);
+    let lower =
+        |word: Option<hop::Word<'_>>| word.map(|w| names::clean(&w.lower())).filter(|n| !n.is_empty());
+    Hop {
+        hash,
+        kind: if is_hidden { HopKind::Transfer } else { hop.kind },
+        helo: lower(hop.helo),
+        rdns: lower(hop.rdns),
+        from: lower(hop.from),
+        ip: hop.ip,
+        by: lower(hop.by),
+        id: hop.queue_id().map(|id| id.to_string()).filter(|id| !id.is_empty()),
+        for_: lower(hop.for_),
+        at_ms: hop.date_ms,
+        software: hop.software.map(software),
+        loopback: hop.is_loopback(),
+        text: format!("Received: {}", text_of(value)),
+    }
+}
+
+fn software(software: hop::Software<'_>) -> String {
+    let version = software.version.map(|version| format!(" {version}")).unwrap_or_default();
+    format!("{}{version}", software.name)
+}
+
+fn is_over_network(protocol: Protocol) -> bool {
+    !matches!(protocol, Protocol::None | Protocol::Local | Protocol::Mapi | Protocol::Other | Protocol::Http)
+}
+
+/// A field's value as one line.
+fn text_of(value: &[u8]) -> String {
+    String::from_utf8_lossy(&canon::relaxed_value_to_vec(value)).into_owned()
+}
+
+impl Chain {
+    fn take(&mut self, at: u32, name: &[u8], value: &[u8]) {
+        let written = String::from_utf8_lossy(name);
+        let name = name.to_ascii_lowercase();
+        let mut mark = || {
+            let line = format!("{written}: {}", text_of(value));
+            self.mark_lines.push((at, line));
+        };
+        match name.as_slice() {
+            b"message-id" if self.identity.message_id.is_none() => {
+                let id = message_id::parse(value).unwrap_or_else(|| text_of(value));
+                self.identity.message_id = Some(id);
+                mark();
+            }
+            b"date" if self.identity.date_ms.is_none() => self.identity.date_ms = date::parse(value),
+            b"from" if self.author.is_none() => self.author = names::address_in(&text_of(value)),
+            b"subject" if self.subject.is_empty() => self.subject = text_of(value),
+            b"list-id" => self.list = Some(xxh3_64(text_of(value).to_ascii_lowercase().as_bytes())),
+            b"delivered-to" | b"x-original-to" | b"envelope-to" => {
+                self.delivered_to.extend(names::address_in(&text_of(value)));
+            }
+            b"to" => self.marks.torn_to |= names::is_torn(value),
+            b"x-originalarrivaltime" | b"x-mimeole" => {
+                self.marks.exchange = true;
+                mark();
+            }
+            b"x-mailer" if value.windows(13).any(|w| w == b"Microsoft CDO") => {
+                self.marks.exchange = true;
+                mark();
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self) {
+        let newest = || self.hops.iter().rev().find_map(|hop| hop.at_ms);
+        self.arrived_ms = self.arrived_ms.or_else(newest);
+        self.marks.inner_id = self.id_domain().is_some_and(names::is_inner);
+    }
+
+    /// The domain of its Message-ID, in lower case.
+    pub(super) fn id_domain(&self) -> Option<&str> {
+        let id = self.identity.message_id.as_deref()?;
+        let domain = id.trim_end_matches('>').rsplit_once('@')?.1;
+        Some(domain)
+    }
+
+    /// The domain of its author.
+    pub(super) fn author_domain(&self) -> Option<&str> {
+        Some(self.author.as_deref()?.rsplit_once('@')?.1)
+    }
+}

@@ -1,0 +1,325 @@
+//! What speaks against a machine: copies that it sent on from one stamp to one recipient, and messages
+//! that it put back into the stream.
+
+use super::actor::{Actor, actor, is_written_by};
+use super::chain::{Chain, Hop};
+use super::graph::{Branch, Parting};
+use super::names;
+use super::origin::Origin;
+use crate::facts::Ms;
+use crate::storm::CulpritClass;
+use quell_mail::hop::HopKind;
+
+/// Copies closer together than this were not sent again: they were sent at once. Retry schedules begin
+/// at a minute and more (Postfix `minimal_backoff_time` 5 min, Exim 15 min, Sendmail's queue run,
+/// Exchange's glitch retry 1 min), a collector's poll likewise.
+pub(super) const AT_ONCE_MS: Ms = 45_000;
+/// A gap so long between two copies is no accident of two transactions to one server.
+const LONG_GAP_MS: Ms = 4 * 60_000;
+/// From here on a receiver's delay between its own two stamps counts as slow: RFC 5321 §4.5.3.2.6 wants
+/// the answer within ten minutes, and many clients wait for five.
+const SLOW_MS: Ms = 5 * 60_000;
+
+/// Why a machine is suspected, for words and for confidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reason {
+    /// Several ways on from one stamp, to one recipient.
+    Parting {
+        /// The stamps in common.
+        depth: usize,
+    },
+    /// A line of its pickup folder stands above older stamps.
+    PickupLine,
+    /// It was collected from a mailbox before.
+    Collected,
+    /// The copies have a Message-ID and a Date of their own.
+    NewIdentity,
+    /// That Message-ID's domain is an inner name.
+    InnerId,
+    /// The address of a collector's pickup folder stands in it.
+    PickupAddress,
+    /// Lines that a mail service adds to what it takes from a folder.
+    ExchangeLines,
+    /// It had been delivered to somebody else before.
+    OtherRecipient,
+    /// The recipient has the original, and it came another way.
+    HasOriginal,
+    /// Its trace begins anew.
+    LostTrace,
+    /// Again and again to the same next server.
+    SameNextHop,
+    /// The next server answered late: its own two stamps lie so far apart.
+    SlowAnswer {
+        /// The longest such delay.
+        ms: Ms,
+    },
+    /// At once, within so long.
+    AtOnce {
+        /// From the first to the last.
+        ms: Ms,
+    },
+    /// There is no stamp in common.
+    NoCommonStamp,
+    /// It has been at the same server before.
+    Round,
+}
+
+/// One thing that speaks against a machine.
+#[derive(Debug, Clone)]
+pub(super) struct Charge {
+    pub(super) actor: Actor,
+    pub(super) class: CulpritClass,
+    /// Copies that it made, by index, with the number of stamps below.
+    pub(super) made: Vec<(usize, usize)>,
+    /// Two copies to lay side by side, and the stamps they share.
+    pub(super) pair: Option<(usize, usize, usize)>,
+    pub(super) reasons: Vec<Reason>,
+}
+
+/// What a parting says against the machine that sent the copies on.
+pub(super) fn of_parting(chains: &[Chain], parting: &Parting, origin: &Origin) -> Option<Charge> {
+    let (next, others) = same_next(chains, parting);
+    let at_all = next.len();
+    if at_all < 2 || is_author_again(chains, &next, origin) {
+        return None;
+    }
+    let facts = Facts::of(chains, parting, &next, others, origin);
+    let class = facts.class(at_all)?;
+    let mut reasons = facts.reasons(parting.depth, class);
+    reasons.sort();
+    let first = usize::from(!facts.is_elsewhere && !facts.has_marks);
+    let made = next.iter().skip(first).flat_map(|b| b.chains.iter().map(|c| (*c, parting.depth))).collect();
+    let pair = Some((*next[0].chains.first()?, *next[1].chains.first()?, parting.depth));
+    Some(Charge { actor: parting.actor.clone(), class, made, pair, reasons })
+}
+
+/// The branches that went to the same next server and envelope recipient: the largest set of such. One
+/// branch each to several is what a server does that has several recipients who share a mailbox.
+fn same_next<'a>(chains: &[Chain], parting: &'a Parting) -> (Vec<&'a Branch>, usize) {
+    let mut sets: Vec<(String, Option<String>, Vec<&Branch>)> = Vec::new();
+    for branch in &parting.branches {
+        let Some(&first) = branch.chains.first() else { continue };
+        let (by, for_) = next_of(&chains[first], parting.depth);
+        let fits = |set: &&mut (String, Option<String>, Vec<&Branch>)| {
+            set.0 == by && (set.1.is_none() || for_.is_none() || set.1 == for_)
+        };
+        match sets.iter_mut().find(fits) {
+            Some(set) => {
+                set.1 = set.1.take().or(for_);
+                set.2.push(branch);
+            }
+            None => sets.push((by, for_, vec![branch])),
+        }
+    }
+    let largest = sets.into_iter().max_by_key(|set| set.2.len()).map(|set| set.2).unwrap_or_default();
+    let others = parting.branches.len() - largest.len();
+    (largest, others)
+}
+
+/// Copies at a parting that have no reason: from one sender to one next server and recipient, and not sent
+/// again by the author himself. One of each branch, by index.
+pub(super) fn without_reason(chains: &[Chain], parting: &Parting, origin: &Origin) -> Vec<usize> {
+    let (next, _) = same_next(chains, parting);
+    if next.len() < 2 || is_author_again(chains, &next, origin) {
+        return Vec::new();
+    }
+    next.iter().filter_map(|branch| branch.chains.first().copied()).collect()
+}
+
+/// The owner of the server behind stamp `depth`, and the recipient named there.
+fn next_of(chain: &Chain, depth: usize) -> (String, Option<String>) {
+    let by = chain.hops.get(depth).and_then(|hop| hop.by.as_deref()).unwrap_or_default();
+    let house = names::owner(by).unwrap_or(by);
+    let same_house = |hop: &&std::sync::Arc<Hop>| {
+        hop.by.as_deref().is_some_and(|other| other == by || names::same_owner(other, by))
+    };
+    let for_ = chain.hops.iter().skip(depth).take_while(same_house).find_map(|hop| hop.for_.clone());
+    (house.to_owned(), for_)
+}
+
+/// Whether the author himself sent it again: other Dates, from his own place.
+fn is_author_again(chains: &[Chain], branches: &[&Branch], origin: &Origin) -> bool {
+    let firsts = || branches.iter().filter_map(|b| b.chains.first());
+    let mut identities: Vec<_> = firsts().map(|i| &chains[*i].identity).collect();
+    identities.sort();
+    identities.dedup();
+    identities.len() > 1 && firsts().all(|i| !origin.is_foreign(*i))
+}
+
+/// What is to be known of a parting.
+struct Facts {
+    depth: usize,
+    median_gap_ms: Option<Ms>,
+    span_ms: Ms,
+    /// The stamp before was written by the machine that sent on.
+    is_linked: bool,
+    /// Marks of re-injection stand right here.
+    has_marks: bool,
+    marks: Vec<Reason>,
+    /// The recipient has it by another way too.
+    is_elsewhere: bool,
+    /// The stamp before names another recipient.
+    other_recipient: bool,
+    slow_ms: Option<Ms>,
+    same_for: bool,
+    is_list: bool,
+    is_known: bool,
+}
+
+impl Facts {
+    fn of(chains: &[Chain], parting: &Parting, next: &[&Branch], others: usize, origin: &Origin) -> Self {
+        let depth = parting.depth;
+        let firsts: Vec<&Chain> = next.iter().filter_map(|b| b.chains.first()).map(|i| &chains[*i]).collect();
+        let times: Vec<Ms> = next.iter().filter_map(|branch| branch.at_ms).collect();
+        let mut gaps: Vec<Ms> = times.windows(2).map(|w| w[1] - w[0]).collect();
+        gaps.sort_unstable();
+        let before = depth.checked_sub(1).and_then(|n| firsts.first().and_then(|c| c.hops.get(n)));
+        let hops = || firsts.iter().filter_map(|chain| chain.hops.get(depth));
+        let marks = marks(chains, next, depth, origin);
+        let fors: Vec<&String> = hops().filter_map(|hop| hop.for_.as_ref()).collect();
+        let mine: Vec<usize> = next.iter().flat_map(|b| b.chains.iter().copied()).collect();
+        Self {
+            depth,
+            median_gap_ms: gaps.get(gaps.len() / 2).copied(),
+            span_ms: times.last().zip(times.first()).map_or(0, |(last, first)| last - first),
+            is_linked: before.is_some_and(|hop| is_written_by(hop, &parting.actor)),
+            has_marks: marks.iter().any(|mark| *mark != Reason::ExchangeLines),
+            is_elsewhere: others == 0 && origin.has_other_way(chains, &mine, parting),
+            other_recipient: before.is_some_and(|hop| is_for_another(hop, &firsts, depth)),
+            slow_ms: slow_ms(&firsts, depth),
+            same_for: fors.len() == firsts.len() && fors.windows(2).all(|pair| pair[0] == pair[1]),
+            is_list: hops().any(|hop| hop.kind == HopKind::Expanded),
+            is_known: parting.actor.is_known(),
+            marks,
+        }
+    }
+
+    fn class(&self, copies: usize) -> Option<CulpritClass> {
+        if self.has_marks {
+            return Some(CulpritClass::Resends);
+        }
+        let at_once = self.median_gap_ms.is_none_or(|gap| gap < AT_ONCE_MS);
+        let unlinked = !self.is_linked;
+        if unlinked && self.is_known && (self.is_elsewhere || self.other_recipient) && !self.is_list {
+            return (copies > 2 || !at_once).then_some(CulpritClass::Resends);
+        }
+        if at_once {
+            let class = if unlinked { CulpritClass::Injects } else { CulpritClass::Resends };
+            return (copies > 2).then_some(class);
+        }
+        let two_are_enough = self.slow_ms.is_some()
+            || self.same_for
+            || self.median_gap_ms.is_some_and(|gap| gap >= LONG_GAP_MS);
+        (copies > 2 || two_are_enough).then_some(CulpritClass::Retries)
+    }
+
+    fn reasons(&self, depth: usize, class: CulpritClass) -> Vec<Reason> {
+        let mut reasons = self.marks.clone();
+        reasons.push(if depth > 0 { Reason::Parting { depth } } else { Reason::NoCommonStamp });
+        if self.is_elsewhere {
+            reasons.push(Reason::HasOriginal);
+            reasons.extend(
+                (self.depth == 0 && !self.marks.contains(&Reason::NewIdentity)).then_some(Reason::LostTrace),
+            );
+        }
+        reasons.extend(self.other_recipient.then_some(Reason::OtherRecipient));
+        match class {
+            CulpritClass::Retries => {
+                reasons.push(Reason::SameNextHop);
+                reasons.extend(self.slow_ms.map(|ms| Reason::SlowAnswer { ms }));
+            }
+            CulpritClass::Injects => reasons.push(Reason::AtOnce { ms: self.span_ms }),
+            CulpritClass::Resends | CulpritClass::Loops => {}
+        }
+        reasons
+    }
+}
+
+/// Marks that stand at the parting itself.
+fn marks(chains: &[Chain], next: &[&Branch], depth: usize, origin: &Origin) -> Vec<Reason> {
+    let mut marks = Vec::new();
+    for &i in next.iter().filter_map(|branch| branch.chains.first()) {
+        marks.extend(of_stamp(chains, i, depth, origin));
+    }
+    marks.sort();
+    marks.dedup();
+    marks
+}
+
+/// Marks of re-injection at stamp `i` of a copy; none if that stamp is as any.
+pub(super) fn of_stamp(chains: &[Chain], chain: usize, i: usize, origin: &Origin) -> Vec<Reason> {
+    let copy = &chains[chain];
+    let mut marks = Vec::new();
+    let Some(hop) = copy.hops.get(i) else { return marks };
+    match hop.kind {
+        HopKind::Pickup if i > 0 => marks.push(Reason::PickupLine),
+        HopKind::Collected if leaves_house(copy, i) => marks.push(Reason::Collected),
+        _ => {}
+    }
+    let is_new = i == 0 && origin.is_foreign(chain);
+    if is_new {
+        marks.push(Reason::NewIdentity);
+        marks.extend(copy.marks.inner_id.then_some(Reason::InnerId));
+        marks.extend((hop.kind == HopKind::Pickup).then_some(Reason::PickupLine));
+    }
+    if !marks.is_empty() {
+        marks.extend(copy.marks.pickup_address.then_some(Reason::PickupAddress));
+        marks.extend(copy.marks.exchange.then_some(Reason::ExchangeLines));
+    }
+    marks
+}
+
+/// Whether a copy went on to another house after stamp `i`.
+fn leaves_house(chain: &Chain, i: usize) -> bool {
+    let after = chain.hops.iter().skip(i + 1);
+    after.into_iter().any(|hop| hop.has_sender() && hop.ip.is_some_and(names::is_public))
+}
+
+/// Whether stamp `before` says that the message was for somebody else than the copies are.
+fn is_for_another(before: &Hop, copies: &[&Chain], depth: usize) -> bool {
+    let Some(was) = before.for_.as_deref() else { return false };
+    let local = |address: &str| address.split('@').next().unwrap_or_default().to_owned();
+    copies.iter().all(|copy| {
+        let now = next_of(copy, depth).1.unwrap_or_else(|| copy.recipient.to_string());
+        now != was && local(&now) != local(was)
+    })
+}
+
+/// The longest time that the next server kept a copy between its own two stamps, if it is long, and not
+/// just of the last one.
+fn slow_ms(copies: &[&Chain], depth: usize) -> Option<Ms> {
+    let delays = copies.iter().filter_map(|copy| {
+        let (first, then) = (copy.hops.get(depth)?, copy.hops.get(depth + 1)?);
+        let same = first.by.as_deref().zip(then.by.as_deref().or(then.from.as_deref()));
+        let same = same.is_some_and(|(a, b)| a == b || names::same_owner(a, b))
+            || then
+                .sender_names()
+                .any(|name| first.by.as_deref().is_some_and(|by| names::same_owner(name, by)));
+        same.then(|| then.at_ms.zip(first.at_ms).map(|(then, first)| then - first)).flatten()
+    });
+    delays.max().filter(|ms| *ms >= SLOW_MS && *ms < 24 * 3_600_000)
+}
+
+/// A message that `actor` put back into the stream, found in one copy alone.
+#[derive(Debug, Clone)]
+pub(super) struct Injection {
+    pub(super) chain: usize,
+    /// Stamps below.
+    pub(super) depth: usize,
+    pub(super) actor: Actor,
+    pub(super) marks: Vec<Reason>,
+}
+
+/// The places in all copies where a message was put back into the stream, by its marks.
+pub(super) fn injections(chains: &[Chain], origin: &Origin) -> Vec<Injection> {
+    let mut found = Vec::new();
+    for (chain, copy) in chains.iter().enumerate() {
+        for depth in 0..copy.hops.len() {
+            let marks = of_stamp(chains, chain, depth, origin);
+            if !marks.is_empty() {
+                found.push(Injection { chain, depth, actor: actor(copy, depth), marks });
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,164 @@
+//! Names and addresses of machines, as far as stamps tell them.
+
+use std::net::IpAddr;
+
+/// Second-level domains below which names are given away in two-letter domains.
+const SHARED_SECOND: [&str; 16] =
+    ["co", "com", "net", "org", "ac", "gov", "edu", "or", "ne", "gr", "go", "ltd", "plc", "me", "sch", "asn"];
+
+/// The part of a host name that one owner has: its last two labels, or three below `co.uk` and the like.
+/// An approximation of the public suffix list that errs towards two names being one owner's only where
+/// many share a domain of the second level. None: it has no dot, or is an address.
+pub(super) fn owner(name: &str) -> Option<&str> {
+    let name = name.trim_end_matches('.');
+    if name.parse::<IpAddr>().is_ok() || name.starts_with('[') {
+        return None;
+    }
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
+    let last = dots.next()?;
+    let Some(second) = dots.next() else { return Some(name) };
+    let two_letters = name.len() - last - 1 == 2;
+    if two_letters && SHARED_SECOND.contains(&&name[second + 1..last]) {
+        return Some(dots.next().map_or(name, |third| &name[third + 1..]));
+    }
+    Some(&name[second + 1..])
+}
+
+/// Whether two names have the same owner.
+pub(super) fn same_owner(a: &str, b: &str) -> bool {
+    a == b || owner(a).is_some_and(|mine| !is_inner(a) && owner(b) == Some(mine))
+}
+
+/// Whether a name says anything about who it is.
+pub(super) fn is_telling(name: &str) -> bool {
+    !name.is_empty()
+        && !matches!(
+            name,
+            "unknown" | "localhost" | "localhost.localdomain" | "local" | "mail pickup service"
+        )
+        && !name.starts_with("localhost")
+        && name.parse::<IpAddr>().is_err()
+        && !name.starts_with('[')
+}
+
+/// Whether only its own house knows this name: without a dot, or below a domain that the public
+/// network does not have (RFC 6762 appendix G, RFC 2606, RFC 9476).
+pub(super) fn is_inner(name: &str) -> bool {
+    const INNER: [&str; 12] = [
+        "local",
+        "lan",
+        "internal",
+        "intern",
+        "intranet",
+        "private",
+        "corp",
+        "home",
+        "localdomain",
+        "office",
+        "domain",
+        "priv",
+    ];
+    match name.trim_end_matches('.').rsplit_once('.') {
+        None => true,
+        Some((_, last)) => INNER.contains(&last),
+    }
+}
+
+/// Whether an address is one that the next server on the public network would see.
+pub(super) fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
+        }
+        IpAddr::V6(v6) => {
+            let first = v6.segments()[0];
+            let inner = first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80;
+            !(v6.is_loopback() || v6.is_unspecified() || inner)
+        }
+    }
+}
+
+/// Whether a name is made of an address: one of a customer's line, which tells of the provider alone.
+pub(super) fn is_made_of_address(name: &str, ip: Option<IpAddr>) -> bool {
+    let Some(IpAddr::V4(v4)) = ip.map(|ip| ip.to_canonical()) else {
+        return name.bytes().filter(u8::is_ascii_digit).count() >= 12;
+    };
+    let digits: Vec<&str> = name.split(|c: char| !c.is_ascii_digit()).filter(|d| !d.is_empty()).collect();
+    let found = v4.octets().iter().filter(|o| digits.contains(&o.to_string().as_str())).count();
+    found >= 3 || name.contains(&v4.octets().map(|o| format!("{o:03}")).concat())
+}
+
+/// A name without brackets, dots at its end and what cannot stand in one.
+pub(super) fn clean(name: &str) -> String {
+    let bare = name.trim().trim_matches(['<', '>', '[', ']', '(', ')', ',', ';', '"']).trim_end_matches('.');
+    bare.to_owned()
+}
+
+/// The address in a field such as From or Delivered-To, in lower case: within the last angle brackets,
+/// or the first word with an `@`.
+pub(super) fn address_in(value: &str) -> Option<String> {
+    let inner = value.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(inner, _)| inner);
+    let word = inner.or_else(|| value.split([' ', ',', ';', '"']).find(|word| word.contains('@')))?;
+    let word = word.trim().trim_matches(['<', '>']);
+    (word.contains('@') && word.len() <= 320).then(|| word.to_lowercase())
+}
+
+/// Whether To holds an address of an inner host beside others: one that was torn in two (INCIDENT.md).
+pub(super) fn is_torn(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&value[..value.len().min(4_096)]).to_lowercase();
+    text.contains("(no to-header on input)")
+        || text.contains("unlisted-recipients:") && text.contains('@')
+        || text
+            .split(',')
+            .filter_map(address_in)
+            .any(|a| a.rsplit_once('@').is_some_and(|(_, d)| is_inner(d)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners() {
+        for (name, wanted) in [
+            ("mail.firm.example", Some("firm.example")),
+            ("firm.example", Some("firm.example")),
+            ("a.b.firm.co.uk", Some("firm.co.uk")),
+            ("mx.isp.ie", Some("isp.ie")),
+            ("server", None),
+            ("192.0.2.1", None),
+            ("[192.0.2.1]", None),
+        ] {
+            assert_eq!(owner(name), wanted, "{name}");
+        }
+        assert!(same_owner("a.zoho.com", "b.zoho.com") && !same_owner("a.firm.co.uk", "b.other.co.uk"));
+        assert!(!same_owner("a.sbs.local", "b.sbs.local") && same_owner("sbs.local", "sbs.local"));
+    }
+
+    #[test]
+    fn inner_names() {
+        for name in ["server", "server.sbs.local", "pc.lan", "x.internal"] {
+            assert!(is_inner(name), "{name}");
+        }
+        assert!(!is_inner("mail.firm.example") && !is_inner("isp.ie"));
+    }
+
+    #[test]
+    fn names_of_customers_lines() {
+        let ip = "81.2.3.45".parse().ok();
+        assert!(is_made_of_address("adsl-81-2-3-45.isp.example", ip));
+        assert!(is_made_of_address("45.3.2.81.dyn.isp.example", ip));
+        assert!(!is_made_of_address("mail2.firm.example", ip));
+    }
+
+    #[test]
+    fn addresses_in_fields() {
+        assert_eq!(address_in("Law News <News@law.example>").as_deref(), Some("news@law.example"));
+        assert_eq!(address_in("jane@firm.example").as_deref(), Some("jane@firm.example"));
+        assert_eq!(address_in("\"x\" nobody"), None);
+        assert!(is_torn(b"<a@server.sbs.local>, <firm1.example@server.sbs.local>, b@firm2.example"));
+        assert!(!is_torn(b"a@firm1.example, b@firm2.example"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Messages that go round: copies that come back to a server which had them.
+
+use super::actor::{Actor, actor};
+use super::chain::Chain;
+use super::charge::{Charge, Reason};
+use super::names::{is_telling, same_owner};
+use crate::storm::CulpritClass;
+use quell_mail::hop::HopKind;
+
+/// Visits of one server from which on a message goes round: once back is what a forwarder or a filter in
+/// another house does.
+const MIN_VISITS: usize = 3;
+
+/// One way round, in one copy.
+struct Round {
+    /// The stamps of the server that is visited again and again.
+    visits: Vec<usize>,
+}
+
+/// What going round says against the machines that send back. `in_set` are copies of one recipient.
+pub(super) fn charges(chains: &[Chain], in_set: &[usize]) -> Vec<Charge> {
+    let mut found: Vec<Charge> = Vec::new();
+    let longest =
+        in_set.iter().filter_map(|i| Some((*i, round(&chains[*i])?))).max_by_key(|(_, r)| r.visits.len());
+    let Some((longest, round)) = longest else { return found };
+    // A copy that ended before its last visit is the proof that each turn leaves one behind.
+    let shorter =
+        in_set.iter().copied().filter(|i| *i != longest && shared(&chains[*i], &chains[longest]) > 0);
+    let Some(pair) = shorter.max_by_key(|i| chains[*i].hops.len()) else { return found };
+    let (from, to) = (round.visits[0], round.visits[1]);
+    for at in from + 1..=to {
+        let machine = actor(&chains[longest], at);
+        if machine.is_known() && !found.iter().any(|charge| charge.actor.is_same(&machine)) {
+            found.push(charge(chains, in_set, machine, (pair, longest)));
+        }
+    }
+    found
+}
+
+fn charge(chains: &[Chain], in_set: &[usize], machine: Actor, (short, long): (usize, usize)) -> Charge {
+    let mut made = Vec::new();
+    for &i in in_set {
+        let Some(visits) = visits(&chains[i]) else { continue };
+        let back = visits.get(1).copied().unwrap_or(0);
+        // The machine that sent it on last, of those that send it round.
+        let last = (back..chains[i].hops.len()).rev().find(|at| actor(&chains[i], *at).is_same(&machine));
+        made.extend(last.map(|at| (i, at)));
+    }
+    let common = shared(&chains[short], &chains[long]);
+    let reasons = vec![Reason::Parting { depth: common }, Reason::Round];
+    Charge { actor: machine, class: CulpritClass::Loops, made, pair: Some((short, long, common)), reasons }
+}
+
+/// Stamps that two copies have in common, from the oldest on.
+pub(super) fn shared(a: &Chain, b: &Chain) -> usize {
+    a.hops.iter().zip(&b.hops).take_while(|(a, b)| a.hash == b.hash).count()
+}
+
+/// The way round in a copy, if it went round often enough and nobody put it back into the stream.
+fn round(chain: &Chain) -> Option<Round> {
+    let put_back = |hop: &HopKind| matches!(hop, HopKind::Pickup | HopKind::Collected);
+    let clean = !chain.hops.iter().skip(1).any(|hop| put_back(&hop.kind));
+    visits(chain).filter(|visits| clean && visits.len() >= MIN_VISITS).map(|visits| Round { visits })
+}
+
+/// The stamps of the server that a copy visits most often, with another house between any two; at least
+/// two of them.
+fn visits(chain: &Chain) -> Option<Vec<usize>> {
+    let by = |i: usize| chain.hops[i].by.as_deref().filter(|by| is_telling(by));
+    let mut most: Option<Vec<usize>> = None;
+    for start in 0..chain.hops.len() {
+        let Some(name) = by(start) else { continue };
+        let mut visits = vec![start];
+        let mut away = false;
+        for i in start + 1..chain.hops.len() {
+            match by(i) {
+                Some(other) if other == name && away => {
+                    visits.push(i);
+                    away = false;
+                }
+                Some(other) if other != name && !same_owner(other, name) => away = true,
+                _ => {}
+            }
+        }
+        if visits.len() > most.as_ref().map_or(1, Vec::len) {
+            most = Some(visits);
+        }
+    }
+    most
+}
