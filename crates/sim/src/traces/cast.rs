@@ -355,9 +355,10 @@ impl Case {
             return firm.isp.out.clone();
         }
         match server.soft {
-            Software::Smtpsvc | Software::Exchange if self.dice.below(3) > 0 => {
-                copy.mapi(server, &mut self.dice)
-            }
+            Software::Exchange if self.dice.below(3) > 0 => copy.mapi(server, &mut self.dice),
+            Software::Smtpsvc if self.old && self.dice.one_in(3) => copy.mapi(server, &mut self.dice),
+            // The store of Exchange 2000 and 2003 writes no stamp.
+            Software::Smtpsvc if self.dice.one_in(4) => copy.at += self.dice.between(100, 3_000),
             Software::Microsoft365 => copy.mapi(server, &mut self.dice),
             _ => copy.smtp(&pc, server, None, &mut self.dice),
         }
@@ -398,6 +399,15 @@ impl Case {
         let server = &firm.server;
         let dice = &mut self.dice;
         match &firm.entry {
+            // From the house itself.
+            Entry::Direct | Entry::Relayed if from.ip == server.ip => {}
+            Entry::Gateway(_) if from.ip == server.ip => {}
+            Entry::Gateway(gateway) if from.ip == gateway.ip => copy.hop_inside(gateway, server, rcpt, dice),
+            Entry::Hosted | Entry::Collected | Entry::Relayed if from.ip == firm.isp.mx.ip => {
+                if matches!(firm.entry, Entry::Relayed) {
+                    copy.hop(from, server, rcpt, dice);
+                }
+            }
             Entry::Direct => copy.hop(from, server, rcpt, dice),
             Entry::Relayed => {
                 copy.hop(from, &firm.isp.mx, rcpt, dice);
@@ -452,9 +462,9 @@ impl Case {
         }
     }
 
-    /// One copy from `from` to each of these: in one transaction for a firm, or in one each.
+    /// One copy from `from` to each of these: in one transaction for a firm, or in one each, as `from` is used to.
     pub fn spread(&mut self, copy: &Copy, from: &Machine, firms: &[Rc<Firm>], who: &[Person]) {
-        let each = self.dice.one_in(2);
+        let each = from.helo.len().is_multiple_of(2);
         for firm in firms {
             let to: Vec<&Person> = firm.people.iter().filter(|person| who.contains(person)).collect();
             if each {

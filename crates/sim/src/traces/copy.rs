@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::clock::SECOND;
+use super::clock::{self, SECOND};
 use super::dice::Dice;
-use super::machine::{Machine, Peer};
+use super::machine::{Machine, Peer, Software};
 use super::stamp::{self, Envelope};
 
 /// A copy: what stands on top of the header (oldest first, as it is written), the author's fields, the body.
@@ -61,11 +61,38 @@ impl Copy {
         let env = Envelope { from: &self.sender, to: rcpt };
         let stamps = stamp::by_smtp(to, peer, env, self.at, dice);
         self.stamped(stamps);
+        if to.soft == Software::Smtpsvc && self.get("X-OriginalArrivalTime").is_none() && to.by.len() % 4 > 1
+        {
+            self.arrival_mark(to, dice);
+        }
+    }
+
+    /// The field in which Windows' SMTP service says when it had the message first, over one that is there.
+    pub fn arrival_mark(&mut self, on: &Machine, dice: &mut Dice) {
+        let date = clock::bare(on.shown(self.at));
+        let (low, high, ms) = (dice.upper_hex(8), dice.upper_hex(6), dice.count(0, 999));
+        let value = format!("{}.{ms:04} (UTC) FILETIME=[{low}:01{high}]", date.trim_end_matches(" -0000"));
+        self.set("X-OriginalArrivalTime", value);
     }
 
     /// From one house to another.
     pub fn hop(&mut self, from: &Machine, to: &Machine, rcpt: Option<&str>, dice: &mut Dice) {
         self.smtp(&from.outside(), to, rcpt, dice);
+        if to.tls && !to.stampless && dice.one_in(4) {
+            let (by, ip, sender) = (&to.by, from.ip, &self.sender);
+            let field = match dice.below(3) {
+                0 => format!(
+                    "Received-SPF: pass ({by}: domain of {sender} designates {ip} as\n\tpermitted sender) client-ip={ip}; envelope-from={sender}"
+                ),
+                1 => format!("Authentication-Results: {by};\n\tspf=pass smtp.mailfrom={sender}; dkim=none"),
+                _ => format!(
+                    "X-Spam-Status: No, score=-{}.{} required=5.0",
+                    dice.count(0, 4),
+                    dice.count(0, 9)
+                ),
+            };
+            self.note(field);
+        }
     }
 
     /// From one machine to another of the same house.
@@ -110,6 +137,9 @@ impl Copy {
     pub fn filtered(&mut self, on: &Machine, rcpt: Option<&str>, dice: &mut Dice) {
         self.at += dice.between(100, 2_000);
         self.stamped(vec![stamp::amavis(on, rcpt, self.at, dice)]);
+        if !on.by.len().is_multiple_of(3) {
+            self.note(format!("X-Virus-Scanned: by amavisd-new at {}", on.by));
+        }
         self.smtp(&loopback("localhost"), on, rcpt, dice);
     }
 

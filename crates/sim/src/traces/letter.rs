@@ -175,7 +175,7 @@ pub(super) fn prose(bytes: usize, dice: &mut Dice) -> String {
             columns = 0;
         }
     }
-    text.trim_end().to_owned() + ".\n"
+    text.trim_end_matches([' ', '\n', '.']).to_owned() + ".\n"
 }
 
 /// An address list, folded after commas.
@@ -206,7 +206,7 @@ pub(super) fn fields(letter: &Letter, old: bool, dice: &mut Dice) -> (Fields, Rc
         0 => clock::zeroed(letter.date_ms, letter.zone),
         _ => clock::plain(letter.date_ms, letter.zone),
     };
-    let author = format!("\"{}\" <{}>", letter.author.name, letter.author.address);
+    let author = addresses(std::slice::from_ref(&letter.author), false);
     let mut fields: Fields = vec![("From", author)];
     fields.push((
         "To",

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::case::Case;
 use super::cast::{Firm, Isp};
-use super::clock::{DAY, HOUR, MINUTE};
+use super::clock::{DAY, HOUR, MINUTE, SECOND};
 use super::copy::Copy;
 use super::letter::{self, Letter, Person};
 use super::machine::Machine;
@@ -71,7 +71,7 @@ impl Case {
 
     /// A Message-ID as mail programs make it.
     pub fn message_id(&mut self, domain: &str) -> String {
-        let dice = &mut self.dice;
+        let (old, dice) = (self.old, &mut self.dice);
         match dice.below(6) {
             0 => format!(
                 "<{}${}${}@{}>",
@@ -83,8 +83,15 @@ impl Case {
             1 => format!("<{}.{}@{domain}>", dice.digits(8), dice.digits(7)),
             2 => format!("<{}.JavaMail.root@mail.{domain}>", dice.digits(18)),
             3 => format!("<{}{}{}@{domain}>", dice.upper_hex(8), dice.letters(6), dice.digits(5)),
-            4 => format!("<CA{}=_{}@mail.{domain}>", dice.letters(30), dice.letters(12)),
-            _ => format!("<{}-{}-{}-{}@{domain}>", dice.hex(8), dice.hex(4), dice.hex(4), dice.hex(12)),
+            4 if !old => format!("<CA{}=_{}@mail.{domain}>", dice.letters(30), dice.letters(12)),
+            _ => format!(
+                "<{}-{}-{}-{}-{}@{domain}>",
+                dice.hex(8),
+                dice.hex(4),
+                dice.hex(4),
+                dice.hex(4),
+                dice.hex(12)
+            ),
         }
     }
 
@@ -152,7 +159,10 @@ impl Case {
             to.push(stranger);
         }
         self.dice.shuffle(&mut to);
-        let letter = self.letter(&author, &to);
+        let mut letter = self.letter(&author, &to);
+        if more.is_empty() && self.dice.one_in(6) {
+            (letter.to, letter.cc) = (Vec::new(), Vec::new());
+        }
         let mut copy = self.written(message, &letter);
         let out = self.send(&stage.publisher, &mut copy);
         (copy, out)
@@ -182,12 +192,16 @@ impl Case {
     }
 
     /// Times between two things that are done again and again: a poll of 15 to 60 minutes with a little
-    /// unrest, and now and then a missed one.
+    /// unrest, and now and then a missed one. Some servers send several times at each poll.
     pub fn poll_times(&mut self, from: i64, count: usize) -> Vec<i64> {
         let every = self.dice.pick([15, 15, 20, 30, 45, 60]) * MINUTE;
         let mut at = from + self.dice.between(MINUTE, HOUR);
+        let burst = if self.dice.one_in(5) { self.dice.count(2, 5) } else { 1 };
         (0..count)
-            .map(|_| {
+            .map(|turn| {
+                if turn % burst > 0 {
+                    return at - every + self.dice.between(SECOND, MINUTE);
+                }
                 let now = at + self.dice.between(0, 20_000);
                 at += if self.dice.one_in(15) { 2 * every } else { every };
                 now

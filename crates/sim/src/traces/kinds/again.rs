@@ -9,6 +9,7 @@ use super::super::copy::Copy;
 use super::super::letter::Person;
 use super::super::machine::{Machine, Peer};
 use super::super::story::Stage;
+use super::quiet::List;
 
 impl Case {
     /// When a sender tries again that waits in vain for the answer to the final dot: after its time-out, and
@@ -36,6 +37,35 @@ impl Case {
             times.push(at);
         }
         times
+    }
+
+    /// Somebody of this firm sends it, and a stamp says so.
+    fn send_stamped(&mut self, firm: &Firm, copy: &mut Copy) -> Rc<Machine> {
+        let before = copy.times.len();
+        let out = self.send(firm, copy);
+        if copy.times.len() == before {
+            let pc = self.pc(firm);
+            copy.smtp(&pc, &out, None, &mut self.dice);
+        }
+        out
+    }
+
+    /// One attempt reaches a list's server, which takes its time and sends it to these.
+    fn expanded_after(
+        &mut self,
+        mut copy: Copy,
+        from: &Machine,
+        list: &List,
+        slow: &Slow,
+        stage: &Stage,
+        to: &[Person],
+    ) {
+        let wait = slow.wait(self);
+        let mut edge = (*list.server).clone();
+        edge.by = edge.by.replacen("lists", "in", 1);
+        copy.hop(from, &edge, Some(&list.address.address), &mut self.dice);
+        copy.at += wait;
+        self.expanded(&copy, &edge, list, stage, to);
     }
 
     /// One attempt reaches these readers, who are slow to take it: `slow` ms pass between two of their stamps.
@@ -88,7 +118,7 @@ pub fn retry(case: &mut Case) {
     let author = stage.publisher.people[0].clone();
     let letter = case.letter(&author, &stage.readers);
     let mut base = case.written(message, &letter);
-    let out = case.send(&stage.publisher, &mut base);
+    let out = case.send_stamped(&stage.publisher, &mut base);
     let pool = pool(case, &out, &stage);
     let mut names = out.names();
     for name in pool.iter().flat_map(|machine| machine.names()) {
@@ -103,12 +133,17 @@ pub fn retry(case: &mut Case) {
     let slow = slow_receiver(case, &slow_firm);
     let to: Vec<&Person> = slow_firm.people.iter().collect();
     let count = case.dice.few(2, 26);
-    for at in case.attempts(base.at, count) {
+    let list = case.dice.one_in(4).then(|| case.list());
+    for (turn, at) in case.attempts(base.at, count).into_iter().enumerate() {
         let mut copy = base.clone();
         copy.at = copy.at.max(at);
         case.deed(culprit, &mut copy);
-        let from = pool[case.dice.below(pool.len())].clone();
-        case.slowly(copy, &from, &slow, &to);
+        let from = pool[if turn == 0 { 0 } else { case.dice.below(pool.len()) }].clone();
+        match &list {
+            // A list server that takes long, and expands what comes each time.
+            Some(list) => case.expanded_after(copy, &from, list, &slow, &stage, &slow_firm.people),
+            None => case.slowly(copy, &from, &slow, &to),
+        }
     }
     for firm in stage.firms.iter().filter(|firm| firm.domain != slow_firm.domain) {
         case.spread(&base, &out, std::slice::from_ref(firm), &stage.readers);
@@ -194,6 +229,7 @@ pub fn inject(case: &mut Case) {
     let letter = case.letter(&author, &stage.readers);
     let base = case.written(message, &letter);
     let count = case.copies(3, 60);
+    let list = case.dice.one_in(4).then(|| case.list());
     let pause = case.dice.pick([40, 120, 120, 400, 1_200]);
     for turn in 0..count {
         let mut copy = base.clone();
@@ -204,7 +240,10 @@ pub fn inject(case: &mut Case) {
             Client::OnServer => copy.handed_in(&server, None, &mut case.dice),
             Client::Unknown => copy.anonymous(&server, &mut case.dice),
         }
-        case.spread(&copy, &server, &stage.firms, &stage.readers);
+        match &list {
+            Some(list) => case.expanded(&copy, &server, list, &stage, &stage.readers),
+            None => case.spread(&copy, &server, &stage.firms, &stage.readers),
+        }
     }
     case.innocents(&stage);
 }
@@ -254,6 +293,8 @@ pub fn looping(case: &mut Case) {
     let out = case.send(&stage.publisher, &mut copy);
     case.original(&stage, &copy, &out);
     let (turns, slow) = (case.dice.few(8, 40), case.dice.one_in(3));
+    // One side may send through its provider, who is innocent.
+    let through = if case.dice.one_in(3) { Some(case.dice.below(2)) } else { None };
     let mut from = out;
     for turn in 0..turns {
         let (server, _, person) = &sides[turn % 2];
@@ -271,6 +312,10 @@ pub fn looping(case: &mut Case) {
             copy.sender = person.address.clone();
         }
         from = server.clone();
+        if through == Some(turn % 2) {
+            copy.hop(&from, &isp.out, None, &mut case.dice);
+            from = isp.out.clone();
+        }
     }
     case.innocents(&stage);
 }

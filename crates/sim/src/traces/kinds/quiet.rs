@@ -14,14 +14,25 @@ pub fn clean(case: &mut Case) {
     let stage = case.stage(1, 50);
     let message = case.message("no_culprit");
     let (copy, out) = case.mailing(&stage, message, &[]);
-    case.original(&stage, &copy, &out);
+    if case.dice.one_in(3) {
+        // A sender with several outgoing machines.
+        for firm in &stage.firms {
+            let name = format!("mta{}", case.dice.count(1, 40));
+            let mta = case.unix_server(&stage.publisher.domain, &name);
+            let mut copy = copy.clone();
+            copy.hop_inside(&out, &mta, None, &mut case.dice);
+            case.spread(&copy, &mta, std::slice::from_ref(firm), &stage.readers);
+        }
+    } else {
+        case.original(&stage, &copy, &out);
+    }
     case.innocents(&stage);
 }
 
 /// A list: what the server is, what it puts under the text.
-struct List {
-    server: Rc<Machine>,
-    address: Person,
+pub(super) struct List {
+    pub server: Rc<Machine>,
+    pub address: Person,
     tag: String,
     expands: bool,
     /// It sends through one of these.
@@ -29,7 +40,7 @@ struct List {
 }
 
 impl Case {
-    fn list(&mut self) -> List {
+    pub(super) fn list(&mut self) -> List {
         let domain = self.domain(true);
         let server = Rc::new(self.unix_server(&domain, "lists"));
         let tag = format!(
@@ -47,7 +58,14 @@ impl Case {
     }
 
     /// The list has it, and sends it to each of its readers.
-    fn expanded(&mut self, copy: &Copy, from: &Machine, list: &List, stage: &Stage, readers: &[Person]) {
+    pub(super) fn expanded(
+        &mut self,
+        copy: &Copy,
+        from: &Machine,
+        list: &List,
+        stage: &Stage,
+        readers: &[Person],
+    ) {
         let mut copy = copy.clone();
         copy.hop(from, &list.server, Some(&list.address.address), &mut self.dice);
         let plain = copy.get("Content-Type").is_some_and(|kind| kind.starts_with("text/plain"));
@@ -115,6 +133,8 @@ struct Old {
     address: Person,
     server: Rc<Machine>,
     rewrites: bool,
+    /// The reader collects it himself.
+    collected: bool,
 }
 
 impl Case {
@@ -124,6 +144,7 @@ impl Case {
             address: self.person(&domain),
             server: Rc::new(self.unix_server(&domain, "mx")),
             rewrites: self.dice.one_in(3),
+            collected: self.dice.one_in(5),
         }
     }
 
@@ -131,6 +152,15 @@ impl Case {
     fn forwarded(&mut self, copy: &Copy, from: &Machine, old: &Old, stage: &Stage, reader: &Person) {
         let mut copy = copy.clone();
         copy.hop(from, &old.server, Some(&old.address.address), &mut self.dice);
+        if old.collected {
+            let server = stage.firm_of(reader).server.clone();
+            copy.at += self.dice.between(MINUTE, HOUR);
+            copy.fetched(&server, &old.server, &reader.address, false, &mut self.dice);
+            if server.soft == Software::Postfix {
+                copy.smtp(&loopback("localhost"), &server, None, &mut self.dice);
+            }
+            return self.deliver(copy, reader, &server);
+        }
         if matches!(old.server.soft, Software::Postfix | Software::Qmail) {
             copy.note(format!("Delivered-To: {}", old.address.address));
         }
@@ -350,7 +380,8 @@ pub fn no_evidence(case: &mut Case) {
     let firm =
         stage.readers.iter().find(|reader| case.sees(reader)).map(|reader| stage.firm_of(reader).clone());
     let firm = firm.unwrap_or_else(|| stage.firms[0].clone());
-    let store = case.machine(Software::Exchange, &format!("store.{}", firm.server.by), None);
+    let front = case.office_server(&firm.domain, &firm.isp.domain);
+    let store = case.machine(Software::Exchange, &format!("store.{}", front.by), None);
     for turn in 0..count {
         let mut copy = base.clone();
         copy.at += pause * turn as i64 + case.dice.between(0, pause);
@@ -359,7 +390,7 @@ pub fn no_evidence(case: &mut Case) {
             copy.set("Message-ID", format!("<{}@localhost>", case.dice.hex(16)));
         }
         if inner {
-            copy.hop_inside(&firm.server, &store, None, &mut case.dice);
+            copy.hop_inside(&front, &store, None, &mut case.dice);
         }
         firm.people.iter().for_each(|person| case.keep(copy.clone(), person));
     }

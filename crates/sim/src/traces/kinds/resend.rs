@@ -8,7 +8,7 @@ use super::super::cast::Isp;
 use super::super::clock::{self, HOUR, MINUTE, SECOND};
 use super::super::copy::Copy;
 use super::super::letter::{self, Person};
-use super::super::machine::{Machine, Software};
+use super::super::machine::{Machine, Peer, Software};
 use super::super::story::Stage;
 
 /// How a faulty server's copies look.
@@ -33,6 +33,18 @@ struct Faulty {
     via: Option<Rc<Machine>>,
     /// Whose mailbox it collects; the address stands in the message.
     reader: Person,
+    way: Way,
+}
+
+/// How a faulty server puts in what it collected, and so what it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Through its pickup folder.
+    Pickup,
+    /// By SMTP to itself.
+    Smtp,
+    /// It writes no stamp.
+    Silent,
 }
 
 impl Case {
@@ -41,7 +53,25 @@ impl Case {
         let machine = Rc::new(self.office_server_of(Software::Smtpsvc, &domain, &isp.domain));
         let culprit = self.culprit(&machine, "resends");
         let via = smart_host.then(|| isp.out.clone());
-        Faulty { machine, culprit, isp: isp.clone(), via, reader: self.person(&domain) }
+        Faulty { machine, culprit, isp: isp.clone(), via, reader: self.person(&domain), way: Way::Pickup }
+    }
+
+    fn put_in(&mut self, copy: &mut Copy, faulty: &Faulty) {
+        let on = &faulty.machine;
+        match faulty.way {
+            Way::Pickup => copy.pickup(on, &mut self.dice),
+            Way::Smtp => {
+                let ip = if on.by.len().is_multiple_of(2) { on.inside } else { [127, 0, 0, 1].into() };
+                let peer = Peer {
+                    helo: on.by.split('.').next().unwrap_or("server").to_owned(),
+                    rdns: None,
+                    ip,
+                    login: false,
+                };
+                copy.smtp(&peer, on, None, &mut self.dice);
+            }
+            Way::Silent => copy.at += self.dice.between(200, 4_000),
+        }
     }
 
     /// The message comes to the mailbox that the faulty server collects.
@@ -71,9 +101,9 @@ impl Case {
                 Shape::Lost => copy.lose_trace(),
                 Shape::Stuck | Shape::Grows => {}
             }
-            copy.pickup(&faulty.machine, &mut self.dice);
-            if shape == Shape::Identity || self.dice.one_in(3) {
-                self.arrival_mark(&mut copy, &faulty.machine);
+            self.put_in(&mut copy, faulty);
+            if shape == Shape::Identity || faulty.machine.by.len().is_multiple_of(3) {
+                copy.arrival_mark(&faulty.machine, &mut self.dice);
             }
             let mut from = faulty.machine.clone();
             if let Some(via) = &faulty.via {
@@ -86,14 +116,6 @@ impl Case {
             copies.push((copy, from));
         }
         copies
-    }
-
-    fn arrival_mark(&mut self, copy: &mut Copy, on: &Machine) {
-        let date = clock::plain(on.shown(copy.at), clock::UTC);
-        let date = date.trim_end_matches(" +0000").split_once(", ").map_or("", |(_, date)| date).to_owned();
-        let (low, high) = (self.dice.upper_hex(8), self.dice.upper_hex(6));
-        let ms = self.dice.count(0, 999);
-        copy.set("X-OriginalArrivalTime", format!("{date}.{ms:04} (UTC) FILETIME=[{low}:01{high}]"));
     }
 
     /// What INCIDENT.md calls the second shape.
@@ -173,7 +195,13 @@ impl Case {
     fn storm(&mut self, shape: Shape, smart_host: bool) {
         let stage = self.stage(1, 50);
         let isp = stage.isps[0].clone();
-        let faulty = self.faulty(&isp, smart_host);
+        let mut faulty = self.faulty(&isp, smart_host);
+        faulty.way = match (shape, self.dice.below(6)) {
+            // A trace that piles up convicts without a line of the faulty server's own.
+            (Shape::Stuck, 0) => Way::Silent,
+            (_, 1) => Way::Smtp,
+            _ => Way::Pickup,
+        };
         let message = self.message("culprit");
         let (copy, out) = self.mailing(&stage, message, std::slice::from_ref(&faulty.reader));
         // Without the original, copies without a trace would be all there is to see.
@@ -376,7 +404,9 @@ pub fn forged(case: &mut Case) {
     let message = case.message("culprit");
     let author = stage.publisher.people[0].clone();
     let letter = case.letter(&author, &stage.readers);
-    let (accused, relay) = (stage.publisher.server.clone(), case.isp());
+    let accused =
+        if case.dice.one_in(2) { stage.publisher.server.clone() } else { stage.firms[0].server.clone() };
+    let relay = case.isp();
     let mut base = case.written(message, &letter);
     let one_forgery = case.dice.one_in(2);
     let forge = |case: &mut Case, copy: &mut Copy| {

@@ -72,7 +72,7 @@ pub fn pickup(on: &Machine, at: i64) -> String {
 pub fn mapi(on: &Machine, at: i64, dice: &mut Dice) -> String {
     let (shown, by) = (on.shown(at), &on.by);
     match on.soft {
-        Software::Smtpsvc if dice.one_in(2) => {
+        Software::Smtpsvc => {
             let id = dice.text("ABCDEFGHJKLMNPQRSTVWXYZ0123456789", 8);
             format!(
                 "Received: by {by} with Internet Mail Service (5.5.2653.19)\n\tid <{id}>; {}",
