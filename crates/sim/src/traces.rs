@@ -16,6 +16,7 @@ mod letter;
 mod machine;
 mod stamp;
 mod story;
+mod way;
 
 use std::net::IpAddr;
 

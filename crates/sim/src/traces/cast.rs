@@ -1,14 +1,13 @@
-//! Who takes part: providers, firms, their people and machines, and the ways of mail between them.
+//! Who takes part: providers, firms, their people and machines.
 
 use std::rc::Rc;
 
 use super::case::Case;
-use super::clock::{MINUTE, UTC};
-use super::copy::{Copy, loopback};
+use super::clock::UTC;
 use super::letter::Person;
-use super::machine::{self, Machine, Peer, Software};
+use super::machine::{self, Machine, Software};
 
-const FIRST: [&str; 30] = [
+pub(super) const FIRST: [&str; 30] = [
     "jane", "bob", "aoife", "liam", "mary", "sean", "petra", "ivan", "chloe", "omar", "nina", "tom", "ruth",
     "karl", "eva", "hugo", "ines", "paul", "greta", "yuki", "marta", "colm", "dina", "erik", "fay", "gus",
     "helen", "jan", "kate", "nils",
@@ -102,8 +101,8 @@ pub(super) struct Isp {
     /// Its customers' smart host.
     pub out: Rc<Machine>,
     pub pop: Rc<Machine>,
-    filter: bool,
-    lmtp: bool,
+    pub filter: bool,
+    pub lmtp: bool,
 }
 
 /// How mail comes into a firm.
@@ -121,6 +120,18 @@ pub(super) enum Entry {
     Collected,
 }
 
+/// What a firm's server does to what comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Touch {
+    Nothing,
+    /// A disclaimer under the text.
+    Footer,
+    /// A word before the subject.
+    Tag(&'static str),
+    QuotedPrintable,
+    Base64,
+}
+
 /// A firm.
 #[derive(Debug)]
 pub(super) struct Firm {
@@ -131,9 +142,10 @@ pub(super) struct Firm {
     pub entry: Entry,
     /// It sends through its provider's smart host.
     pub smart_host: bool,
-    filter: bool,
-    lmtp: bool,
-    hub: Option<Rc<Machine>>,
+    pub filter: bool,
+    pub lmtp: bool,
+    pub touch: Touch,
+    pub hub: Option<Rc<Machine>>,
 }
 
 impl Case {
@@ -294,6 +306,13 @@ impl Case {
             smart_host: self.dice.one_in(3),
             filter: unix_like && self.dice.one_in(3),
             lmtp: unix_like && self.dice.one_in(3),
+            touch: match self.dice.below(16) {
+                0 | 1 => Touch::Footer,
+                2 => Touch::Tag(self.dice.pick(["[EXTERNAL]", "***SPAM***", "[Scanned]", "{Spam?}"])),
+                3 => Touch::QuotedPrintable,
+                4 => Touch::Base64,
+                _ => Touch::Nothing,
+            },
             server: Rc::new(server),
             entry,
             hub,
@@ -324,8 +343,9 @@ impl Case {
             "{}-obe.outbound.protection.outlook.com",
             self.dice.pick(["EUR04-DB3", "NAM10-DM6", "EUR05-VI1"])
         );
+        let edge = format!("{}.mail.protection.outlook.com", domain.replace('.', "-"));
         let rdns = format!("mail-eopbgr{}.outbound.protection.outlook.com", self.dice.digits(6));
-        let mut machine = self.machine(Software::Microsoft365, &domain.replace('.', "-"), Some(rdns));
+        let mut machine = self.machine(Software::Microsoft365, &edge, Some(rdns));
         machine.helo = name;
         machine
     }
@@ -339,140 +359,6 @@ impl Case {
                 self.firm(&isp, people / firms + usize::from(at < people % firms))
             })
             .collect()
-    }
-
-    /// A person of this firm sends it. What comes back speaks to the world.
-    pub fn send(&mut self, firm: &Firm, copy: &mut Copy) -> Rc<Machine> {
-        let pc = self.pc(firm);
-        let server = &firm.server;
-        if matches!(firm.entry, Entry::Hosted | Entry::Collected) {
-            copy.smtp(
-                &Peer { ip: server.ip, rdns: server.rdns.clone(), ..pc },
-                &firm.isp.out,
-                None,
-                &mut self.dice,
-            );
-            return firm.isp.out.clone();
-        }
-        match server.soft {
-            Software::Exchange if self.dice.below(3) > 0 => copy.mapi(server, &mut self.dice),
-            Software::Smtpsvc if self.old && self.dice.one_in(3) => copy.mapi(server, &mut self.dice),
-            // The store of Exchange 2000 and 2003 writes no stamp.
-            Software::Smtpsvc if self.dice.one_in(4) => copy.at += self.dice.between(100, 3_000),
-            Software::Microsoft365 => copy.mapi(server, &mut self.dice),
-            _ => copy.smtp(&pc, server, None, &mut self.dice),
-        }
-        if !self.old && self.dice.one_in(3) {
-            let signature = self.dice.letters(60);
-            copy.note(format!("DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d={}; s=s1;\n\th=From:To:Subject:Date;\n\tb={signature}", firm.domain));
-        }
-        match &firm.entry {
-            Entry::Gateway(gateway) if self.dice.one_in(2) => {
-                copy.hop_inside(server, gateway, None, &mut self.dice);
-                gateway.clone()
-            }
-            _ if firm.smart_host => {
-                copy.hop(server, &firm.isp.out, None, &mut self.dice);
-                firm.isp.out.clone()
-            }
-            _ => server.clone(),
-        }
-    }
-
-    /// The machine of one who works there.
-    pub fn pc(&mut self, firm: &Firm) -> Peer {
-        let helo = match self.dice.below(4) {
-            0 => format!("PC{}", self.dice.count(1, 60)),
-            1 => format!("[{}]", self.inside_ip()),
-            2 => format!("laptop-{}.{}", self.dice.letters(5).to_lowercase(), firm.domain),
-            _ => format!("{}{}", self.dice.of(&FIRST).to_uppercase(), self.dice.digits(2)),
-        };
-        Peer { helo, rdns: None, ip: self.inside_ip(), login: self.dice.one_in(2) }
-    }
-
-    /// It comes from `from` to these people of one firm, in one transaction.
-    pub fn arrive(&mut self, mut copy: Copy, from: &Machine, firm: &Firm, to: &[&Person]) {
-        if !to.iter().any(|person| self.sees(person)) {
-            return;
-        }
-        let rcpt = if let [one] = to { Some(one.address.as_str()) } else { None };
-        let server = &firm.server;
-        let dice = &mut self.dice;
-        match &firm.entry {
-            // From the house itself.
-            Entry::Direct | Entry::Relayed if from.ip == server.ip => {}
-            Entry::Gateway(_) if from.ip == server.ip => {}
-            Entry::Gateway(gateway) if from.ip == gateway.ip => copy.hop_inside(gateway, server, rcpt, dice),
-            Entry::Hosted | Entry::Collected | Entry::Relayed if from.ip == firm.isp.mx.ip => {
-                if matches!(firm.entry, Entry::Relayed) {
-                    copy.hop(from, server, rcpt, dice);
-                }
-            }
-            Entry::Direct => copy.hop(from, server, rcpt, dice),
-            Entry::Relayed => {
-                copy.hop(from, &firm.isp.mx, rcpt, dice);
-                copy.hop(&firm.isp.mx, server, rcpt, dice);
-            }
-            Entry::Gateway(gateway) => {
-                copy.hop(from, gateway, rcpt, dice);
-                copy.hop_inside(gateway, server, rcpt, dice);
-            }
-            Entry::Hosted | Entry::Collected => {
-                copy.hop(from, &firm.isp.mx, rcpt, dice);
-                if firm.isp.filter {
-                    copy.filtered(&firm.isp.mx, rcpt, dice);
-                }
-            }
-        }
-        if firm.filter && !matches!(firm.entry, Entry::Hosted | Entry::Collected) {
-            copy.filtered(server, rcpt, dice);
-        }
-        if let (Some(hub), false) = (&firm.hub, matches!(firm.entry, Entry::Hosted | Entry::Collected)) {
-            copy.hop_inside(server, hub, None, dice);
-        }
-        for person in to {
-            self.store(copy.clone(), firm, person);
-        }
-    }
-
-    fn store(&mut self, mut copy: Copy, firm: &Firm, person: &Person) {
-        let at = &person.address;
-        match firm.entry {
-            Entry::Hosted => {
-                if firm.isp.lmtp {
-                    copy.lmtp(&firm.isp.pop, at, &mut self.dice);
-                }
-                self.deliver(copy, person, &firm.isp.mx);
-            }
-            Entry::Collected => {
-                copy.at += self.dice.between(10_000, 20 * MINUTE);
-                copy.fetched(&firm.server, &firm.isp.pop, at, false, &mut self.dice);
-                if matches!(firm.server.soft, Software::Postfix | Software::Exim) {
-                    copy.smtp(&loopback("localhost"), &firm.server, None, &mut self.dice);
-                }
-                self.deliver(copy, person, &firm.server);
-            }
-            _ => {
-                if firm.lmtp {
-                    copy.lmtp(&firm.server, at, &mut self.dice);
-                }
-                let last = firm.hub.as_ref().unwrap_or(&firm.server).clone();
-                self.deliver(copy, person, &last);
-            }
-        }
-    }
-
-    /// One copy from `from` to each of these: in one transaction for a firm, or in one each, as `from` is used to.
-    pub fn spread(&mut self, copy: &Copy, from: &Machine, firms: &[Rc<Firm>], who: &[Person]) {
-        let each = from.helo.len().is_multiple_of(2);
-        for firm in firms {
-            let to: Vec<&Person> = firm.people.iter().filter(|person| who.contains(person)).collect();
-            if each {
-                to.iter().for_each(|person| self.arrive(copy.clone(), from, firm, &[person]));
-            } else if !to.is_empty() {
-                self.arrive(copy.clone(), from, firm, &to);
-            }
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::clock::{self, SECOND};
 use super::dice::Dice;
+use super::letter;
 use super::machine::{Machine, Peer, Software};
 use super::stamp::{self, Envelope};
 
@@ -178,6 +179,32 @@ impl Copy {
             Some(field) => field.1 = value,
             None => self.fields.push((name, value)),
         }
+    }
+
+    /// Whether its text is one part in seven bits, which servers dare to touch.
+    fn is_plain(&self) -> bool {
+        let plain = self.get("Content-Type").is_some_and(|kind| kind.starts_with("text/plain"));
+        plain && self.get("Content-Transfer-Encoding") == Some("7bit")
+    }
+
+    /// Text under the text, where it is plain.
+    pub fn add_text(&mut self, text: &str) {
+        if self.is_plain() {
+            self.body = format!("{}{text}", self.body).into();
+        }
+    }
+
+    /// The text in base64 or in quoted-printable, where it is plain.
+    pub fn recode(&mut self, base64: bool) {
+        if !self.is_plain() {
+            return;
+        }
+        let (body, name) = match base64 {
+            true => (letter::base64(&self.body.replace('\n', "\r\n")), "base64"),
+            false => (letter::quoted_printable(&self.body), "quoted-printable"),
+        };
+        self.body = body.into();
+        self.set("Content-Transfer-Encoding", name.to_owned());
     }
 
     /// The value of a field.

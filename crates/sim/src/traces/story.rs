@@ -177,11 +177,14 @@ impl Case {
     pub fn innocents(&mut self, stage: &Stage) {
         for _ in 0..self.dice.below(11) {
             let from = stage.firms[self.dice.below(stage.firms.len())].clone();
-            let from = if self.dice.one_in(2) { stage.publisher.clone() } else { from };
+            // Nobody writes to himself.
+            let alone = stage.readers.len() == 1;
+            let from = if alone || self.dice.one_in(2) { stage.publisher.clone() } else { from };
             let author = from.people[self.dice.below(from.people.len())].clone();
             let count = self.dice.few(1, 4);
             let some = self.dice.some_of(stage.readers.len(), count);
-            let to: Vec<Person> = some.iter().map(|at| stage.readers[*at].clone()).collect();
+            let to = some.iter().map(|at| &stage.readers[*at]).filter(|reader| **reader != author);
+            let to: Vec<Person> = to.cloned().collect();
             let mut letter = self.letter(&author, &to);
             letter.date_ms += self.dice.between(-2 * DAY, 2 * DAY);
             let message = self.message("no_culprit");

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 120;
 
 /// Some worlds of every kind.
 fn all() -> impl Iterator<Item = (World, Vec<Vec<i64>>)> {
-    (0..40).flat_map(|seed| kinds().iter().map(move |kind| made(*kind, seed)))
+    (0..20).flat_map(|seed| kinds().iter().map(move |kind| made(*kind, seed)))
 }
 
 fn copies(world: &World) -> usize {

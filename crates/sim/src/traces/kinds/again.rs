@@ -106,7 +106,12 @@ impl Slow {
 
 fn slow_receiver(case: &mut Case, firm: &Firm) -> Slow {
     let delay = if case.dice.below(3) > 0 { case.dice.between(10, 30) * MINUTE } else { 0 };
-    let edge = Rc::new(case.unix_server(&firm.domain, "mx2"));
+    let mut edge = case.unix_server(&firm.domain, "mx2");
+    if case.dice.below(6) > 0 {
+        // Most houses have one time.
+        edge.skew_ms = firm.server.skew_ms + case.dice.between(-3, 3) * SECOND;
+    }
+    let edge = Rc::new(edge);
     let filters = case.dice.one_in(2);
     Slow { edge, store: firm.server.clone(), filters, delay }
 }

@@ -68,13 +68,11 @@ impl Case {
     ) {
         let mut copy = copy.clone();
         copy.hop(from, &list.server, Some(&list.address.address), &mut self.dice);
-        let plain = copy.get("Content-Type").is_some_and(|kind| kind.starts_with("text/plain"));
-        if plain && self.dice.below(3) > 0 && copy.get("Content-Transfer-Encoding") == Some("7bit") {
-            copy.body = format!(
-                "{}\n_______________________________________________\n{} mailing list\n",
-                copy.body, list.tag
-            )
-            .into();
+        if self.dice.below(3) > 0 {
+            copy.add_text(&format!(
+                "\n_______________________________________________\n{} mailing list\n",
+                list.tag
+            ));
         }
         if self.dice.one_in(2) {
             let subject = format!("[{}] {}", list.tag, copy.get("Subject").unwrap_or_default());

@@ -7,7 +7,7 @@ use super::super::case::Case;
 use super::super::cast::Isp;
 use super::super::clock::{self, HOUR, MINUTE, SECOND};
 use super::super::copy::Copy;
-use super::super::letter::{self, Person};
+use super::super::letter::Person;
 use super::super::machine::{Machine, Peer, Software};
 use super::super::story::Stage;
 
@@ -162,25 +162,9 @@ impl Case {
             copy.set("X-Mailer", "Microsoft CDO for Exchange 2000".to_owned());
         }
         copy.set("Content-Class", "urn:content-classes:message".to_owned());
-        self.recoded(copy);
-    }
-
-    /// The text in another encoding, in a third of the cases where it is one part in seven bits.
-    fn recoded(&mut self, copy: &mut Copy) {
-        if copy.get("Content-Transfer-Encoding") != Some("7bit")
-            || copy.get("Content-Type").is_some_and(|kind| kind.starts_with("multipart"))
-        {
-            return;
-        }
         match self.dice.below(6) {
-            0 => {
-                copy.body = letter::quoted_printable(&copy.body).into();
-                copy.set("Content-Transfer-Encoding", "quoted-printable".to_owned());
-            }
-            1 => {
-                copy.body = letter::base64(&copy.body.replace('\n', "\r\n")).into();
-                copy.set("Content-Transfer-Encoding", "base64".to_owned());
-            }
+            0 => copy.recode(false),
+            1 => copy.recode(true),
             _ => {}
         }
     }

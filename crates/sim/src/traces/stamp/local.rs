@@ -80,6 +80,8 @@ pub fn mapi(on: &Machine, at: i64, dice: &mut Dice) -> String {
             )
         }
         _ => {
+            let cloud = format!("DB6PR07MB{}.eurprd07.prod.outlook.com", dice.digits(4));
+            let by = if on.soft == Software::Microsoft365 { &cloud } else { by };
             let ip = format!("fe80::{}:{}:{}:{}", dice.hex(4), dice.hex(4), dice.hex(4), dice.hex(4));
             let text = format!(
                 "Received: from {by} ([{ip}]) by {by} ([{ip}%{}]) with mapi id {}; {}",

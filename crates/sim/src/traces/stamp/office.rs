@@ -47,7 +47,7 @@ pub fn microsoft365(to: &Machine, peer: &Peer, shown: i64, dice: &mut Dice) -> V
             format!("2603:10a6:{}:{}::{}", dice.hex(3), dice.hex(2), dice.count(1, 40)),
         )
     };
-    let edge = format!("{}.mail.protection.outlook.com", to.by);
+    let edge = to.by.clone();
     let with = format!("with Microsoft SMTP Server (version=TLS1_2, {CIPHER}) id {}", to.version);
     let named = peer.helo.clone();
     let date = clock::plain(shown, clock::UTC);
