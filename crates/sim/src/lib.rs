@@ -21,4 +21,5 @@ pub mod random;
 pub mod relay;
 pub mod scenario;
 mod text;
+pub mod traces;
 mod turn;
