@@ -10,6 +10,7 @@ pub mod date;
 pub mod dsn;
 pub mod exact;
 pub mod header;
+pub mod hop;
 pub mod id;
 pub mod key;
 pub mod maildir;
