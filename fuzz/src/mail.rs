@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use quell_mail::canon::{RelaxedBody, relaxed_value_to_vec};
 use quell_mail::exact::exact_key;
 use quell_mail::header::{fields, split};
+use quell_mail::hop::{self, HopKind, stamp_hash};
 use quell_mail::id::QueueId;
 use quell_mail::key::{ExactKey, Secret};
 use quell_mail::reading::{MAX_DELIVERED_TO, MAX_TOKENS, Reader, Reading};
@@ -155,6 +156,24 @@ pub fn date(bytes: &[u8]) {
     }
     let folded = [b" (a comment)\r\n\t", bytes, b" (another)\r\n"].concat();
     assert_eq!(date::parse(&folded), Some(ms));
+}
+
+/// A stamp: its words stand in it, what was not understood is not more than it, and folding it anew
+/// changes neither what it says nor its hash.
+pub fn hop(bytes: &[u8]) {
+    let hop = hop::parse(bytes);
+    let within = bytes.as_ptr_range();
+    let version = hop.software.and_then(|s| s.version);
+    let names = [hop.from, hop.helo, hop.rdns, hop.ident, hop.authenticated, hop.by, hop.via];
+    for word in names.into_iter().chain([hop.with, hop.tls_cipher, hop.id, hop.for_, version]).flatten() {
+        let word = word.0.as_ptr_range();
+        assert!(within.start <= word.start && word.end <= within.end);
+    }
+    assert!(hop.rest <= bytes.len());
+    assert!(hop.kind != HopKind::Pickup || hop.from.is_none());
+    let folded = [b"\r\n ", bytes, b"\r\n"].concat();
+    assert_eq!(stamp_hash(&folded), stamp_hash(bytes));
+    assert_eq!(format!("{:?}", hop::parse(&folded)), format!("{hop:?}"));
 }
 
 /// Our `Received`: whatever a client calls itself, it is one field, nothing breaks out of it, and

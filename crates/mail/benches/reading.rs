@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use quell_mail::exact::exact_key;
 use quell_mail::header::{fields, split};
+use quell_mail::hop;
 use quell_mail::id::QueueId;
 use quell_mail::key::Secret;
 use quell_mail::reading::{Reader, Reading};
@@ -41,6 +42,43 @@ fn header_scan(c: &mut Criterion<CpuTime>) {
         let header = split(&message).0;
         b.iter(|| fields(black_box(header)).count());
     });
+}
+
+/// Stamps of some 200 bytes.
+const STAMPS: [(&str, &str); 4] = [
+    (
+        "Postfix",
+        " from mail-1.relay.example (mail-1.relay.example [192.0.2.1])\r\n\tby mx-1.provider.example (Postfix) \
+         with ESMTPS id 4T0123456789AB\r\n\tfor <jane@firm.example>; Sat, 21 Nov 2026 23:20:31 +0000 (UTC)\r\n",
+    ),
+    (
+        "Exim",
+        " from mail.relay.example ([192.0.2.1]:21818 helo=sender.example)\r\n\tby mx.firm.example with esmtps \
+         (TLS1.3) tls TLS_AES_256_GCM_SHA384\r\n\t(Exim 4.97.1) id 1pAbCd-0000Xy-1e\r\n\tfor jane@firm.example; \
+         Sat, 21 Nov 2026 23:20:31 +0000\r\n",
+    ),
+    (
+        "Exchange",
+        " from EXC1.firm.example (2001:db8:6:203::1) by EXC2.firm.example\r\n (2001:db8:6:203::2) with Microsoft \
+         SMTP Server (version=TLS1_2,\r\n cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id 15.20.6411.28; Sat, 21 \
+         Nov\r\n 2026 23:20:31 +0000\r\n",
+    ),
+    (
+        "list server",
+        " from lists.example ([192.0.2.1]:55442 \"EHLO\r\n        lists.example\" rhost-flags-OK-OK-OK-OK) by \
+         vger.example\r\n        with ESMTP id S229534AbjENV43 (ORCPT\r\n        <rfc822;list@vger.example>); Sat, \
+         21 Nov 2026 23:20:31 +0000\r\n",
+    ),
+];
+
+fn hop_parser(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("one stamp");
+    for (name, value) in STAMPS {
+        group.throughput(Throughput::Bytes(value.len() as u64));
+        let value = value.as_bytes();
+        group.bench_function(format!("parse {name}"), |b| b.iter(|| hop::parse(black_box(value))));
+        group.bench_function(format!("hash {name}"), |b| b.iter(|| hop::stamp_hash(black_box(value))));
+    }
 }
 
 fn reader(c: &mut Criterion<CpuTime>) {
@@ -107,5 +145,5 @@ fn stamp(c: &mut Criterion<CpuTime>) {
     group.bench_function("ledger key", |b| b.iter(|| secret.ledger_key(black_box(&key))));
 }
 
-criterion_group! { name = parts; config = criterion(); targets = header_scan, reader, addresses, key, stamp }
+criterion_group! { name = parts; config = criterion(); targets = header_scan, hop_parser, reader, addresses, key, stamp }
 criterion_main!(parts);

@@ -78,8 +78,20 @@ fn real_stamps() {
 }
 
 const FIELDS: [&str; 14] = [
-    "from", "from_ip", "from_iprev", "by", "for_", "with", "tls_version", "tls_cipher", "id", "ident", "helo",
-    "helo_cmd", "via", "date",
+    "from",
+    "from_ip",
+    "from_iprev",
+    "by",
+    "for_",
+    "with",
+    "tls_version",
+    "tls_cipher",
+    "id",
+    "ident",
+    "helo",
+    "helo_cmd",
+    "via",
+    "date",
 ];
 
 /// The fields in which we differ, after the mapping of each that the comments tell.

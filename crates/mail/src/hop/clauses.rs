@@ -31,6 +31,13 @@ pub(super) struct Seen {
     pub ip_in_comment: bool,
 }
 
+/// So often in a stamp is all that follows tried as one date; then only plain dates are found.
+const MAX_STRICT_DATES: usize = 4;
+
+/// Stands for the two words before a name: Exim at some houses writes `id 1sOZwr-00 authenticated id
+/// <jane>`.
+const AUTHENTICATED_ID: &[u8] = b"authenticated id";
+
 pub(super) struct Reader<'a> {
     pub hop: Hop<'a>,
     pub seen: Seen,
@@ -42,8 +49,8 @@ pub(super) struct Reader<'a> {
     span: Option<usize>,
     /// The last word.
     last: &'a [u8],
-    /// Behind the last semicolon.
-    semicolon: Option<usize>,
+    /// How many semicolons had no plain date behind them.
+    misses: usize,
 }
 
 pub(super) fn read(value: &[u8]) -> Hop<'_> {
@@ -55,7 +62,7 @@ pub(super) fn read(value: &[u8]) -> Hop<'_> {
         words: 0,
         span: None,
         last: b"",
-        semicolon: None,
+        misses: 0,
     };
     while let Some(token) = reader.lexer.next() {
         match token {
@@ -70,19 +77,24 @@ pub(super) fn read(value: &[u8]) -> Hop<'_> {
             Token::Stray => reader.hop.rest += 1,
         }
     }
-    // A date with comments in it, which only the strict reader goes into.
-    if let (None, Some(at)) = (reader.hop.date_ms, reader.semicolon) {
-        reader.hop.date_ms = date::parse(&value[at..]);
-    }
     summary::finish(&mut reader.hop, reader.seen);
     reader.hop
 }
 
 impl<'a> Reader<'a> {
     fn semicolon(&mut self) {
-        self.semicolon = Some(self.lexer.at);
         self.span = None;
-        self.date_at(self.lexer.at);
+        if self.date_at(self.lexer.at) {
+            return;
+        }
+        self.misses += 1;
+        // A date with comments in it, which only the strict reader goes into.
+        if self.misses <= MAX_STRICT_DATES
+            && let Some(ms) = date::parse(&self.lexer.bytes[self.lexer.at..])
+        {
+            self.hop.date_ms = Some(ms);
+            self.lexer.at = self.lexer.bytes.len();
+        }
     }
 
     /// Takes the date that stands at `at`, if one does.
@@ -101,6 +113,10 @@ impl<'a> Reader<'a> {
     }
 
     fn word(&mut self, word: &'a [u8]) {
+        if self.clause == Clause::Id && self.last == b"authenticated" && word == b"id" {
+            self.last = AUTHENTICATED_ID;
+            return;
+        }
         if let Some(next) = clause_of(word)
             // `from id ([192.0.2.1])`: whatever a client calls itself, it is no clause.
             && (self.clause != Clause::From || self.words > 0 || next == Clause::By)
@@ -132,7 +148,9 @@ impl<'a> Reader<'a> {
             return false;
         }
         let is_day = matches!(word, [b'0'..=b'9'] | [b'0'..=b'9', b'0'..=b'9']);
-        is_day || when::is_weekday(word)
+        // SendGrid: `id x-61995BF8-2 2021-11-20 20:35:04.086457464 +0000 UTC m=+6905716.158116308`
+        let is_iso = self.words > 0 && matches!(word, [b'1' | b'2', _, _, _, b'-', _, _, b'-', _, _]);
+        is_day || is_iso || when::is_weekday(word)
     }
 
     fn from(&mut self, word: &'a [u8]) {
@@ -158,7 +176,7 @@ impl<'a> Reader<'a> {
                 self.hop.ident = Some(Word(word));
                 self.hop.authenticated = Some(Word(word));
             }
-            b"as" | b"user" | b"named" | b"unknown" | b"claiming" | b"to" | b"be" => {}
+            b"as" | b"user" | b"named" | b"authenticated" | b"unknown" | b"claiming" | b"to" | b"be" => {}
             b"HELO" | b"EHLO" => {}
             _ if matches!(self.last, b"HELO" | b"EHLO") => self.take_helo(word),
             _ => self.stray(word),
@@ -198,6 +216,9 @@ impl<'a> Reader<'a> {
             // Rockliffe: `by HOST <id>`.
             [b'<', ..] if self.hop.id.is_none() => self.hop.id = Some(Word(bare(word))),
             _ if self.last == b"uid" => {}
+            // Host Europe: `authenticated by HOST running ExIM with …`.
+            b"running" => {}
+            _ if self.last == b"running" => super::software::read(self, word),
             _ => self.stray(word),
         }
     }
@@ -258,7 +279,8 @@ impl<'a> Reader<'a> {
         match word {
             _ if self.words == 1 && self.hop.id.is_none() => self.hop.id = Some(Word(bare(word))),
             // vger's list server.
-            b"convert" | b"rfc822-to-8bit" | b"rfc822-to-quoted-printable" => {}
+            _ if self.last == AUTHENTICATED_ID => self.hop.authenticated = Some(Word(bare(word))),
+            b"authenticated" | b"convert" | b"rfc822-to-8bit" | b"rfc822-to-quoted-printable" => {}
             _ => self.stray(word),
         }
     }
@@ -279,6 +301,7 @@ impl<'a> Reader<'a> {
         self.cipher(word);
         match word {
             b"envelope-from" | b"(envelope-from" | b"_" => {}
+            [b'm', b'=', ..] if self.clause == Clause::After => {}
             _ if self.last == b"envelope-from" => {}
             _ => self.unknown(word),
         }

@@ -81,7 +81,11 @@ fn v6(text: &[u8]) -> Option<IpAddr> {
     let text = &text[..memchr::memchr(b'%', text).unwrap_or(text.len())];
     if text.len() > MAX_V6_BYTES || memchr::memchr(b':', text).is_none() {
         // Some write `[IPv6:192.0.2.1]`.
-        return if tagged { v4(text).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip.into()) } else { None };
+        return if tagged {
+            v4(text).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip.into())
+        } else {
+            None
+        };
     }
     let ip: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(IpAddr::V6(ip).to_canonical())

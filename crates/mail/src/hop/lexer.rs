@@ -1,12 +1,15 @@
 //! Words, comments and semicolons of a field, cut from it in one pass.
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr3, memmem};
 
 use super::when;
 
 /// Longest address literal or other bracketed words, such as `[XMail 1.20 ESMTP Server]`; a
 /// bracket that does not close within it is a byte like others.
 const MAX_BRACKET_BYTES: usize = 128;
+
+/// Longest comment once parentheses do not match; one that does not end within it is none.
+const MAX_FLAT_BYTES: usize = 512;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Token<'a> {
@@ -28,8 +31,6 @@ pub(super) struct Lexer<'a> {
     /// A comment was not closed: from there on comments do not nest, so that one lost parenthesis
     /// does not swallow the rest, and so that the end is searched in vain but once.
     flat: bool,
-    /// No further `)` stands in the field.
-    no_close: bool,
     /// No further closing quote stands in the field.
     no_quote: bool,
 }
@@ -52,7 +53,7 @@ pub(super) fn is_space(byte: u8) -> bool {
 
 impl<'a> Lexer<'a> {
     pub fn new(bytes: &'a [u8]) -> Lexer<'a> {
-        Lexer { bytes, at: 0, start: 0, flat: false, no_close: false, no_quote: false }
+        Lexer { bytes, at: 0, start: 0, flat: false, no_quote: false }
     }
 
     pub fn next(&mut self) -> Option<Token<'a>> {
@@ -84,19 +85,12 @@ impl<'a> Lexer<'a> {
             }
             self.flat = true;
         }
-        if self.no_close {
-            return self.stray();
-        }
-        match memchr(b')', &self.bytes[inside..]) {
-            Some(len) => {
-                self.at = inside + len + 1;
-                Token::Comment(&self.bytes[inside..inside + len])
-            }
-            None => {
-                self.no_close = true;
-                self.stray()
-            }
-        }
+        let near = &self.bytes[inside..self.bytes.len().min(inside + MAX_FLAT_BYTES)];
+        let Some(len) = memchr(b')', near) else { return self.stray() };
+        // `(rev.example [192.0.2.1] by mx.example (Postfix) …`: here the `)` was lost.
+        let lost = by_within(&near[..len]).filter(|_| memchr(b'(', &near[..len]).is_some());
+        self.at = inside + lost.unwrap_or(len + 1);
+        Token::Comment(&near[..lost.unwrap_or(len)])
     }
 
     fn word(&mut self) -> Token<'a> {
@@ -164,6 +158,30 @@ impl<'a> Lexer<'a> {
         self.at = begin;
         len
     }
+}
+
+/// Where the word `by` stands in `text`.
+fn by_within(text: &[u8]) -> Option<usize> {
+    let is_space_at = |at: usize| text.get(at).is_some_and(|b| is_space(*b));
+    memmem::find_iter(text, b"by").find(|at| *at > 0 && is_space_at(at - 1) && is_space_at(at + 2))
+}
+
+/// Whether `text` begins with `pattern`, which is in lower case, in any case, any white space for
+/// its spaces; and if so, how long it is there.
+pub(super) fn begins(text: &[u8], pattern: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for wanted in pattern {
+        let byte = text.get(at)?;
+        if *wanted == b' ' {
+            let spaces = text[at..].iter().take_while(|b| is_space(**b)).count();
+            (spaces > 0).then_some(())?;
+            at += spaces;
+        } else {
+            (byte.to_ascii_lowercase() == *wanted).then_some(())?;
+            at += 1;
+        }
+    }
+    Some(at)
 }
 
 /// Length up to the `)` that closes a comment; `bytes` begin inside of it. Nesting is counted, not

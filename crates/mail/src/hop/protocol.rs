@@ -65,13 +65,8 @@ impl Protocol {
 
     /// Whether the stamp says by it that the sender proved who it is.
     pub fn is_authenticated(self) -> bool {
-        use Protocol::{
-            Esmtpa, Esmtpsa, Lmtpa, Lmtpsa, Utf8Lmtpa, Utf8Lmtpsa, Utf8Smtpa, Utf8Smtpsa,
-        };
-        matches!(
-            self,
-            Esmtpa | Esmtpsa | Lmtpa | Lmtpsa | Utf8Smtpa | Utf8Smtpsa | Utf8Lmtpa | Utf8Lmtpsa
-        )
+        use Protocol::{Esmtpa, Esmtpsa, Lmtpa, Lmtpsa, Utf8Lmtpa, Utf8Lmtpsa, Utf8Smtpa, Utf8Smtpsa};
+        matches!(self, Esmtpa | Esmtpsa | Lmtpa | Lmtpsa | Utf8Smtpa | Utf8Smtpsa | Utf8Lmtpa | Utf8Lmtpsa)
     }
 
     /// The same with encryption, where there is a word for it.

@@ -67,7 +67,7 @@ fn any<'a>(reader: &mut Reader<'a>, piece: &'a [u8], name: &mut Option<&'a [u8]>
     if let Some(want) = known(reader, piece) {
         return want;
     }
-    if reader.take_ip(piece) {
+    if reader.take_ip(piece.strip_prefix(b"/").unwrap_or(piece)) {
         return Want::Any;
     }
     if memchr::memchr(b'@', piece).is_some() {
@@ -119,8 +119,12 @@ fn known<'a>(reader: &mut Reader<'a>, piece: &'a [u8]) -> Option<Want> {
         }
         4 if piece.eq_ignore_ascii_case(b"RDNS") || piece == b"mail" => Want::Any,
         2 | 6 if matches!(piece, b"be" | b"forged" | b"failed") => Want::Any,
-        3 | 5 if matches!(piece, b"may" | b"local") => Want::Any,
-        7 | 8 | 10 if matches!(piece, b"unknown" | b"verified" | b"unverified" | b"softdnserr") => Want::Any,
+        3 | 5 if matches!(piece, b"may" | b"local" | b"Not" | b"not") => Want::Any,
+        7 | 8 | 10
+            if matches!(piece, b"unknown" | b"verified" | b"Verified" | b"unverified" | b"softdnserr") =>
+        {
+            Want::Any
+        }
         _ if piece.starts_with(b"rhost-flags-") => {
             super::software::set(reader, b"ZMailer", None);
             Want::Any
@@ -148,7 +152,7 @@ fn pair<'a>(reader: &mut Reader<'a>, key: &[u8], mark: u8, value: &'a [u8]) -> O
         } else {
             return Some(Want::User);
         }
-    } else if is(b"bits") || is(b"mech") || is(b"envelope-from") {
+    } else if is(b"bits") || is(b"mech") || is(b"envelope-from") || is(b"mailfrom") || is(b"fp") {
         // Nothing that we keep.
     } else if mark == b'=' && reader.clause == Clause::From && key.is_empty() {
         reader.unknown(value);

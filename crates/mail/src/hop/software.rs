@@ -1,12 +1,17 @@
 //! Which software wrote a stamp, where it tells.
 
-use super::clauses::Reader;
-use super::lexer::is_space;
-use super::protocol::Protocol;
-use super::{Hop, Word, clauses::Clause};
+use std::net::IpAddr;
+
+use super::clauses::{Clause, Reader};
+use super::lexer::{begins, is_space};
+use super::protocol::{self, Protocol};
+use super::{Hop, Word};
 
 /// Pieces of a comment in which its version is looked for.
 const MAX_PIECES: usize = 8;
+
+/// Longest name of software that we do not know.
+const MAX_NAME_BYTES: usize = 48;
 
 /// Software that a stamp names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +23,7 @@ pub struct Software<'a> {
 }
 
 /// How a comment or `with` begins in lower case, and the name we give it.
-const KNOWN: [(&[u8], &[u8]); 62] = [
+const KNOWN: &[(&[u8], &[u8])] = &[
     (b"postfix", b"Postfix"),
     (b"exim", b"Exim"),
     (b"sendmail", b"Sendmail"),
@@ -75,7 +80,13 @@ const KNOWN: [(&[u8], &[u8]); 62] = [
     (b"novell", b"GroupWise"),
     (b"squirrelmail", b"SquirrelMail"),
     (b"roundcube", b"Roundcube"),
-    (b"dma", b"DragonFly Mail Agent"),
+    (b"dragonfly mail agent", b"DragonFly Mail Agent"),
+    (b"amavis", b"amavis"),
+    (b"trustwave seg", b"Trustwave SEG"),
+    (b"proxmox", b"Proxmox Mail Gateway"),
+    (b"coremail", b"Coremail"),
+    (b"halon", b"Halon"),
+    (b"wp-smtpd", b"WP-SMTPD"),
     (b"msmtp", b"msmtp"),
     (b"nemesis", b"Nemesis"),
     (b"meproxy", b"MEProxy"),
@@ -95,11 +106,11 @@ const HOUSES: [(&[u8], &[u8]); 8] = [
     (b".iphmx.com", b"Cisco Secure Email"),
 ];
 
+/// The name of software that `text` begins with, and how long it is there.
 fn known(text: &[u8]) -> Option<(&'static [u8], usize)> {
     let first = text.first()? | 32;
-    let begins = |begin: &[u8]| text.get(..begin.len()).is_some_and(|b| b.eq_ignore_ascii_case(begin));
-    let found = KNOWN.iter().find(|(begin, _)| begin[0] == first && begins(begin))?;
-    Some((found.1, found.0.len()))
+    let candidates = KNOWN.iter().filter(|(begin, _)| begin[0] == first);
+    candidates.into_iter().find_map(|(begin, name)| Some((*name, begins(text, begin)?)))
 }
 
 /// Sets the software, if none is known yet.
@@ -125,27 +136,57 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, text: &'a [u8]) {
         Clause::Via => reader.hop.via,
         _ => None,
     };
-    if let Some(words) = words
-        && let Some((name, len)) = known(words.0)
-    {
+    let Some(words) = words else { return other(reader, text) };
+    if let Some((name, len)) = known(words.0) {
         return set(reader, name, version_in(&words.0[len..]).or(version_in(text)));
+    }
+    // `via csmap (V4.1)`: a version alone is that of what stands before it.
+    if is_version(text) && protocol::of(words.0) == Protocol::Other {
+        let software = Software { name: words, version: version_in(text).map(Word) };
+        reader.hop.software = reader.hop.software.or(Some(software));
+        return;
     }
     other(reader, text);
 }
 
+fn is_version(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"v").or(text.strip_prefix(b"V")).unwrap_or(text);
+    digits.first().is_some_and(u8::is_ascii_digit)
+}
+
 /// Software that we do not know, or a note that a server puts there.
 fn other<'a>(reader: &mut Reader<'a>, text: &'a [u8]) {
-    let name = text.split(|b| is_space(*b) || matches!(b, b'/' | b'(' | b',')).next().unwrap_or_default();
-    let version = version_in(&text[name.len()..]);
-    let is_name = name.first().is_some_and(u8::is_ascii_alphabetic);
-    let has_digit = name.iter().any(u8::is_ascii_digit);
-    if is_name && (version.is_some() || (!has_digit && name.len() == text.len() && !is_by(reader, name))) {
-        if reader.hop.software.is_none() {
-            reader.hop.software = Some(Software { name: Word(name), version: version.map(Word) });
-        }
-    } else if name.len() < text.len() && !text.iter().all(|b| b.is_ascii_digit() || *b == b'.') {
+    let version = version_in(text).filter(|_| text[0].is_ascii_alphabetic());
+    // The name ends where the version begins, or a note: `SMTP Relay (MMS v5.0)`, `x, port 25`.
+    let end = text.iter().position(|b| matches!(b, b'(' | b',' | b';' | b'/' | b'|')).unwrap_or(text.len());
+    let end = version.map_or(end, |v| end.min(v.as_ptr().addr() - text.as_ptr().addr()));
+    let name = text[..end].trim_ascii_end();
+    let name = if version.is_some() { without_mark(name) } else { name };
+    let in_name = |b: &u8| b.is_ascii_alphanumeric() || b" .-_+'&:#".contains(b);
+    let is_name = (2..=MAX_NAME_BYTES).contains(&name.len())
+        && name[0].is_ascii_alphabetic()
+        && name.iter().all(in_name);
+    let is_one_word = !name.iter().any(|b| is_space(*b));
+    // `(mp010)`, `(rwcrmhc53)`: the receiver's own name, or that of a machine behind it.
+    let is_machine = is_one_word && end == text.len() && version.is_none() && {
+        name.iter().any(u8::is_ascii_digit) || is_by(reader, name)
+    };
+    if is_name && !is_machine {
+        let software = Software { name: Word(name), version: version.map(Word) };
+        reader.hop.software = reader.hop.software.or(Some(software));
+    } else if !is_machine && !text.iter().all(|b| b.is_ascii_digit() || *b == b'.') {
         reader.unknown(text);
     }
+}
+
+/// A name without the word or letter before its version.
+fn without_mark(name: &[u8]) -> &[u8] {
+    let name = name.trim_ascii_end();
+    let marks: [&[u8]; 8] = [b" version", b" release", b" v", b" r", b"-v", b"-", b"/", b" build"];
+    let ends =
+        |mark: &&&[u8]| name.len() > mark.len() && name[name.len() - mark.len()..].eq_ignore_ascii_case(mark);
+    let len = marks.iter().find(ends).map_or(0, |mark| mark.len());
+    name[..name.len() - len].trim_ascii_end()
 }
 
 /// Whether a comment only repeats the receiver's name.
@@ -172,7 +213,9 @@ fn version_in(text: &[u8]) -> Option<&[u8]> {
             rest => rest,
         };
         let is_marked = digits.len() < piece.len();
-        if digits.first().is_some_and(u8::is_ascii_digit) && (is_marked || memchr::memchr(b'.', digits).is_some()) {
+        if digits.first().is_some_and(u8::is_ascii_digit)
+            && (is_marked || memchr::memchr(b'.', digits).is_some())
+        {
             return Some(digits);
         }
     }
@@ -183,7 +226,8 @@ fn version_in(text: &[u8]) -> Option<&[u8]> {
 pub(super) fn from_words<'a>(hop: &mut Hop<'a>) {
     let is_exchange = matches!(hop.protocol, Protocol::MicrosoftSmtp | Protocol::Mapi);
     if is_exchange {
-        let name: &[u8] = if house(hop) == Some(b"Microsoft 365") { b"Microsoft 365" } else { b"Microsoft Exchange" };
+        let name: &[u8] =
+            if house(hop) == Some(b"Microsoft 365") { b"Microsoft 365" } else { b"Microsoft Exchange" };
         hop.software = Some(Software { name: Word(name), version: hop.id });
         return;
     }
@@ -192,8 +236,12 @@ pub(super) fn from_words<'a>(hop: &mut Hop<'a>) {
     }
     if let Some(with) = hop.with {
         let words = with.0.strip_prefix(b"[").unwrap_or(with.0);
-        if let Some((name, len)) = known(words) {
-            hop.software = Some(Software { name: Word(name), version: version_in(&words[len..]).map(Word) });
+        // `with POP3 getmail 4.54`: in the first word or the second.
+        let second =
+            words.iter().position(|b| is_space(*b)).map_or(&b""[..], |at| words[at..].trim_ascii_start());
+        let found = known(words).map(|(name, len)| (name, &words[len..]));
+        if let Some((name, after)) = found.or(known(second).map(|(name, len)| (name, &second[len..]))) {
+            hop.software = Some(Software { name: Word(name), version: version_in(after).map(Word) });
             return;
         }
     }
@@ -204,8 +252,10 @@ pub(super) fn from_words<'a>(hop: &mut Hop<'a>) {
 
 fn house(hop: &Hop<'_>) -> Option<&'static [u8]> {
     let by = hop.by?.0;
-    // Google's own machines: `by 2002:a05:6a00:…`.
-    if by.starts_with(b"2002:a05:") {
+    // Google's own machines: `by 2002:a05:6a00:…`, the form in 6to4 (RFC 3056) of 10/8.
+    if let Some(IpAddr::V6(ip)) = hop.by_ip
+        && ip.octets().starts_with(&[0x20, 0x02, 10])
+    {
         return Some(b"Google");
     }
     let ends = |end: &[u8]| by.len() > end.len() && by[by.len() - end.len()..].eq_ignore_ascii_case(end);

@@ -59,24 +59,33 @@ fn names<'a>(hop: &mut Hop<'a>, seen: Seen) {
     }
     // `from NAME (HELO x) (ip)` of qmail and `from NAME ([ip] helo=x)` of Exim give the name
     // looked up; Exim leaves `helo=` out where it is the same.
-    let is_exim = hop.software.is_some_and(|s| s.name.0 == b"Exim");
-    if (seen.helo || is_exim) && hop.rdns.is_none() && !from.is("unknown") {
+    // A collector knows its server by name.
+    let is_server = is_collected(hop);
+    if (seen.helo || is_server || is_software(hop, &[b"Exim"])) && hop.rdns.is_none() && !from.is("unknown") {
         hop.rdns = Some(Word(from.0.strip_suffix(b".").unwrap_or(from.0)));
     }
-    if !seen.helo {
+    if !seen.helo && !is_server {
         hop.helo = Some(from);
     }
 }
 
+fn is_software(hop: &Hop<'_>, names: &[&[u8]]) -> bool {
+    hop.software.is_some_and(|s| names.contains(&s.name.0))
+}
+
+fn is_collected(hop: &Hop<'_>) -> bool {
+    matches!(hop.protocol, Protocol::Pop3 | Protocol::Pop3s | Protocol::Imap)
+        || is_software(hop, &[b"fetchmail", b"getmail", b"mpop"])
+}
+
 fn kind(hop: &Hop<'_>, seen: Seen) -> HopKind {
-    let collector = hop.software.is_some_and(|s| matches!(s.name.0, b"fetchmail" | b"getmail" | b"mpop"));
-    let is_collected = matches!(hop.protocol, Protocol::Pop3 | Protocol::Pop3s | Protocol::Imap);
-    let is_local_with = hop.with.is_some_and(|w| w.0.get(..6).is_some_and(|b| b.eq_ignore_ascii_case(b"local-")));
+    let is_local_with =
+        hop.with.is_some_and(|w| w.0.get(..6).is_some_and(|b| b.eq_ignore_ascii_case(b"local-")));
     if seen.pickup {
         HopKind::Pickup
-    } else if seen.expanded {
+    } else if seen.expanded || is_software(hop, &[b"Ecartis"]) {
         HopKind::Expanded
-    } else if collector || is_collected {
+    } else if is_collected(hop) {
         HopKind::Collected
     } else if hop.protocol == Protocol::Http {
         HopKind::Http

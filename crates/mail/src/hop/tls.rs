@@ -15,7 +15,7 @@ pub enum TlsVersion {
 /// Version and cipher that `text` names; each if it does.
 pub(super) fn read(text: &[u8]) -> (Option<TlsVersion>, Option<&[u8]>) {
     let (mut version, mut cipher) = (None, None);
-    let mut after_cipher = false;
+    let (mut after_cipher, mut last) = (false, &b""[..]);
     for piece in text.split(|b| b.is_ascii_whitespace() || matches!(b, b',' | b'=' | b':' | b'(' | b')')) {
         if piece.is_empty() {
             continue;
@@ -26,7 +26,11 @@ pub(super) fn read(text: &[u8]) -> (Option<TlsVersion>, Option<&[u8]>) {
         } else if after_cipher || (version.is_some() && looks_like_cipher(piece)) {
             cipher = Some(piece);
             break;
+        } else if piece == b"encrypted" && looks_like_cipher(last) {
+            cipher = Some(last);
+            break;
         }
+        last = piece;
         after_cipher = piece.len() <= 10 && {
             piece.eq_ignore_ascii_case(b"cipher") || piece.eq_ignore_ascii_case(b"tls_cipher")
         };
@@ -73,13 +77,22 @@ mod tests {
     #[test]
     fn forms() {
         for (text, version, cipher) in [
-            ("using TLSv1.3 with cipher TLS13_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519", Some(Tls1_3), Some("TLS13_AES_256_GCM_SHA384")),
-            ("version=TLS1_2, cipher=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", Some(Tls1_2), Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")),
+            (
+                "using TLSv1.3 with cipher TLS13_AES_256_GCM_SHA384 (256/256 bits) key-exchange X25519",
+                Some(Tls1_3),
+                Some("TLS13_AES_256_GCM_SHA384"),
+            ),
+            (
+                "version=TLS1_2, cipher=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                Some(Tls1_2),
+                Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+            ),
             ("Cipher TLSv1:DES-CBC3-SHA:168", Some(Tls1_0), Some("DES-CBC3-SHA")),
             ("tls_cipher TLS-1.0:RSA_AES_256_CBC_SHA:32", Some(Tls1_0), Some("RSA_AES_256_CBC_SHA")),
             ("TLS: TLSv1/SSLv3, 168bits,DES-CBC3-SHA", Some(Tls1_0), Some("DES-CBC3-SHA")),
             ("version=TLSv1/SSLv3 cipher=OTHER", Some(Tls1_0), None),
             ("using SSLv3 with cipher RC4-MD5 (128/128 bits)", Some(Ssl3), Some("RC4-MD5")),
+            ("TLS_AES_256_GCM_SHA384 encrypted SMTP", None, Some("TLS_AES_256_GCM_SHA384")),
             ("TLS", None, None),
             ("TLS1.2", Some(Tls1_2), None),
             ("TLS1.9", None, None),
