@@ -89,13 +89,17 @@ fn kind(hop: &Hop<'_>, seen: Seen) -> HopKind {
         HopKind::Collected
     } else if hop.protocol == Protocol::Http {
         HopKind::Http
-    } else if seen.local || is_local_with || matches!(hop.protocol, Protocol::Local | Protocol::Mapi) {
-        HopKind::Local
-    } else if hop.has_no_from() && hop.by.is_some() && !is_remote(hop) {
+    } else if seen.local || is_local_with || is_local(hop) {
         HopKind::Local
     } else {
         HopKind::Transfer
     }
+}
+
+/// Whether the protocol is local, or no other machine is told of at all.
+fn is_local(hop: &Hop<'_>) -> bool {
+    matches!(hop.protocol, Protocol::Local | Protocol::Mapi)
+        || (hop.has_no_from() && hop.by.is_some() && !is_remote(hop))
 }
 
 /// Whether, without a `from`, something tells that the mail came over a wire: some servers hide
