@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
 
     fn from(&mut self, word: &'a [u8]) {
         if self.words == 1 {
-            if self.hop.from.is_none() {
+            if self.hop.from.is_none() && !self.seen.pickup {
                 self.hop.from = Some(Word(bare(word)));
             }
             return;

@@ -89,15 +89,15 @@ fn kind(hop: &Hop<'_>, seen: Seen) -> HopKind {
         HopKind::Collected
     } else if hop.protocol == Protocol::Http {
         HopKind::Http
-    } else if seen.local || is_local_with || is_from_here(hop) {
+    } else if seen.local || is_local_with || is_local(hop) {
         HopKind::Local
     } else {
         HopKind::Transfer
     }
 }
 
-/// Whether a stamp says that the mail came into being on the machine, or tells of no other.
-fn is_from_here(hop: &Hop<'_>) -> bool {
+/// Whether the protocol is local, or no other machine is told of at all.
+fn is_local(hop: &Hop<'_>) -> bool {
     matches!(hop.protocol, Protocol::Local | Protocol::Mapi)
         || (hop.has_no_from() && hop.by.is_some() && !is_remote(hop))
 }
