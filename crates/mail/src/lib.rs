@@ -6,6 +6,7 @@ pub mod address;
 pub mod automatic;
 pub mod canon;
 mod cfws;
+pub mod content;
 pub mod date;
 pub mod dsn;
 pub mod exact;

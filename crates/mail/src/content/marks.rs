@@ -1,0 +1,180 @@
+//! Words that tell what a line is: something that was put in on the way, or what a person writes
+//! when a message is forwarded or answered.
+
+/// What is known of a line, as bits.
+pub(super) type Flags = u8;
+
+/// Gateways and lists write this: a line of hyphens, a disclaimer, the address of a list.
+pub(super) const FOOTER: Flags = 1;
+/// Gateways put this above a message: a warning.
+pub(super) const WARNING: Flags = 2;
+/// A person forwards or answers from here on, or quotes: what stands here was not put in.
+pub(super) const QUOTING: Flags = 4;
+
+/// Words of disclaimers and footers, in lower case.
+const FOOTER_WORDS: [&str; 40] = [
+    "addressee",
+    "archived",
+    "bcc",
+    "confidential",
+    "confidentiality",
+    "confidentiel",
+    "confidenziale",
+    "destinataire",
+    "destinatario",
+    "disclaimer",
+    "disclose",
+    "disclosed",
+    "disclosure",
+    "empf\u{e4}nger",
+    "geschaeftsfuehrer",
+    "gesch\u{e4}ftsf\u{fc}hrer",
+    "haftung",
+    "handelsregister",
+    "intended",
+    "legally",
+    "liability",
+    "liable",
+    "listinfo",
+    "mailing",
+    "monitored",
+    "privileged",
+    "recipient",
+    "recipients",
+    "registered",
+    "rechtlich",
+    "scanned",
+    "unauthorised",
+    "unauthorized",
+    "unsubscribe",
+    "vertraulich",
+    "vertrauliche",
+    "vertrouwelijk",
+    "virus",
+    "viruses",
+    "viren",
+];
+/// Words of warnings, in lower case.
+const WARNING_WORDS: [&str; 14] = [
+    "achtung",
+    "attention",
+    "caution",
+    "ext",
+    "extern",
+    "external",
+    "externe",
+    "externer",
+    "outside",
+    "spam",
+    "suspicious",
+    "vorsicht",
+    "warning",
+    "warnung",
+];
+/// Words that begin a quotation, before a colon at the end of a line.
+const WROTE: [&str; 7] = ["wrote", "writes", "schrieb", "\u{e9}crit", "scritto", "escribi\u{f3}", "schreef"];
+/// Fields that mail programs write above a message that they forward or quote.
+const QUOTED_FIELDS: [&str; 10] =
+    ["from", "von", "de", "da", "sent", "gesendet", "date", "datum", "subject", "betreff"];
+/// With [`MESSAGE`], in a line of hyphens or before a colon: what is forwarded.
+const FORWARDED: [&str; 5] =
+    ["forwarded", "original", "weitergeleitete", "urspr\u{fc}ngliche", "transf\u{e9}r\u{e9}"];
+const MESSAGE: [&str; 4] = ["message", "nachricht", "mail", "e-mail"];
+
+/// Longest word that is looked up.
+const MAX_WORD_BYTES: usize = 20;
+
+/// Reads one line, word by word.
+#[derive(Default)]
+pub(super) struct Line {
+    flags: Flags,
+    words: usize,
+    forwarded: bool,
+    message: bool,
+    wrote: bool,
+    hyphens: bool,
+    colon: bool,
+}
+
+impl Line {
+    /// Takes the next word, with the punctuation that hangs on it.
+    pub(super) fn word(&mut self, word: &str) {
+        let first = self.words == 0;
+        self.words += 1;
+        self.colon = word.ends_with(':');
+        let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        if core.is_empty() {
+            self.no_letters(word, first);
+            return;
+        }
+        self.hyphens |= word.starts_with("---") || word.ends_with("---");
+        self.flags |= if first && word.starts_with('>') { QUOTING } else { 0 };
+        let mut buffer = [0; MAX_WORD_BYTES];
+        let Some(core) = lower(core, &mut buffer) else {
+            self.flags |= if word.contains("/listinfo/") { FOOTER } else { 0 };
+            return;
+        };
+        self.flags |= if FOOTER_WORDS.contains(&core) { FOOTER } else { 0 };
+        self.flags |= if WARNING_WORDS.contains(&core) { WARNING | FOOTER } else { 0 };
+        self.flags |= if first && self.colon && QUOTED_FIELDS.contains(&core) { QUOTING } else { 0 };
+        self.forwarded |= FORWARDED.contains(&core);
+        self.message |= MESSAGE.contains(&core);
+        self.wrote |= WROTE.contains(&core);
+    }
+
+    /// A word of punctuation: a line of hyphens, or the mark of a quotation.
+    fn no_letters(&mut self, word: &str, first: bool) {
+        let is_rule = word.len() >= 2 && word.bytes().all(|b| b"-_=*#~".contains(&b));
+        self.flags |= if is_rule { FOOTER } else { 0 };
+        self.hyphens |= word.starts_with("---");
+        self.flags |= if first && word.starts_with('>') { QUOTING } else { 0 };
+    }
+
+    /// The line has ended.
+    pub(super) fn finish(self) -> Flags {
+        let forwards = self.forwarded && self.message && (self.hyphens || self.colon);
+        let quotes = self.wrote && self.colon;
+        self.flags | if forwards || quotes { QUOTING } else { 0 }
+    }
+}
+
+/// `word` in lower case; None if it is longer than what is looked up.
+fn lower<'a>(word: &str, buffer: &'a mut [u8; MAX_WORD_BYTES]) -> Option<&'a str> {
+    let lower = buffer.get_mut(..word.len())?;
+    lower.copy_from_slice(word.as_bytes());
+    // Capitals above ASCII stay: none of the words begins with one.
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lines_are() {
+        for (line, wanted) in [
+            ("The figures are attached.", 0),
+            ("_______________________________", FOOTER),
+            ("-- ", FOOTER),
+            ("This message is CONFIDENTIAL.", FOOTER),
+            ("https://lists.example/mailman/listinfo/friends", FOOTER),
+            ("[EXTERNAL] This message came from outside.", WARNING | FOOTER),
+            ("*** Achtung: externe Nachricht ***", WARNING | FOOTER),
+            ("> quoted", QUOTING),
+            (">quoted", QUOTING),
+            ("From: Jane", QUOTING),
+            ("-----Original Message-----", QUOTING),
+            ("---------- Forwarded message ---------", QUOTING | FOOTER),
+            ("Begin forwarded message:", QUOTING),
+            ("please destroy the original message", 0),
+            ("On Monday Jane wrote:", QUOTING),
+            ("as he wrote", 0),
+            ("from Jane", 0),
+        ] {
+            let mut read = Line::default();
+            line.split_whitespace().for_each(|word| read.word(word));
+            assert_eq!(read.finish(), wanted, "{line}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The subject, without what answering, forwarding and lists put before it.
+
+use super::words::decoded;
+
+/// Words before a colon that say how a message came about, in many languages, and what gateways
+/// put there. `R:` and `RIF:` are Italian, `VS:` Finnish and Danish, `TR:` French, `ODP:` Polish.
+const PREFIXES: [&str; 37] = [
+    "re",
+    "fw",
+    "fwd",
+    "aw",
+    "wg",
+    "sv",
+    "vs",
+    "vb",
+    "tr",
+    "r",
+    "rif",
+    "rv",
+    "res",
+    "enc",
+    "antw",
+    "antwort",
+    "odp",
+    "pd",
+    "ynt",
+    "ilt",
+    "ref",
+    "doorst",
+    "automated response",
+    "automated reply",
+    "automatic reply",
+    "auto reply",
+    "auto-reply",
+    "autoreply",
+    "automatische antwort",
+    "automatisch antwoord",
+    "r\u{e9}ponse automatique",
+    "risposta automatica",
+    "out of office",
+    "external",
+    "extern",
+    "ext",
+    "spam",
+];
+/// Longest such word, or tag, in bytes.
+const MAX_MARK_BYTES: usize = 80;
+/// Words in a tag that say which message it is: `[PATCH v2]` is not the name of a list.
+const MEANT: [&str; 4] = ["patch", "rfc", "resend", "pull"];
+
+/// 64 bits for the sieve and for words: fast, well mixed, and no secret. Who finds two subjects
+/// with one hash has found two messages that are then compared in full.
+#[derive(Clone, Copy)]
+pub(super) struct Hash64(u64);
+
+impl Default for Hash64 {
+    fn default() -> Self {
+        // The digits of pi.
+        Self(0x243f_6a88_85a3_08d3)
+    }
+}
+
+impl Hash64 {
+    pub(super) fn push(&mut self, byte: u8) {
+        self.push_u64(u64::from(byte));
+    }
+
+    pub(super) fn push_u64(&mut self, block: u64) {
+        self.0 = (self.0 ^ block).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+    }
+
+    /// The finishing steps of MurmurHash3's 64-bit mixer (public domain, Austin Appleby).
+    pub(super) fn finish(self) -> u64 {
+        let mut hash = self.0;
+        hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        hash ^ hash >> 33
+    }
+}
+
+/// Hands the normalised subject to `out`: encoded words decoded, prefixes and list tags stripped,
+/// white space made one space, lower case. False: it says nothing.
+pub(super) fn normal(value: &[u8], mut out: impl FnMut(u8)) -> bool {
+    let text = decoded(value);
+    let mut any = false;
+    for word in stripped(&text).split(|c: char| c.is_whitespace() || c.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if any {
+            out(b' ');
+        }
+        any = true;
+        lower(word, &mut out);
+    }
+    any
+}
+
+fn lower(word: &str, out: &mut impl FnMut(u8)) {
+    if word.is_ascii() {
+        return word.bytes().for_each(|byte| out(byte.to_ascii_lowercase()));
+    }
+    let mut buffer = [0; 4];
+    for c in word.chars().flat_map(char::to_lowercase) {
+        c.encode_utf8(&mut buffer).bytes().for_each(&mut *out);
+    }
+}
+
+/// The subject without prefixes and tags, as often as they stand there.
+fn stripped(subject: &str) -> &str {
+    let mut rest = subject.trim_start();
+    while let Some(shorter) = after_prefix(rest).or_else(|| after_tag(rest)) {
+        rest = shorter.trim_start();
+    }
+    rest
+}
+
+/// What follows `Re:`, `AW[2]:`, `Automatic reply:` and the like.
+fn after_prefix(subject: &str) -> Option<&str> {
+    let bytes = subject.as_bytes();
+    let colon = bytes.iter().take(MAX_MARK_BYTES).position(|b| *b == b':')?;
+    let mut word = bytes[..colon].trim_ascii_end();
+    // Counters: Re[2]:, Re(2):, Re^2:
+    if word.last().is_some_and(|b| matches!(b, b']' | b')') || b.is_ascii_digit())
+        && let Some(start) = word.iter().position(|b| matches!(b, b'[' | b'(' | b'^'))
+        && word[start..].iter().all(|b| b.is_ascii_digit() || b"[]()^".contains(b))
+    {
+        word = word[..start].trim_ascii_end();
+    }
+    let known = PREFIXES.iter().any(|prefix| word.eq_ignore_ascii_case(prefix.as_bytes()));
+    known.then(|| &subject[colon + 1..])
+}
+
+/// What follows `[list]`, `{Spam?}` or `***EXTERN***`. None: there is no tag, it says which message
+/// this is, or it is the whole subject.
+fn after_tag(subject: &str) -> Option<&str> {
+    let bytes = subject.as_bytes();
+    let close = match bytes.first()? {
+        b'[' => b']',
+        b'{' => b'}',
+        b'*' => b'*',
+        _ => return None,
+    };
+    let is_star = |b: &u8| *b == b'*';
+    let start = if close == b'*' { bytes.iter().take_while(|b| is_star(b)).count() } else { 1 };
+    let inner = &bytes[start..bytes.len().min(start + MAX_MARK_BYTES)];
+    let len = inner.iter().position(|b| *b == close)?;
+    let mut end = start + len + 1;
+    while close == b'*' && bytes.get(end).is_some_and(is_star) {
+        end += 1;
+    }
+    let rest = &subject[end..];
+    (!is_meant(&inner[..len]) && !rest.trim().is_empty()).then_some(rest)
+}
+
+/// Whether a tag says which message this is: a number or version stands in it.
+fn is_meant(tag: &[u8]) -> bool {
+    tag.iter().any(u8::is_ascii_digit)
+        || tag
+            .split(|b| !b.is_ascii_alphabetic())
+            .any(|word| MEANT.iter().any(|meant| word.eq_ignore_ascii_case(meant.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &[u8]) -> String {
+        let mut bytes = Vec::new();
+        let any = normal(value, |byte| bytes.push(byte));
+        assert_eq!(any, !bytes.is_empty());
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_stripped() {
+        for subject in [
+            " The Figures\r\n",
+            "Re: The figures",
+            "AW: WG: the  figures",
+            "RE[2]: the\r\n\tfigures",
+            "Re^3: Fwd: the figures",
+            "[list] Re: [EXT] the figures",
+            "Re: Re: Re: RE : the figures",
+            "Automated response: the figures",
+            "R\u{e9}ponse automatique: the figures",
+            "***SPAM*** the figures",
+            "{Spam?} the figures",
+            "EXTERNAL: the figures",
+            "=?utf-8?q?Re:_the_figures?=",
+            "=?iso-8859-1?B?VGhlIGZpZ3VyZXM=?=",
+            "the\u{a0}figures",
+        ] {
+            assert_eq!(text(subject.as_bytes()), "the figures", "{subject}");
+        }
+        let both = [&b"=?iso-8859-1?q?=DCbersicht?="[..], b"\xdcbersicht", "\u{dc}BERSICHT".as_bytes()];
+        assert!(both.iter().all(|subject| text(subject) == "\u{fc}bersicht"));
+    }
+
+    #[test]
+    fn what_stays() {
+        for (subject, wanted) in [
+            ("[PATCH v2] x", "[patch v2] x"),
+            ("[EXT] Re: [PATCH 2/5] x", "[patch 2/5] x"),
+            ("[RFC PATCH] x", "[rfc patch] x"),
+            ("[Ticket #41] x", "[ticket #41] x"),
+            ("[help]", "[help]"),
+            ("[EXT] [help]", "[help]"),
+            ("Receipt: x", "receipt: x"),
+            ("Re2d2: x", "re2d2: x"),
+            ("[open", "[open"),
+            ("Re:", ""),
+            ("", ""),
+        ] {
+            assert_eq!(text(subject.as_bytes()), wanted, "{subject}");
+        }
+    }
+}
