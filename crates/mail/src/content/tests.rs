@@ -255,7 +255,8 @@ fn two_messages() {
     let patch = "diff --git a/x b/x\r\n@@ -1,3 +1,3 @@\r\n int a;\r\n-int b;\r\n+int c;\r\n--\r\n2.39\r\n";
     let signed = |text: &str| format!("{text}\r\n--\r\nJane Doe, Publisher Ltd\r\nThis is confidential.\r\n");
     let short = |text: &str| plain(HEADER, text);
-    let index = |id: &str| plain(&format!("{HEADER}Thread-Index: {id}AAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"), TEXT);
+    let index =
+        |id: &str| plain(&format!("{HEADER}Thread-Index: {id}AAAAAAAAAAAAAAAAAAAAAAAAAAAA\r\n"), TEXT);
     let (one, stub) = (plain(HEADER, TEXT), "Please use a program that shows HTML.\r\n");
     let stub_of = |text: &str| mixed(HEADER, "a", text, "").replacen(text, stub, 1);
     let cases = [
