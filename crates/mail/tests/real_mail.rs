@@ -87,6 +87,49 @@ fn real_copies_by_content() {
     assert!(total > 0, "no message in {}", Path::new(&folder).display());
 }
 
+/// Real texts, sent again with a new identity in quoted-printable, and with a footer: all are found.
+#[test]
+fn real_texts_are_found_again() {
+    let Some(folder) = std::env::var_os("QUELL_REAL_MAIL").filter(|f| Path::new(f).is_dir()) else {
+        eprintln!("SKIPPED: QUELL_REAL_MAIL names no folder with real mail");
+        return;
+    };
+    let (mut same, mut added, mut unlike) = (0, 0, vec![]);
+    for path in files(Path::new(&folder)) {
+        let bytes = fs::read(&path).unwrap();
+        for (n, message) in messages(&bytes).into_iter().enumerate() {
+            let (header, body) = split(message);
+            let is_encoded = |f: quell_mail::header::Field| {
+                f.is("content-transfer-encoding") || f.value.trim_ascii_start().starts_with(b"multipart")
+            };
+            // An encoding undone twice is another text, and a body too long is cut.
+            if fields(header).any(is_encoded) || body.len() > 256 << 10 {
+                continue;
+            }
+            let first = content(header, body);
+            let kept = fields(header).filter(|f| !f.is("message-id") && !f.is("date") && !f.is("to"));
+            let mut again: Vec<u8> = kept.flat_map(|f| f.whole.to_vec()).collect();
+            again.extend_from_slice(b"Content-Transfer-Encoding: quoted-printable\nDate: now\n");
+            let quoted: String = body
+                .iter()
+                .map(|b| match b {
+                    b'\n' => "\r\n".to_owned(),
+                    other => format!("={other:02X}"),
+                })
+                .collect();
+            same += usize::from(first.compare(&content(&again, quoted.as_bytes())) == Likeness::Same);
+            let longer = format!("{quoted}\r\n________\r\nSent through the friends\r\n");
+            match first.compare(&content(&again, longer.as_bytes())) {
+                Likeness::Added { lines: 2 } => added += 1,
+                other => unlike.push(format!("{other:?} {}, number {n}", path.display())),
+            }
+        }
+    }
+    eprintln!("{same} the same, {added} with a footer; not found with one: {unlike:#?}");
+    assert!(unlike.len() * 1_000 <= added, "more than one text in a thousand was not found again");
+    assert_eq!(same, added + unlike.len());
+}
+
 /// All files below `folder`, but archives.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (vec![], vec![folder.to_owned()]);
