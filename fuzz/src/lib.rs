@@ -11,7 +11,7 @@ mod typed;
 mod wire;
 
 pub use kept::{copy_times, dots, filter, sample, storm_id};
-pub use mail::{body, date, header, hop, message_id, reading, received};
+pub use mail::{body, content_key, date, header, hop, message_id, reading, received};
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
 pub use sim::sim_host;
@@ -30,6 +30,7 @@ pub const TARGETS: [(&str, Target); 28] = [
     ("client_bytes", client_bytes),
     ("config", config),
     ("content", content),
+    ("content_key", content_key),
     ("control", control),
     ("copy_times", copy_times),
     ("date", date),

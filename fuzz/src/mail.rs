@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use quell_mail::canon::{RelaxedBody, relaxed_value_to_vec};
+use quell_mail::content::{Content, Likeness, bucket, content};
 use quell_mail::exact::exact_key;
 use quell_mail::header::{fields, split};
 use quell_mail::hop::{self, HopKind, stamp_hash};
@@ -14,6 +15,8 @@ use quell_mail::{date, message_id};
 
 /// Header of a target's messages: no input reaches it, so it never stands in the way.
 const MAX_HEADER_BYTES: usize = 1 << 24;
+/// A content keeps 256 places in each of two texts, however long they are.
+const MAX_CONTENT_BYTES: usize = 16 << 10;
 
 /// The scan of a header: its pieces are the header, begin where lines begin, and a name is a name
 /// (RFC 5322 §3.6.8). Without Return-Path only those are gone.
@@ -127,6 +130,32 @@ fn read(message: &[u8], cut: usize, arrival_ms: i64) -> Reading {
         assert_eq!(reader.push(piece), Ok(()));
     }
     reader.finish(arrival_ms)
+}
+
+/// The content of two messages: bounded; the same both ways, and as the keys have it; and neither
+/// who carried a message nor a new identity changes it.
+pub fn content_key(bytes: &[u8]) {
+    let [cut, messages @ ..] = bytes else { return };
+    let (one, other) = messages.split_at(messages.len() * usize::from(*cut) / 256);
+    let (a, b) = (content_of(one), content_of(other));
+    let likeness = a.compare(&b);
+    assert_eq!(likeness, b.compare(&a));
+    assert_eq!(likeness == Likeness::Same, a.key() == b.key());
+    assert!(likeness == Likeness::Different || bucket_of(one) == bucket_of(other));
+    assert!(a.heap_bytes() < MAX_CONTENT_BYTES && b.heap_bytes() < MAX_CONTENT_BYTES);
+    let carried =
+        b"Received: from a.example by b.example; now\r\nMessage-ID: <x@y>\r\nDate: now\r\nTo: a@b\r\n";
+    assert_eq!(content_of(&[carried, one].concat()).compare(&a), Likeness::Same);
+}
+
+fn content_of(message: &[u8]) -> Content {
+    let (header, body) = split(message);
+    content(header, body)
+}
+
+fn bucket_of(message: &[u8]) -> Option<u64> {
+    let value = |name| fields(split(message).0).find(|f| f.is(name)).map(|f| f.value);
+    bucket(value("from"), value("subject"))
 }
 
 /// A Message-ID: what is taken is one, bounded, on one line, and is taken again as it is.

@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use quell_mail::content::{bucket, content};
 use quell_mail::exact::exact_key;
 use quell_mail::header::{fields, split};
 use quell_mail::hop;
@@ -118,6 +119,34 @@ fn key(c: &mut Criterion<CpuTime>) {
     }
 }
 
+/// The sieve runs on every message, the content on those whose bucket is taken.
+fn content_key(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("content");
+    let from = &b" \"The Publisher\" <news@publisher.example>\r\n"[..];
+    for (name, subject) in [
+        ("ASCII", &b" Re: [EXT] Figures of the third quarter, number 4711\r\n"[..]),
+        ("encoded", b" =?utf-8?q?=C3=9Cbersicht_des_dritten_Quartals=2C_Nummer_4711?=\r\n"),
+        ("2 KiB of openings", &b"=?utf-8?q?".repeat(205)),
+    ] {
+        group.bench_function(BenchmarkId::new("bucket", name), |b| {
+            b.iter(|| bucket(black_box(Some(from)), black_box(Some(subject))));
+        });
+    }
+    for kib in [5, 64] {
+        let message = letter(1, kib * KIB);
+        let (header, body) = split(&message);
+        group.throughput(Throughput::Bytes(message.len() as u64));
+        group.bench_function(format!("content, {kib} KiB"), |b| {
+            b.iter(|| content(black_box(header), black_box(body)));
+        });
+        let footer = [body, b"____\r\nA footer\r\nof three lines\r\n"].concat();
+        let (one, other) = (content(header, body), content(header, &footer));
+        group.bench_function(format!("footer found, {kib} KiB"), |b| {
+            b.iter(|| black_box(&one).compare(black_box(&other)));
+        });
+    }
+}
+
 fn stamp(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("stamp");
     let secret = Secret::new(1, [7; 32]);
@@ -145,5 +174,5 @@ fn stamp(c: &mut Criterion<CpuTime>) {
     group.bench_function("ledger key", |b| b.iter(|| secret.ledger_key(black_box(&key))));
 }
 
-criterion_group! { name = parts; config = criterion(); targets = header_scan, hop_parser, reader, addresses, key, stamp }
+criterion_group! { name = parts; config = criterion(); targets = header_scan, hop_parser, reader, addresses, key, content_key, stamp }
 criterion_main!(parts);

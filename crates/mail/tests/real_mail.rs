@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
+use quell_mail::content::{Content, Likeness, bucket, content};
 use quell_mail::date;
 use quell_mail::exact::exact_key;
 use quell_mail::header::{fields, split};
@@ -43,6 +44,90 @@ fn every_real_message_is_read() {
     eprintln!("{total} messages; {} keys with copies, at most {:?}", copied.len(), copied.iter().max());
     counts.iter().for_each(|(class, n)| eprintln!("{n:7} {class} (first: {})", samples[class]));
     assert!(total > 0, "no message in {}", Path::new(&folder).display());
+}
+
+/// Messages of one bucket with different Message-IDs, compared: how many there are, and which are
+/// copies by their content. In mail without storms hardly any are; each is named, to be looked at.
+#[test]
+fn real_copies_by_content() {
+    let Some(folder) = std::env::var_os("QUELL_REAL_MAIL").filter(|f| Path::new(f).is_dir()) else {
+        eprintln!("SKIPPED: QUELL_REAL_MAIL names no folder with real mail");
+        return;
+    };
+    let (mut total, mut pairs, mut alike) = (0, 0, BTreeMap::<String, usize>::new());
+    for path in files(Path::new(&folder)) {
+        let bytes = fs::read(&path).unwrap();
+        let mut buckets = BTreeMap::<u64, BTreeMap<String, &[u8]>>::new();
+        for message in messages(&bytes) {
+            total += 1;
+            let value = |name| fields(split(message).0).find(|f| f.is(name)).map(|f| f.value);
+            let id = String::from_utf8_lossy(value("message-id").unwrap_or_default()).trim().to_owned();
+            if let Some(bucket) = bucket(value("from"), value("subject")) {
+                buckets.entry(bucket).or_default().entry(id).or_insert(message);
+            }
+        }
+        for bucket in buckets.values().filter(|b| b.len() > 1) {
+            let all: Vec<(&String, Content)> =
+                bucket.iter().map(|(id, m)| (id, content(split(m).0, split(m).1))).collect();
+            for (n, (id, one)) in all.iter().enumerate() {
+                for (other_id, other) in &all[..n] {
+                    pairs += 1;
+                    let likeness = one.compare(other);
+                    assert_eq!(likeness, other.compare(one));
+                    assert_eq!(likeness == Likeness::Same, one.key() == other.key());
+                    if likeness != Likeness::Different {
+                        eprintln!("{likeness:?} {id} {other_id} in {}", path.display());
+                        *alike.entry(format!("{likeness:?}")).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("{total} messages, {pairs} pairs of one bucket; alike: {alike:?}");
+    assert!(total > 0, "no message in {}", Path::new(&folder).display());
+}
+
+/// Real texts, sent again with a new identity in quoted-printable, and with a footer: all are found.
+#[test]
+fn real_texts_are_found_again() {
+    let Some(folder) = std::env::var_os("QUELL_REAL_MAIL").filter(|f| Path::new(f).is_dir()) else {
+        eprintln!("SKIPPED: QUELL_REAL_MAIL names no folder with real mail");
+        return;
+    };
+    let (mut same, mut added, mut unlike) = (0, 0, vec![]);
+    for path in files(Path::new(&folder)) {
+        let bytes = fs::read(&path).unwrap();
+        for (n, message) in messages(&bytes).into_iter().enumerate() {
+            let (header, body) = split(message);
+            let is_encoded = |f: quell_mail::header::Field| {
+                f.is("content-transfer-encoding") || f.value.trim_ascii_start().starts_with(b"multipart")
+            };
+            // An encoding undone twice is another text, and a body too long is cut.
+            if fields(header).any(is_encoded) || body.len() > 256 << 10 {
+                continue;
+            }
+            let first = content(header, body);
+            let kept = fields(header).filter(|f| !f.is("message-id") && !f.is("date") && !f.is("to"));
+            let mut again: Vec<u8> = kept.flat_map(|f| f.whole.to_vec()).collect();
+            again.extend_from_slice(b"Content-Transfer-Encoding: quoted-printable\nDate: now\n");
+            let quoted: String = body
+                .iter()
+                .map(|b| match b {
+                    b'\n' => "\r\n".to_owned(),
+                    other => format!("={other:02X}"),
+                })
+                .collect();
+            same += usize::from(first.compare(&content(&again, quoted.as_bytes())) == Likeness::Same);
+            let longer = format!("{quoted}\r\n________\r\nSent through the friends\r\n");
+            match first.compare(&content(&again, longer.as_bytes())) {
+                Likeness::Added { lines: 2 } => added += 1,
+                other => unlike.push(format!("{other:?} {}, number {n}", path.display())),
+            }
+        }
+    }
+    eprintln!("{same} the same, {added} with a footer; not found with one: {unlike:#?}");
+    assert!(unlike.len() * 1_000 <= added, "more than one text in a thousand was not found again");
+    assert_eq!(same, added + unlike.len());
 }
 
 /// All files below `folder`, but archives.

@@ -1,8 +1,8 @@
 //! Transfer encodings, charsets and parameters undone. The only place that calls `mail-parser`.
 //!
-//! Its decoders are taken, its message parser is not: version 0.11.9 nests without limit, and a
-//! megabyte of `message/rfc822` parts overflows the stack when it is dropped, which no
-//! `catch_unwind` helps against. Sizes are bounded before the calls (`MAX_BODY_BYTES` for a part,
+//! Its decoders are taken, its message parser is not: version 0.11.9 nests without limit, and half a
+//! megabyte of `message/rfc822` parts, one in the other, overflows a stack of 2 MiB when it is
+//! dropped, which no `catch_unwind` helps against. Sizes are bounded before the calls (`MAX_BODY_BYTES` for a part,
 //! `MAX_PARAMETERS_BYTES` for a Content-Type), and a panic in them means: not understood, the bytes
 //! are taken as they stand.
 

@@ -84,6 +84,40 @@ const MESSAGE: [&str; 4] = ["message", "nachricht", "mail", "e-mail"];
 /// Longest word that is looked up.
 const MAX_WORD_BYTES: usize = 20;
 
+/// For each length the first letters of the words above, as bits: nearly every word of a text is told
+/// from all of them by its length and first letter.
+const FIRSTS: [u32; MAX_WORD_BYTES + 1] = firsts();
+
+const fn firsts() -> [u32; MAX_WORD_BYTES + 1] {
+    let lists: [&[&str]; 6] = [&FOOTER_WORDS, &WARNING_WORDS, &WROTE, &QUOTED_FIELDS, &FORWARDED, &MESSAGE];
+    let mut firsts = [0; MAX_WORD_BYTES + 1];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut word = 0;
+        while word < lists[list].len() {
+            let bytes = lists[list][word].as_bytes();
+            firsts[bytes.len()] |= first_bit(bytes[0]);
+            word += 1;
+        }
+        list += 1;
+    }
+    firsts
+}
+
+/// The same for a letter and its capital.
+const fn first_bit(byte: u8) -> u32 {
+    1 << (byte & 31)
+}
+
+/// `word` without the punctuation around it.
+fn core(word: &str) -> &str {
+    let is_clean = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    if is_clean(word.as_bytes().first()) && is_clean(word.as_bytes().last()) {
+        return word;
+    }
+    word.trim_matches(|c: char| !c.is_alphanumeric())
+}
+
 /// Reads one line, word by word.
 #[derive(Default)]
 pub(super) struct Line {
@@ -102,18 +136,24 @@ impl Line {
         let first = self.words == 0;
         self.words += 1;
         self.colon = word.ends_with(':');
-        let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let core = core(word);
         if core.is_empty() {
             self.no_letters(word, first);
             return;
         }
         self.hyphens |= word.starts_with("---") || word.ends_with("---");
         self.flags |= if first && word.starts_with('>') { QUOTING } else { 0 };
-        let mut buffer = [0; MAX_WORD_BYTES];
-        let Some(core) = lower(core, &mut buffer) else {
+        if core.len() > MAX_WORD_BYTES {
             self.flags |= if word.contains("/listinfo/") { FOOTER } else { 0 };
-            return;
-        };
+        } else if FIRSTS[core.len()] & first_bit(core.as_bytes()[0]) != 0 {
+            self.known(core, first);
+        }
+    }
+
+    /// A word that may be one of those above.
+    fn known(&mut self, core: &str, first: bool) {
+        let mut buffer = [0; MAX_WORD_BYTES];
+        let Some(core) = lower(core, &mut buffer) else { return };
         self.flags |= if FOOTER_WORDS.contains(&core) { FOOTER } else { 0 };
         self.flags |= if WARNING_WORDS.contains(&core) { WARNING | FOOTER } else { 0 };
         self.flags |= if first && self.colon && QUOTED_FIELDS.contains(&core) { QUOTING } else { 0 };

@@ -199,6 +199,9 @@ fn copies_with_something_put_in() {
     };
     let html_part = format!("Content-Type: text/html\r\n\r\n<p>{}</p>", TEXT.replace("\r\n", "<br>"));
     let ext = AGAIN.replace("The fig", "[EXT] The fig");
+    let banner = html(AGAIN, TEXT)
+        .replace("<body>", "<body><table><tr><td>CAUTION: from outside</td></tr></table><div>")
+        .replace("</body>", "</div><div>Confidential.</div><div>Publisher Ltd</div></body>");
     let sbs = format!("{AGAIN}Thread-Index: AdRkAAAAAAAAAAAAAAAAAAAAAAAAAA==\r\n");
     check(&[
         ("list footer", plain(HEADER, TEXT), plain(AGAIN, &format!("{TEXT}{FOOTER}")), Added { lines: 3 }),
@@ -242,6 +245,7 @@ fn copies_with_something_put_in() {
         ),
         ("list's own part", plain(HEADER, TEXT), mailman(AGAIN, &format!("\r\n{TEXT}")), Added { lines: 3 }),
         ("beside HTML", html(HEADER, TEXT), mailman(AGAIN, &html_part), Added { lines: 3 }),
+        ("banner and disclaimer in HTML", html(HEADER, TEXT), banner, Added { lines: 3 }),
         ("Thread-Index added", plain(HEADER, TEXT), plain(&sbs, TEXT), Added { lines: 0 }),
     ]);
 }

@@ -202,6 +202,8 @@ impl Builder {
 
 /// The line without what mbox files put before `From ` at each pass.
 fn unquoted(line: &str) -> &str {
+    // Some programs begin a text with a byte order mark, and only in some encodings.
+    let line = line.trim_start_matches('\u{feff}');
     let bare = line.trim_start_matches('>');
     if bare.starts_with("From ") { bare } else { line }
 }
