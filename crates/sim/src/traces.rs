@@ -178,7 +178,8 @@ pub struct Mail {
     pub arrived_ms: i64,
     /// Which message it is a copy of: mails with the same number belong in one group.
     pub message: usize,
-    /// The last faulty machine that made this copy (its place in [`Truth::culprits`]); none for originals.
+    /// The last faulty machine that made this copy (its place in [`Truth::culprits`]); none for originals. Of a
+    /// sender that tries again and of a client that submits again, the first copy is one like the others.
     pub maker: Option<usize>,
 }
 

@@ -38,7 +38,7 @@ impl Dice {
         let span = high.saturating_sub(low) + 1;
         match self.below(60) {
             0..3 => low,
-            3 => high,
+            3..6 => high,
             _ => {
                 let bits = self.below(span.ilog2() as usize + 2);
                 low + self.below(span.min(1 << bits))

@@ -61,6 +61,14 @@ pub(super) struct Peer {
     pub login: bool,
 }
 
+impl Peer {
+    /// The names by which a stamp can call it, each once.
+    pub fn names(&self) -> Vec<String> {
+        let second = self.rdns.iter().filter(|rdns| **rdns != self.helo);
+        std::iter::once(&self.helo).chain(second).cloned().collect()
+    }
+}
+
 impl Machine {
     /// Every name it goes by in any stamp, each once.
     pub fn names(&self) -> Vec<String> {

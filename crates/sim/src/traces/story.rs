@@ -144,7 +144,9 @@ impl Case {
         let env = Envelope { from: "", to: None };
         let mut honest = to.clone();
         honest.stampless = false;
-        stamp::by_smtp(&honest, &from.outside(), env, at, &mut self.dice).pop().unwrap_or_default()
+        let lines = stamp::by_smtp(&honest, &from.outside(), env, at, &mut self.dice);
+        // The line that names both: others of the same server stand above it.
+        lines.into_iter().next().unwrap_or_default()
     }
 
     /// The publisher's mail to all readers, with some hundred strangers in it now and then; and the machine
@@ -191,6 +193,11 @@ impl Case {
             let mut copy = self.written(message, &letter);
             let out = self.send(&from, &mut copy);
             self.spread(&copy, &out, &stage.firms, &to);
+            if let (Some(first), true) = (to.first(), self.dice.one_in(6)) {
+                // Some have it twice, for a good reason.
+                let old = self.old_address();
+                self.forwarded(&copy, &out, &old, stage, first);
+            }
         }
     }
 

@@ -164,6 +164,35 @@ fn the_truth_fits_the_mails() {
     }
 }
 
+/// Each copy bears a name or the address of the machine that made it, unless nothing can be known of it.
+#[test]
+fn every_copy_names_its_maker() {
+    for (world, _) in all() {
+        for mail in &world.mails {
+            let Some(TrueCulprit { names, ip, .. }) = mail.maker.map(|maker| &world.truth.culprits[maker])
+            else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(&mail.bytes);
+            let mut marks = names.iter().cloned().chain(ip.map(|ip| ip.to_string()));
+            let nothing = names.is_empty() && ip.is_none();
+            let story = format!("{:?} {}: {names:?}", world.kind, world.seed);
+            assert!(nothing || marks.any(|mark| text.contains(&mark)), "{story}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn some_worlds_have_wrong_clocks_and_some_forged_stamps() {
+    let wrong = |case: &mut Case| (0..40).any(|_| case.skew().abs() > clock::HOUR / 2);
+    let worlds = 1_000;
+    let cases: Vec<Case> = (0..worlds).map(|seed| Case::new(kinds()[0], seed)).collect();
+    let forged = cases.iter().filter(|case| case.forged_bottom).count();
+    let skewed = cases.into_iter().filter_map(|mut case| wrong(&mut case).then_some(())).count();
+    assert!((70..130).contains(&forged), "{forged} of {worlds}, and it should be a tenth");
+    assert!((160..240).contains(&skewed), "{skewed} of {worlds}, and it should be a fifth");
+}
+
 /// Whoever can be convicted made at least two of the mails, but for the first of a chain and the second of a
 /// pair.
 #[test]

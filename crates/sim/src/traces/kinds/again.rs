@@ -223,10 +223,7 @@ pub fn inject(case: &mut Case) {
         _ => Client::Unknown,
     };
     let culprit = match &client {
-        Client::Named(peer) => {
-            let names = [Some(peer.helo.clone()), peer.rdns.clone()].into_iter().flatten().collect();
-            case.culprit_of(names, Some(peer.ip), "injects")
-        }
+        Client::Named(peer) => case.culprit_of(peer.names(), Some(peer.ip), "injects"),
         Client::OnServer => case.culprit(&server, "injects"),
         Client::Unknown => case.culprit_of(Vec::new(), None, "injects"),
     };

@@ -127,7 +127,7 @@ pub fn list(case: &mut Case) {
 }
 
 /// An address whose mail goes on to another one.
-struct Old {
+pub(in super::super) struct Old {
     address: Person,
     server: Rc<Machine>,
     rewrites: bool,
@@ -136,7 +136,7 @@ struct Old {
 }
 
 impl Case {
-    fn old_address(&mut self) -> Old {
+    pub(in super::super) fn old_address(&mut self) -> Old {
         let domain = self.domain(true);
         Old {
             address: self.person(&domain),
@@ -147,7 +147,14 @@ impl Case {
     }
 
     /// The mail to the old address goes on to this reader.
-    fn forwarded(&mut self, copy: &Copy, from: &Machine, old: &Old, stage: &Stage, reader: &Person) {
+    pub(in super::super) fn forwarded(
+        &mut self,
+        copy: &Copy,
+        from: &Machine,
+        old: &Old,
+        stage: &Stage,
+        reader: &Person,
+    ) {
         let mut copy = copy.clone();
         copy.hop(from, &old.server, Some(&old.address.address), &mut self.dice);
         if old.collected {
@@ -299,7 +306,8 @@ pub fn innocent_marks(case: &mut Case) {
             };
             let (copy, out) = case.mailing(&stage, message, &[connector]);
             case.original(&stage, &copy, &out);
-            answers(case, &stage, &copy);
+            let domain = stage.publisher.domain.clone();
+            answers(case, &stage, &copy, &domain);
         }
         // The same first hop, and readers who have it twice, since their old addresses are forwarded.
         _ => {
@@ -320,13 +328,13 @@ pub fn innocent_marks(case: &mut Case) {
 }
 
 /// Answers to a message; the connector's address spreads in them.
-fn answers(case: &mut Case, stage: &Stage, to: &Copy) {
+pub(super) fn answers(case: &mut Case, stage: &Stage, to: &Copy, domain: &str) {
     for _ in 0..case.dice.count(1, 5) {
         let author = stage.readers[case.dice.below(stage.readers.len())].clone();
         let mut letter = case.letter(&author, &stage.readers);
         letter.to.push(Person {
             name: "IMB Recipient 1".to_owned(),
-            address: format!("mspop3connector.jane@{}", stage.publisher.domain),
+            address: format!("mspop3connector.jane@{domain}"),
         });
         letter.subject = format!("Re: {}", to.get("Subject").unwrap_or_default());
         letter.references = to.get("Message-ID").map(str::to_owned).into_iter().collect();

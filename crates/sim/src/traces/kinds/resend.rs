@@ -10,6 +10,7 @@ use super::super::copy::Copy;
 use super::super::letter::Person;
 use super::super::machine::{Machine, Peer, Software};
 use super::super::story::Stage;
+use super::quiet::answers;
 
 /// How a faulty server's copies look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,12 +193,43 @@ impl Case {
         if self.dice.below(5) > 0 || shape == Shape::Lost {
             self.original(&stage, &copy, &out);
         }
+        if self.dice.one_in(6) {
+            let old = self.old_address();
+            self.forwarded(&copy, &out, &old, &stage, &stage.readers[0]);
+        }
         let base = self.collected(&copy, &out, &faulty);
         let count = self.copies(2, 200);
         let times = self.poll_times(base.at, count);
         let copies = self.resent(&base, &faulty, shape, &times);
-        self.reach_readers(&stage, copies);
+        if shape != Shape::Grows && self.dice.one_in(6) {
+            // A list is among the addresses: it hands on whatever comes.
+            let list = self.list();
+            copies.iter().for_each(|(copy, from)| self.expanded(copy, from, &list, &stage, &stage.readers));
+        } else {
+            self.reach_readers(&stage, copies);
+        }
+        if self.dice.one_in(5) {
+            answers(self, &stage, &copy, faulty.reader.domain());
+        }
+        self.ordinary(&stage, &faulty);
         self.innocents(&stage);
+    }
+
+    /// Letters of the faulty server's own people, which it sends once, as it should.
+    fn ordinary(&mut self, stage: &Stage, faulty: &Faulty) {
+        for _ in 0..self.dice.below(4) {
+            let mut letter = self.letter(&faulty.reader, &stage.readers);
+            letter.date_ms += self.dice.between(-2 * HOUR, 20 * HOUR);
+            let message = self.message("no_culprit");
+            let mut copy = self.written(message, &letter);
+            self.put_in(&mut copy, faulty);
+            let mut from = faulty.machine.clone();
+            if let Some(via) = &faulty.via {
+                copy.hop(&faulty.machine, via, None, &mut self.dice);
+                from = via.clone();
+            }
+            self.spread(&copy, &from, &stage.firms, &stage.readers);
+        }
     }
 }
 
@@ -383,8 +415,7 @@ pub fn forged(case: &mut Case) {
     let soft = Software::Smtpsvc;
     let mut bot = case.machine(soft, &helo, rdns.clone());
     (bot.ip, bot.helo) = (ip, helo);
-    let names = [Some(bot.helo.clone()), rdns].into_iter().flatten().collect();
-    let culprit = case.culprit_of(names, Some(ip), "injects");
+    let culprit = case.culprit_of(bot.outside().names(), Some(ip), "injects");
     let message = case.message("culprit");
     let author = stage.publisher.people[0].clone();
     let letter = case.letter(&author, &stage.readers);
