@@ -167,6 +167,31 @@ pub(super) fn is_written_by(hop: &Hop, actor: &Actor) -> bool {
             .any(|name| name == by || (names::same_owner(name, by) && !is_customer(name, actor)))
 }
 
+/// Stamps at the old end of a chain that nobody vouches for: the first server that did not write them got
+/// the message from a client without a name of its own, and the stamp below names quite another machine.
+/// Anybody can write such lines.
+pub(super) fn hearsay(chain: &Chain) -> usize {
+    let breaks = (1..chain.hops.len()).rev().find(|i| {
+        let hop = &chain.hops[*i];
+        if hop.is_made_there() || !hop.ip.is_some_and(is_public) {
+            return false;
+        }
+        let client = sender(chain, *i);
+        is_nameless(&client) && !is_written_by(&chain.hops[i - 1], &client) && is_elsewhere(&chain.hops[i - 1])
+    });
+    breaks.unwrap_or(0)
+}
+
+/// Whether a machine has no name of the public network but one made of its address.
+fn is_nameless(machine: &Actor) -> bool {
+    machine.names.iter().all(|name| names::is_inner(name) || is_customer(name, machine))
+}
+
+/// Whether a stamp was written by a server of the public network, that came by it from elsewhere.
+fn is_elsewhere(hop: &Hop) -> bool {
+    hop.by.as_deref().is_some_and(|by| is_telling(by) && !names::is_inner(by))
+}
+
 fn is_customer(name: &str, actor: &Actor) -> bool {
     names::is_made_of_address(name, actor.ip)
 }

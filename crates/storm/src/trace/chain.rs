@@ -9,7 +9,7 @@ use quell_mail::{canon, date, message_id};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::copy::{Copy, Place};
-use super::names;
+use super::{actor, names};
 use crate::facts::Ms;
 
 /// One stamp, read.
@@ -68,6 +68,10 @@ pub(super) struct Identity {
 pub(super) struct Chain {
     /// Oldest first.
     pub(super) hops: Vec<Arc<Hop>>,
+    /// Older stamps that nobody vouches for: below a client that had nothing to do with who wrote them.
+    pub(super) hearsay: usize,
+    /// Addresses in To and Cc of the recipient's own domain.
+    pub(super) addresses_there: u32,
     /// Where each stamp begins in the header.
     pub(super) at: Vec<u32>,
     pub(super) identity: Identity,
@@ -112,6 +116,8 @@ impl Reader {
     pub(super) fn read(&mut self, copy: &Copy, weight: f64) -> Chain {
         let mut chain = Chain {
             hops: Vec::new(),
+            hearsay: 0,
+            addresses_there: copy.addresses_there,
             at: Vec::new(),
             identity: Identity::default(),
             author: None,
@@ -220,6 +226,9 @@ impl Chain {
     fn finish(&mut self) {
         let newest = || self.hops.iter().rev().find_map(|hop| hop.at_ms);
         self.arrived_ms = self.arrived_ms.or_else(newest);
+        self.hearsay = actor::hearsay(self);
+        self.hops.drain(..self.hearsay);
+        self.at.drain(..self.hearsay);
         self.marks.inner_id = self.id_domain().is_some_and(names::is_inner);
     }
 

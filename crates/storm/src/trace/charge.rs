@@ -119,8 +119,14 @@ fn same_next<'a>(chains: &[Chain], parting: &'a Parting) -> (Vec<&'a Branch>, us
 /// Copies at a parting that have no reason: from one sender to one next server and recipient, and not sent
 /// again by the author himself. One of each branch, by index.
 pub(super) fn without_reason(chains: &[Chain], parting: &Parting, origin: &Origin) -> Vec<usize> {
-    let (next, _) = same_next(chains, parting);
+    let (next, others) = same_next(chains, parting);
     if next.len() < 2 || is_author_again(chains, &next, origin) {
+        return Vec::new();
+    }
+    let facts = Facts::of(chains, parting, &next, others, origin);
+    let at_once = facts.median_gap_ms.is_none_or(|gap| gap < AT_ONCE_MS);
+    if at_once && facts.is_linked && !facts.same_for {
+        // As good a reason as any: several addresses of one person.
         return Vec::new();
     }
     next.iter().filter_map(|branch| branch.chains.first().copied()).collect()
@@ -162,6 +168,7 @@ struct Facts {
     other_recipient: bool,
     slow_ms: Option<Ms>,
     same_for: bool,
+    addresses_there: u32,
     is_list: bool,
     is_known: bool,
 }
@@ -188,6 +195,7 @@ impl Facts {
             other_recipient: before.is_some_and(|hop| is_for_another(hop, &firsts, depth)),
             slow_ms: slow_ms(&firsts, depth),
             same_for: fors.len() == firsts.len() && fors.windows(2).all(|pair| pair[0] == pair[1]),
+            addresses_there: firsts.iter().map(|chain| chain.addresses_there).max().unwrap_or(0),
             is_list: hops().any(|hop| hop.kind == HopKind::Expanded),
             is_known: parting.actor.is_known(),
             marks,
@@ -204,8 +212,10 @@ impl Facts {
             return (copies > 2 || !at_once).then_some(CulpritClass::Resends);
         }
         if at_once {
+            // A server that has the message for several addresses of one person sends it so often at once.
+            let one_address = self.same_for || (unlinked && copies > self.addresses_there as usize);
             let class = if unlinked { CulpritClass::Injects } else { CulpritClass::Resends };
-            return (copies > 2).then_some(class);
+            return (copies > 2 && one_address).then_some(class);
         }
         let two_are_enough = self.slow_ms.is_some()
             || self.same_for
@@ -270,7 +280,7 @@ pub(super) fn of_stamp(chains: &[Chain], chain: usize, i: usize, origin: &Origin
 }
 
 /// Whether a copy went on to another house after stamp `i`.
-fn leaves_house(chain: &Chain, i: usize) -> bool {
+pub(super) fn leaves_house(chain: &Chain, i: usize) -> bool {
     let after = chain.hops.iter().skip(i + 1);
     after.into_iter().any(|hop| hop.has_sender() && hop.ip.is_some_and(names::is_public))
 }

@@ -21,7 +21,9 @@ pub(super) struct Convict {
     pub(super) class: CulpritClass,
     /// Copies that it made and nobody after it, by index.
     pub(super) made: Vec<usize>,
-    /// The stamps below its own in each of these.
+    /// Copies that it made and another machine made more of.
+    pub(super) passed_on: Vec<usize>,
+    /// The stamps below its own in each of `made`.
     pub(super) depths: Vec<usize>,
     pub(super) reasons: Vec<Reason>,
     /// Copies to lay side by side, and the stamps they share; the best first.
@@ -56,7 +58,7 @@ pub(super) fn judge(chains: &[Chain], origin: &Origin) -> Judgement {
     }
     charges.extend(of_injections(chains, origin, &charges));
     let mut convicts = attribute(chains, gather(charges));
-    convicts.retain(|convict| !convict.made.is_empty());
+    convicts.retain(|convict| !convict.made.is_empty() || !convict.passed_on.is_empty());
     for convict in &mut convicts {
         convict.confidence_permille = confidence(convict);
     }
@@ -119,10 +121,18 @@ fn proof(chains: &[Chain], actor: &Actor, mine: &[&Injection]) -> Option<((usize
         .enumerate()
         .filter(|(i, other)| *i != first.chain && other.recipient == copy.recipient && !passes(other, actor));
     let (original, _) = others.min_by_key(|(_, c)| (c.arrived_ms.is_none(), c.arrived_ms, c.id))?;
-    let weight = mine.iter().map(|i| i.marks.iter().map(weight).sum::<u32>()).max().unwrap_or(0);
+    let weight = mine.iter().map(|i| weight_of(chains, i)).max().unwrap_or(0);
     let enough = mine.len() > 1 || weight >= ONE_IS_ENOUGH;
     let shared = rounds::shared(&chains[original], copy);
     enough.then_some(((original, first.chain, shared), weight + mine.len() as u32))
+}
+
+/// What the marks of one injection weigh together. That the message left for another house afterwards is
+/// what a collector, a filter and a mailbox never do with it.
+fn weight_of(chains: &[Chain], injection: &Injection) -> u32 {
+    let marks: u32 = injection.marks.iter().map(weight).sum();
+    let leaves = charge::leaves_house(&chains[injection.chain], injection.depth);
+    marks + if leaves && injection.depth > 0 { 300 } else { 0 }
 }
 
 /// What a mark weighs where it stands alone, in thousandths of what convicts.
@@ -155,6 +165,7 @@ fn gather(charges: Vec<Charge>) -> Vec<(Convict, Vec<(usize, usize)>)> {
                 let Charge { actor, class, made, pair, reasons } = charge;
                 let pairs = pair.into_iter().collect();
                 let convict = Convict {
+                    passed_on: Vec::new(),
                     actor,
                     class,
                     made: Vec::new(),
@@ -190,7 +201,13 @@ fn attribute(chains: &[Chain], gathered: Vec<(Convict, Vec<(usize, usize)>)>) ->
             }
         }
     }
-    let mut convicts: Vec<Convict> = gathered.into_iter().map(|(convict, _)| convict).collect();
+    let mut convicts = Vec::with_capacity(gathered.len());
+    for (who, (mut convict, made)) in gathered.into_iter().enumerate() {
+        convict.passed_on = made.iter().map(|(i, _)| *i).filter(|i| last[*i].is_some_and(|l| l.1 != who)).collect();
+        convict.passed_on.sort_unstable();
+        convict.passed_on.dedup();
+        convicts.push(convict);
+    }
     for (chain, last) in last.iter().enumerate() {
         if let Some((depth, who)) = *last {
             convicts[who].made.push(chain);

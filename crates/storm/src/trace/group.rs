@@ -150,7 +150,8 @@ impl Case {
     }
 
     fn culprit(&self, convict: &Convict, total: f64, scale: f64, file: FileName<'_>) -> Culprit {
-        let times: Vec<Ms> = convict.made.iter().filter_map(|i| self.chains[*i].arrived_ms).collect();
+        let copies = if convict.made.is_empty() { &convict.passed_on } else { &convict.made };
+        let times: Vec<Ms> = copies.iter().filter_map(|i| self.chains[*i].arrived_ms).collect();
         let weight = self.weight(&convict.made);
         let names: Vec<String> = convict.actor.names.iter().take(MAX_NAMES).cloned().collect();
         Culprit {
@@ -159,8 +160,7 @@ impl Case {
             names,
             software: convict.actor.software.clone(),
             class: Some(convict.class),
-            // What no way of weight stands for was seen all the same.
-            copies: Some((weight * scale).round().max(1.0) as u64),
+            copies: Some((weight * scale).round() as u64),
             share_permille: (total > 0.0).then(|| (weight / total * 1000.0).round().min(1000.0) as u16),
             confidence_permille: Some(convict.confidence_permille),
             first_seen_ms: times.iter().min().copied(),

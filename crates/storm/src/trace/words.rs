@@ -54,6 +54,7 @@ pub(super) fn called(culprit: &Culprit) -> String {
 
 fn deed(name: &str, culprit: &Culprit) -> String {
     let copies = match culprit.copies {
+        Some(0) => "none of the copies here is its own, another server made more of what it sent".to_owned(),
         Some(1) => "one copy".to_owned(),
         Some(n) => format!("{n} copies"),
         None => "copies".to_owned(),
