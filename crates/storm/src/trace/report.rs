@@ -148,6 +148,9 @@ pub struct TreeNode {
     pub recipients: u64,
     /// Here the copies part: one message came in, several went out to the same recipient.
     pub parting: bool,
+    /// Distinct messages that came in here, by the stamps up to here: the "1 in" of "1 in, 46 out".
+    /// None: not known.
+    pub came_in: Option<u64>,
 }
 
 /// When the copies came.
@@ -216,8 +219,6 @@ pub struct Stamp {
     pub for_: Option<String>,
     /// Its time.
     pub at_ms: Option<Ms>,
-    /// The lines of it that may be given to strangers: [`Stamp::text`] without `for` and local parts.
-    pub for_strangers: String,
 }
 
 /// All evidence lines of a group, of all culprits, in their order.
