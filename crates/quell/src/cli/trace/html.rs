@@ -126,7 +126,7 @@ fn title(names: &[String], groups: &[&Group]) -> String {
 const MAX_NAMED: usize = 4;
 
 fn lede(names: &[String], groups: &[&Group]) -> String {
-    let messages = groups.iter().map(|group| group.copies).sum::<u64>();
+    let messages = groups.iter().fold(0_u64, |all, group| all.saturating_add(group.copies));
     let of = match groups.len() {
         1 => "one message".to_owned(),
         n => format!("{n} different messages"),
@@ -155,8 +155,11 @@ fn lede(names: &[String], groups: &[&Group]) -> String {
 }
 
 fn figures(report: &Report, told: &[&Group]) -> Vec<(String, &'static str)> {
-    let copies =
-        told.iter().flat_map(|group| &group.culprits).filter_map(|culprit| culprit.copies).sum::<u64>();
+    let copies = told
+        .iter()
+        .flat_map(|group| &group.culprits)
+        .filter_map(|culprit| culprit.copies)
+        .fold(0, u64::saturating_add);
     let recipients = told.iter().map(|group| group.recipients).max().unwrap_or_default();
     let mut figures = vec![(words::number(report.messages), "messages read")];
     if copies > 0 {

@@ -63,8 +63,8 @@ pub fn how_sure(culprit: &Culprit) -> Option<String> {
 pub fn percent(permille: u16) -> String {
     let permille = permille.min(1_000);
     match permille % 10 {
-        0 => format!("{} %", permille / 10),
-        tenth => format!("{}.{tenth} %", permille / 10),
+        0 => format!("{}%", permille / 10),
+        tenth => format!("{}.{tenth}%", permille / 10),
     }
 }
 
@@ -164,7 +164,7 @@ pub fn in_order(groups: &[Group]) -> Vec<&Group> {
     ordered
 }
 
-/// `46 of 48 messages (95.8 %)`; what is not known is left out.
+/// `46 of 48 messages (95.8%)`; what is not known is left out.
 pub fn part(culprit: &Culprit, all: u64) -> Option<String> {
     let share = culprit.share_permille.map(percent);
     match (culprit.copies, share) {
@@ -195,7 +195,7 @@ mod tests {
             [number(0), number(999), number(1_000), number(1_234_567)],
             ["0", "999", "1,000", "1,234,567"]
         );
-        assert_eq!([percent(990), percent(143), percent(u16::MAX)], ["99 %", "14.3 %", "100 %"]);
+        assert_eq!([percent(990), percent(143), percent(u16::MAX)], ["99%", "14.3%", "100%"]);
         assert_eq!([letter(0), letter(25), letter(26)], ["A", "Z", "A2"]);
         assert_eq!(every(900_000), "about every 15 minutes");
         assert_eq!(every(1_000), "about every second");
@@ -215,7 +215,7 @@ mod tests {
         fn no_number_is_too_strange(ms in any::<i64>(), n in any::<u64>(), permille in any::<u16>()) {
             prop_assert!(!from_to(Some(ms), Some(0)).unwrap().is_empty());
             prop_assert!(!every(ms).is_empty() && !number(n).is_empty());
-            prop_assert!(percent(permille).ends_with(" %"));
+            prop_assert!(percent(permille).ends_with('%'));
         }
     }
 }

@@ -15,7 +15,7 @@ const MAX_LANES: usize = 6;
 /// Up to so many arrivals each has its own tick.
 const MAX_TICKS: usize = 60;
 /// Height of a lane with its heading.
-const LANE: f64 = 66.0;
+const LANE: f64 = 76.0;
 /// Of that, the heading.
 const HEADING: f64 = 20.0;
 const MARGIN: f64 = 12.0;
@@ -142,7 +142,7 @@ fn draw_lane(svg: &mut Svg, lane: &Lane, top: f64, scale: &Scale) {
         false => lane.name.clone(),
     };
     svg.text(MARGIN, top + 13.0, "lane-name", &name);
-    let (bottom, height) = (top + LANE - 4.0, LANE - HEADING - 6.0);
+    let (bottom, height) = (top + LANE - 14.0, LANE - HEADING - 16.0);
     svg.add(format_args!("<path class=\"ground\" d=\"M{MARGIN} {bottom:.1}H{:.1}\"/>", scale.width - MARGIN));
     if lane.times.len() <= MAX_TICKS {
         for at in &lane.times {

@@ -10,7 +10,7 @@ mod boxes;
 use boxes::{Look, draw_box};
 
 /// Sizes of the wide picture.
-const WIDE: Sizes = Sizes { node: 196.0, across: 60.0, apart: 16.0 };
+const WIDE: Sizes = Sizes { node: 190.0, across: 58.0, apart: 16.0 };
 /// Sizes of the narrow one.
 const TALL: Sizes = Sizes { node: 280.0, across: 22.0, apart: 26.0 };
 /// Width of the narrow picture: a phone's, less its margins.
@@ -88,7 +88,7 @@ pub fn pictures(group: &Group, id: &str) -> Option<(String, String)> {
 fn described(shape: &Shape<'_>, group: &Group) -> String {
     let said = |n: &usize| {
         let node = &shape.nodes[*n];
-        let look = Look::of(node, group);
+        let look = Look::of(node, group, WIDE.node);
         let messages = words::counted(node.copies, "message", "messages");
         format!(
             "{} ({}, {messages}{})",
@@ -105,7 +105,7 @@ fn described(shape: &Shape<'_>, group: &Group) -> String {
 }
 
 fn wide(shape: &Shape<'_>, group: &Group) -> Svg {
-    let looks: Vec<_> = shape.nodes.iter().map(|node| Look::of(node, group)).collect();
+    let looks: Vec<_> = shape.nodes.iter().map(|node| Look::of(node, group, WIDE.node)).collect();
     let count = shape.nodes.len();
     // The room a machine needs with all behind it; children stand behind their parents.
     let mut room: Vec<f64> = looks.iter().map(Look::height).collect();
@@ -194,11 +194,11 @@ fn tall(shape: &Shape<'_>, group: &Group) -> Svg {
         // A way without a fork goes straight down; only a fork sets its branches in.
         depths[*n] =
             shape.parents[*n].map_or(0, |p| depths[p] + usize::from(shape.children[p].len() > 1)).min(5);
-        let look = Look::of(&shape.nodes[*n], group);
         let x = 4.0 + TALL.across * depths[*n] as f64;
         let w = TALL.node.min(TALL_WIDTH - 4.0 - x);
-        places[*n] = Place { x, y: bottom, w, h: look.height() };
-        bottom += look.height() + TALL.apart;
+        let h = Look::of(&shape.nodes[*n], group, w).height();
+        places[*n] = Place { x, y: bottom, w, h };
+        bottom += h + TALL.apart;
     }
     let mut svg = Svg::new(TALL_WIDTH, bottom - TALL.apart + MARGIN);
     // Last children first, so that a box never lies under a later one's way.
@@ -209,7 +209,8 @@ fn tall(shape: &Shape<'_>, group: &Group) -> Svg {
     }
     for n in &order {
         let place = places[*n];
-        draw_box(&mut svg, (place.x, place.y, place.w, place.h), &Look::of(&shape.nodes[*n], group));
+        let look = Look::of(&shape.nodes[*n], group, place.w);
+        draw_box(&mut svg, (place.x, place.y, place.w, place.h), &look);
     }
     svg
 }

@@ -158,16 +158,23 @@ fn since(culprit: &Culprit) -> Option<String> {
 }
 
 fn based_on(index: usize, culprit: &Culprit, group: &Group) -> String {
-    let mut of_it = group.comparisons.iter().filter(|pair| pair.culprit == index);
+    let of_it: Vec<_> = group.comparisons.iter().filter(|pair| pair.culprit == index).collect();
     let lines = culprit.evidence.len() as u64;
-    match (of_it.any(|pair| pair.shared > 0), lines) {
+    match (of_it.iter().any(|pair| pair.shared > 0), lines) {
         (true, _) => "Two copies for the same recipient are equal, line by line, up to this server, and \
              differ after it: it got one message and passed it on more than once."
             .to_owned(),
+        (false, 0) if !of_it.is_empty() => {
+            "The copies begin anew at this server, as the two laid side by side below show.".to_owned()
+        }
         (false, 0) => "The ways that all the copies went.".to_owned(),
+        (false, 1) => "The copies no longer say which way the original went. What speaks for this server is \
+             the line quoted below."
+            .to_owned(),
         (false, n) => format!(
-            "The copies no longer say which way the original went. What speaks for this server {} below.",
-            words::counted(n, "is the line quoted", "are the lines quoted").trim_start_matches("1 ")
+            "The copies no longer say which way the original went. What speaks for this server are the {} \
+             lines quoted below.",
+            words::number(n)
         ),
     }
 }

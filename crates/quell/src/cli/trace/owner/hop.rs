@@ -35,7 +35,9 @@ fn named(name: &str, rest: String) -> String {
 
 /// A host name or an address; of `local-part@host` the host. None if it looks like neither.
 pub fn host(word: &str) -> Option<String> {
-    let word = word.trim().trim_matches(['<', '>', ',']);
+    let word = word.trim().trim_matches(',');
+    // Without an at-sign, what stands in angle brackets is somebody's.
+    let word = if word.contains('@') { word.trim_matches(['<', '>']) } else { word };
     let word = word.rsplit('@').next().unwrap_or_default().trim_end_matches('.');
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
     let is_name = !word.is_empty() && word.len() <= MAX_HOST && word.chars().all(fits);

@@ -4,13 +4,15 @@ use quell_storm::storm::Culprit;
 use quell_storm::trace::report::{Comparison, Side, Stamp};
 
 use super::super::words;
-use super::columns::{Ink, Lines, padded, wrap};
+use super::columns::{Ink, Lines, padded, width as columns_of, wrap};
 use super::place;
 
 /// From so many columns on the copies stand beside each other.
 const SIDE_BY_SIDE: usize = 100;
 /// Columns of a stamp's number, with what parts it from the stamp.
 const NUMBER: usize = 6;
+/// What stands behind a stamp that both have, where there is room.
+const SAME: &str = "   the same in both";
 
 /// Draws the comparison that convicts `culprit`.
 pub fn draw(comparison: &Comparison, index: usize, culprit: &Culprit, lines: &mut Lines) {
@@ -55,7 +57,8 @@ fn same(lines: &mut Lines, number: usize, stamp: &Stamp) {
         for (part, line) in wrap(line, room).iter().enumerate() {
             let first = n == 0 && part == 0;
             let label = if first { format!("    {number:>3} = ") } else { format!("{:10}", "") };
-            let mark = if first { "   the same in both" } else { "" };
+            let fits = columns_of(line) + SAME.len() <= room;
+            let mark = if first && fits { SAME } else { "" };
             lines.line(&[(&label, Ink::Same), (line, Ink::Plain), (mark, Ink::Same)]);
         }
     }
@@ -68,7 +71,7 @@ fn parting(lines: &mut Lines, shared: usize, name: &str, letter: &str) {
     };
     let room = lines.width.saturating_sub(4);
     for line in wrap(&said, room) {
-        let rest = room.saturating_sub(super::columns::width(&line) + 1);
+        let rest = room.saturating_sub(columns_of(&line) + 1);
         lines.line(&[("    ", Ink::Plain), (&format!("{line} {}", "─".repeat(rest)), Ink::Alarm)]);
     }
 }

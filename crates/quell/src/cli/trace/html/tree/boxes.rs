@@ -5,8 +5,10 @@ use quell_storm::trace::report::{Group, Role, TreeNode};
 use super::super::super::words;
 use super::super::svg::{Svg, colour};
 
-/// Letters that fit on a pixel of width, at the size of names.
-const LETTERS_PER_PIXEL: f64 = 0.138;
+/// Letters that fit on a pixel of width, at the size of names and in a wide typeface.
+const LETTERS_PER_PIXEL: f64 = 0.122;
+/// Room of a box left and right of its words.
+const SIDES: f64 = 26.0;
 
 /// What is to be seen of a machine.
 pub struct Look {
@@ -18,6 +20,8 @@ pub struct Look {
     pub under: Option<String>,
     /// `1 in, 46 out`, where the copies part.
     pub parting: Option<String>,
+    /// The name in at most two lines.
+    lines: Vec<String>,
     kind: Kind,
 }
 
@@ -30,8 +34,8 @@ enum Kind {
 }
 
 impl Look {
-    /// How `node` looks; a culprit that the group does not know is a server.
-    pub fn of(node: &TreeNode, group: &Group) -> Self {
+    /// How `node` looks in a box of this width; a culprit that the group does not know is a server.
+    pub fn of(node: &TreeNode, group: &Group, width: f64) -> Self {
         let kind = match node.role {
             Role::Origin => Kind::Origin,
             Role::Culprit(index) if index < group.culprits.len() => Kind::Culprit(index),
@@ -56,13 +60,14 @@ impl Look {
             Kind::Recipients => Some(words::counted(node.copies, "message", "messages")),
             _ => address.filter(|address| *address != name),
         };
-        Self { label, name, under, parting: parting(node), kind }
+        let lines = two_lines(&name, ((width - SIDES) * LETTERS_PER_PIXEL) as usize);
+        Self { label, name, under, parting: parting(node), lines, kind }
     }
 
     /// Height of its box.
     pub fn height(&self) -> f64 {
-        let lines = f64::from(u8::from(self.under.is_some()));
-        46.0 + 15.0 * lines + if self.parting.is_some() { 26.0 } else { 0.0 }
+        let lines = self.lines.len() + usize::from(self.under.is_some());
+        30.0 + 16.0 * lines as f64 + if self.parting.is_some() { 26.0 } else { 0.0 }
     }
 }
 
@@ -87,9 +92,13 @@ pub fn draw_box(svg: &mut Svg, (x, y, w, h): (f64, f64, f64, f64), look: &Look) 
     shape(svg, (x, y, w, h), look.kind);
     let left = x + 14.0;
     svg.text(left, y + 18.0, "label", &look.label);
-    svg.text(left, y + 36.0, "name", &shortened(&look.name, ((w - 24.0) * LETTERS_PER_PIXEL) as usize));
+    let mut baseline = y + 35.0;
+    for line in &look.lines {
+        svg.text(left, baseline, "name", line);
+        baseline += 16.0;
+    }
     if let Some(under) = &look.under {
-        svg.text(left, y + 52.0, "under", under);
+        svg.text(left, baseline, "under", under);
     }
     if let Some(parting) = &look.parting {
         let (top, wide) = (y + h - 28.0, 16.0 + 7.6 * parting.len() as f64);
@@ -122,14 +131,24 @@ fn shape(svg: &mut Svg, (x, y, w, h): (f64, f64, f64, f64), kind: Kind) {
     }
 }
 
-/// A name of at most `most` letters: the middle is left out, since both ends of a host name tell.
-fn shortened(name: &str, most: usize) -> String {
+/// A name in one line, or in two that break where its parts join; what does not fit goes from the
+/// middle of the second.
+fn two_lines(name: &str, most: usize) -> Vec<String> {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= most {
-        return name.to_owned();
+        return vec![name.to_owned()];
+    }
+    let joint = letters[..most].iter().rposition(|c| matches!(c, '.' | '-' | '_' | '@' | ' ' | ':'));
+    let first = joint.map_or(most, |at| at + 1);
+    vec![letters[..first].iter().collect(), shortened(&letters[first..], most)]
+}
+
+/// At most `most` letters: both ends of a host name tell, its middle does not.
+fn shortened(letters: &[char], most: usize) -> String {
+    if letters.len() <= most {
+        return letters.iter().collect();
     }
     let tail = most.saturating_sub(1) / 2;
     let head = most.saturating_sub(1) - tail;
-    let ends = [&letters[..head], &['…'], &letters[letters.len() - tail..]];
-    ends.concat().into_iter().collect()
+    [&letters[..head], &['…'], &letters[letters.len() - tail..]].concat().into_iter().collect()
 }
