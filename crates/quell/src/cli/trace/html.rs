@@ -76,7 +76,7 @@ impl Page {
             lede: lede(&names, &told),
             for_owner,
             owners: words::listed(&names),
-            figures: figures(report, &told),
+            figures: figures(report, &told, for_owner),
             groups: views.map(|(n, group)| GroupView::new(n + 1, group, for_owner)).collect(),
             more_groups: beyond(told.len(), MAX_GROUPS),
             rows: listed.iter().take(MAX_ROWS).map(|group| RowView::new(group)).collect(),
@@ -132,16 +132,21 @@ fn lede(names: &[String], groups: &[&Group]) -> String {
         n => format!("{n} different messages"),
     };
     let arrived = format!(
-        "What should have been {of} for each recipient arrived {} times in all.",
+        "What should have been {of} for each recipient arrived {} times in all",
         words::number(messages)
     );
+    let copies = match made(groups) {
+        0 => "the copies were".to_owned(),
+        1 => "one of these is a copy".to_owned(),
+        n => format!("{} of these are copies", words::number(n)),
+    };
     match names {
         [] if groups.is_empty() => "Every copy that was read has a good reason, or too little is left of it \
              to tell who made it."
             .to_owned(),
-        [] => arrived,
+        [] => format!("{arrived}."),
         [one] => format!(
-            "{arrived} The copies were made by {one}. This page shows how that can be seen, and what to do."
+            "{arrived}; {copies} made by {one}. This page shows how that can be seen, and what to do."
         ),
         many => {
             let more = many.len().saturating_sub(MAX_NAMED);
@@ -149,30 +154,28 @@ fn lede(names: &[String], groups: &[&Group]) -> String {
             if more > 0 {
                 named.push(format!("{more} more"));
             }
-            format!("{arrived} The copies were made by {}.", words::listed(&named))
+            format!("{arrived}; {copies} made by {}.", words::listed(&named))
         }
     }
 }
 
-fn figures(report: &Report, told: &[&Group]) -> Vec<(String, &'static str)> {
-    let copies = told
-        .iter()
-        .flat_map(|group| &group.culprits)
-        .filter_map(|culprit| culprit.copies)
-        .fold(0, u64::saturating_add);
-    let recipients = told.iter().map(|group| group.recipients).max().unwrap_or_default();
-    let mut figures = vec![(words::number(report.messages), "messages read")];
-    if copies > 0 {
-        figures.push((words::number(copies), "copies made by faulty servers"));
-    }
-    if recipients > 0 {
-        figures.push((
-            words::number(recipients),
-            if told.len() == 1 { "recipients" } else { "recipients at most" },
-        ));
-    }
-    if report.damaged > 0 {
-        figures.push((words::number(report.damaged), "messages damaged, not read"));
-    }
-    figures
+/// Copies that servers made.
+fn made(groups: &[&Group]) -> u64 {
+    let copies = groups.iter().flat_map(|group| &group.culprits).filter_map(|culprit| culprit.copies);
+    copies.fold(0, u64::saturating_add)
+}
+
+/// The numbers at the top. How much was read besides is nothing to its owner.
+fn figures(report: &Report, told: &[&Group], for_owner: bool) -> Vec<(String, &'static str)> {
+    let recipients = if let [one] = told { one.recipients } else { 0 };
+    let damaged = if for_owner { 0 } else { report.damaged };
+    let read = if for_owner { 0 } else { report.messages };
+    let figures = [
+        (read, "messages read"),
+        (made(told), "unwanted copies"),
+        (recipients, "recipients"),
+        (damaged, "messages damaged, not read"),
+    ];
+    let known = figures.into_iter().filter(|(n, _)| *n > 0);
+    known.map(|(n, what)| (words::number(n), what)).collect()
 }

@@ -133,12 +133,18 @@ fn strip_stamp(stamp: &Stamp) -> Stamp {
     Stamp {
         text: hop_line(&stamp.text),
         by: stamp.by.as_deref().and_then(host),
-        from: stamp.from.as_deref().and_then(host),
+        from: stamp.from.as_deref().and_then(|from| host(from).or_else(|| pickup(from))),
         ip: stamp.ip,
         id: stamp.id.as_deref().and_then(id),
         for_: None,
         at_ms: stamp.at_ms,
     }
+}
+
+/// What servers name as the sender of mail from their own pickup folder.
+fn pickup(from: &str) -> Option<String> {
+    const NAME: &str = "mail pickup service";
+    from.eq_ignore_ascii_case(NAME).then(|| NAME.to_owned())
 }
 
 #[cfg(test)]

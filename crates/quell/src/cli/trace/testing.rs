@@ -50,7 +50,8 @@ fn side(file: &str, offset: u64, id: &str, stamps: Vec<Stamp>) -> Side {
 
 fn node(parent: Option<usize>, name: &str, address: &str, role: Role, copies: u64) -> TreeNode {
     let ip = (!address.is_empty()).then(|| ip(address));
-    TreeNode { parent, name: name.to_owned(), ip, role, copies, recipients: 1, parting: false, came_in: None }
+    let recipients = name.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(1);
+    TreeNode { parent, name: name.to_owned(), ip, role, copies, recipients, parting: false, came_in: None }
 }
 
 fn parting(node: TreeNode, came_in: u64) -> TreeNode {
@@ -140,7 +141,7 @@ fn storm_tree() -> Tree {
         node(Some(2), "mx.other.example", "192.0.2.91", Role::Server, 46),
         node(Some(8), "tom@other.example", "", Role::Recipients, 46),
         node(Some(3), "2 recipients", "", Role::Recipients, 84),
-        node(Some(4), "8 recipients", "", Role::Recipients, 8),
+        node(Some(4), "1 recipient", "", Role::Recipients, 8),
     ];
     Tree { nodes, left_out: 0 }
 }

@@ -43,6 +43,16 @@ pub fn does(class: Option<CulpritClass>) -> &'static str {
     }
 }
 
+/// The same in two or three words, for a picture.
+pub fn does_in_short(class: Option<CulpritClass>) -> &'static str {
+    match class {
+        Some(CulpritClass::Resends) | None => "makes copies",
+        Some(CulpritClass::Retries) => "sends it again",
+        Some(CulpritClass::Injects) => "hands it in again",
+        Some(CulpritClass::Loops) => "sends it round",
+    }
+}
+
 /// How sure, in words.
 pub fn sure(permille: u16) -> &'static str {
     match permille {

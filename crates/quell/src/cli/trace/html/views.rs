@@ -50,7 +50,7 @@ impl GroupView {
             }),
             timeline: timeline::pictures(group, &format!("{id}-time-")),
             sample: sample(group),
-            machines: machines(group),
+            machines: machines(group, for_owner),
             pairs: pairs
                 .take(MAX_PAIRS)
                 .map(|pair| PairView::new(pair, &group.culprits[pair.culprit]))
@@ -203,7 +203,7 @@ pub struct MachineView {
 }
 
 /// The machines of the tree, each once however many ways lead over it, and the recipients in one line.
-fn machines(group: &Group) -> Vec<MachineView> {
+fn machines(group: &Group, for_owner: bool) -> Vec<MachineView> {
     let mut seen: Vec<(&TreeNode, u64)> = Vec::new();
     let same = |a: &TreeNode, b: &TreeNode| {
         a.role == b.role && (a.role == Role::Recipients || (a.name == b.name && a.ip == b.ip))
@@ -216,16 +216,18 @@ fn machines(group: &Group) -> Vec<MachineView> {
     }
     // The recipients stand last, as on the way.
     seen.sort_by_key(|(node, _)| node.role == Role::Recipients);
-    seen.into_iter().map(|(node, copies)| machine(node, copies, group)).collect()
+    seen.into_iter().map(|(node, copies)| machine(node, copies, group, for_owner)).collect()
 }
 
-fn machine(node: &TreeNode, copies: u64, group: &Group) -> MachineView {
+fn machine(node: &TreeNode, copies: u64, group: &Group, for_owner: bool) -> MachineView {
     let dash = || "–".to_owned();
     let (role, mark) = match node.role {
         Role::Origin => ("Where the message comes from.".to_owned(), None),
         Role::Culprit(n) if n < group.culprits.len() => {
             (format!("It {}.", words::does(group.culprits[n].class)), Some((words::letter(n), colour(n))))
         }
+        // On a page for one owner others are not judged, neither way.
+        _ if for_owner && node.role != Role::Recipients => ("Passes on what it gets.".to_owned(), None),
         Role::Server | Role::Culprit(_) => ("Passes on what it gets, as it should.".to_owned(), None),
         Role::Recipients => ("Where the messages arrive.".to_owned(), None),
     };

@@ -142,6 +142,7 @@ proptest! {
         for text in [format!("{before} zqsecret@firm.example {after}"), STAMPS[form].replace("@@", &before), before.clone()] {
             let line = hop_line(&text);
             prop_assert!(!line.contains("zqsecret"), "{}", line);
+            prop_assert_eq!(line.matches('@').count(), line.matches("…@").count(), "{}", line);
             prop_assert!(!line.chars().any(|c| "<>\"\\".contains(c)) || line.contains("<…@"), "{}", line);
         }
     }

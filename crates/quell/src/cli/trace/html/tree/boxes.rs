@@ -6,7 +6,7 @@ use super::super::super::words;
 use super::super::svg::{Svg, colour};
 
 /// Letters that fit on a pixel of width, at the size of names and in a wide typeface.
-const LETTERS_PER_PIXEL: f64 = 0.122;
+const LETTERS_PER_PIXEL: f64 = 0.112;
 /// Room of a box left and right of its words.
 const SIDES: f64 = 26.0;
 
@@ -45,7 +45,10 @@ impl Look {
         let label = match kind {
             Kind::Origin => "Starts here".to_owned(),
             Kind::Server => "Passes it on".to_owned(),
-            Kind::Culprit(index) => format!("Server {}: makes copies", words::letter(index)),
+            Kind::Culprit(index) => {
+                let class = group.culprits.get(index).and_then(|culprit| culprit.class);
+                format!("Server {}: {}", words::letter(index), words::does_in_short(class))
+            }
             Kind::Recipients => "Arrives here".to_owned(),
         };
         let address = node.ip.map(|ip| ip.to_string());
