@@ -24,12 +24,23 @@ pub struct Svg {
     body: String,
     width: f64,
     height: f64,
+    scale: f64,
 }
 
 impl Svg {
     /// An empty picture of this size.
     pub fn new(width: f64, height: f64) -> Self {
-        Self { body: String::new(), width, height }
+        Self { body: String::new(), width, height, scale: 1.0 }
+    }
+
+    /// How wide it is.
+    pub fn width(&self) -> f64 {
+        self.width
+    }
+
+    /// The picture, shown this many times as large.
+    pub fn scaled(self, scale: f64) -> Self {
+        Self { scale, ..self }
     }
 
     /// One element, as it is: for shapes without text of mail.
@@ -58,10 +69,11 @@ impl Svg {
     /// The picture, with a name and a description for those who cannot see it. `id` is ours.
     pub fn finish(self, id: &str, class: &str, title: &str, description: &str) -> String {
         let (title, description) = (escape(title), escape(description));
-        let Self { body, width, height } = self;
+        let Self { body, width, height, scale } = self;
+        let (wide, high) = (width * scale, height * scale);
         format!(
-            "<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
-             height=\"{height:.0}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\
+            "<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{wide:.0}\" \
+             height=\"{high:.0}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\n\
              <title id=\"{id}-t\">{title}</title>\n<desc id=\"{id}-d\">{description}</desc>\n{body}</svg>"
         )
     }

@@ -110,7 +110,10 @@ fn lanes(points: &[Point], group: &Group) -> Vec<Lane> {
         |culprit: Option<usize>| culprit.is_none_or(|index| index >= MAX_LANES.min(group.culprits.len()));
     lanes.push(Lane {
         culprit: None,
-        name: "All others: originals, and copies whose maker is not known".to_owned(),
+        name: match group.culprits.is_empty() {
+            true => "All arrivals".to_owned(),
+            false => "All others: originals, and copies whose maker is not known".to_owned(),
+        },
         times: times(points, is_other),
     });
     lanes.retain(|lane| !lane.times.is_empty());

@@ -15,6 +15,9 @@ const WIDE: Sizes = Sizes { node: 206.0, across: 52.0, apart: 16.0 };
 const TALL: Sizes = Sizes { node: 280.0, across: 22.0, apart: 26.0 };
 /// Width of the narrow picture: a phone's, less its margins.
 const TALL_WIDTH: f64 = 340.0;
+/// Width that a wide window leaves for a picture, and how much smaller one may be drawn.
+const PAGE: f64 = 1_050.0;
+const SMALLEST: f64 = 0.75;
 /// Room around the pictures.
 const MARGIN: f64 = 10.0;
 /// Machines a description names.
@@ -80,9 +83,20 @@ pub fn pictures(group: &Group, id: &str) -> Option<(String, String)> {
         return None;
     }
     let (title, description) = ("The ways the copies went", described(&shape, group));
-    let wide = wide(&shape, group).finish(&format!("{id}w"), "tree wide", title, &description);
+    let (wide, class) = fitted(wide(&shape, group));
+    let wide = wide.finish(&format!("{id}w"), class, title, &description);
     let tall = tall(&shape, group).finish(&format!("{id}n"), "tree narrow", title, &description);
     Some((wide, tall))
+}
+
+/// A picture as wide as the page is shown as it is, a wider one smaller, and one that would become too
+/// small to read is moved under the reader's finger.
+fn fitted(picture: Svg) -> (Svg, &'static str) {
+    match picture.width() {
+        ..=PAGE => (picture, "tree wide"),
+        width if width * SMALLEST <= PAGE => (picture, "tree wide deep"),
+        _ => (picture.scaled(SMALLEST), "tree wide deepest"),
+    }
 }
 
 fn described(shape: &Shape<'_>, group: &Group) -> String {

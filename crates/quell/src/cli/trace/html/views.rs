@@ -85,7 +85,7 @@ fn what(group: &Group) -> String {
 fn sample(group: &Group) -> Option<String> {
     let drawn = group.timeline.points.len() as u64;
     (drawn < group.copies).then(|| {
-        format!("Drawn are {} of the {} arrivals.", words::number(drawn), words::number(group.copies))
+        format!("The picture shows {} of the {} arrivals.", words::number(drawn), words::number(group.copies))
     })
 }
 

@@ -93,7 +93,7 @@ fn telling(secret: &str) -> Report {
         pair.what = fill("Look at @@.");
         pair.recipient = fill("@@@firm.example");
         for side in [&mut pair.left, &mut pair.right] {
-            side.file = Some(fill("/home/@@/mbox").replace("/home", "mail"));
+            side.file = Some(fill("mail/@@/mbox"));
             side.message_id = Some(fill("<@@@server.local>"));
             side.stamps = STAMPS
                 .iter()
