@@ -7,6 +7,7 @@ mod mail;
 mod outgoing;
 mod report;
 mod sim;
+mod trace;
 mod typed;
 mod wire;
 
@@ -15,6 +16,7 @@ pub use mail::{body, content_key, date, header, hop, message_id, reading, receiv
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
 pub use sim::sim_host;
+pub use trace::hop_line;
 pub use typed::{address, config, control, maildir_name};
 pub use wire::{content, lines, pop3_client, pop3_server, session};
 
@@ -22,7 +24,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 28] = [
+pub const TARGETS: [(&str, Target); 30] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -39,6 +41,7 @@ pub const TARGETS: [(&str, Target); 28] = [
     ("filter", filter),
     ("header", header),
     ("hop", hop),
+    ("hop_line", hop_line),
     ("lines", lines),
     ("maildir_name", maildir_name),
     ("message_id", message_id),

@@ -153,9 +153,14 @@ fn after_tag(subject: &str) -> Option<&str> {
     (!is_meant(&inner[..len]) && !rest.trim().is_empty()).then_some(rest)
 }
 
-/// Whether a tag says which message this is: a number or version stands in it.
+/// Whether a tag says which message this is: a number of its own, or a version, stands in it. One that ends
+/// in a number behind a hyphen is a list's name (`law-29`).
 fn is_meant(tag: &[u8]) -> bool {
-    tag.iter().any(u8::is_ascii_digit)
+    let number = tag.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let name = &tag[..tag.len() - number];
+    let is_name = name.len() > 1 && name.ends_with(b"-") && name.iter().all(|b| b.is_ascii_lowercase() || *b == b'-');
+    let digits = tag.iter().any(u8::is_ascii_digit);
+    (digits && !is_name)
         || tag
             .split(|b| !b.is_ascii_alphabetic())
             .any(|word| MEANT.iter().any(|meant| word.eq_ignore_ascii_case(meant.as_bytes())))

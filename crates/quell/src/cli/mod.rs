@@ -20,6 +20,7 @@ pub mod manual;
 pub mod queue;
 pub mod serve;
 pub mod storms;
+pub mod trace;
 
 /// The mail server that hands each message to each recipient once, and stops mail storms.
 #[derive(Debug, Parser)]

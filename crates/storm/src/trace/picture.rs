@@ -20,11 +20,16 @@ struct Step {
     culprit: Option<usize>,
 }
 
+/// A machine of a way, and the stamp with which the message came to it.
+type Stage = (Step, Option<u128>);
+
 /// Ways put together.
 #[derive(Debug, Default)]
 struct Ways {
     copies: f64,
     recipients: BTreeSet<String>,
+    /// Stamps with which messages came in: as many messages.
+    came_in: BTreeSet<u128>,
     ended: f64,
     ended_for: BTreeSet<String>,
     next: BTreeMap<Step, Ways>,
@@ -62,10 +67,11 @@ fn push_next(todo: &mut Vec<(Option<usize>, Step, Ways)>, parent: Option<usize>,
 }
 
 impl Ways {
-    fn add(&mut self, steps: &[Step], chain: &Chain) {
+    fn add(&mut self, stages: &[Stage], chain: &Chain) {
         let mut at = self;
-        for step in steps {
+        for (step, came_in) in stages {
             at = at.next.entry(step.clone()).or_default();
+            at.came_in.extend(*came_in);
             at.copies += chain.weight;
             at.recipients.insert(chain.recipient.to_string());
         }
@@ -91,6 +97,7 @@ fn node(parent: Option<usize>, step: &Step, ways: &Ways, scale: f64) -> TreeNode
         role,
         copies: count(ways.copies, scale),
         recipients: ways.recipients.len() as u64,
+        came_in: (!ways.came_in.is_empty()).then_some(ways.came_in.len() as u64),
         parting: step.culprit.is_some(),
     }
 }
@@ -107,21 +114,23 @@ fn recipients(parent: usize, ways: &Ways, scale: f64) -> TreeNode {
         role: Role::Recipients,
         copies: count(ways.ended, scale),
         recipients: ways.ended_for.len() as u64,
+        came_in: None,
         parting: false,
     }
 }
 
 /// The machines that a copy passed, each once where it stays in a row.
-fn steps(case: &Case, chain: &Chain) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+fn steps(case: &Case, chain: &Chain) -> Vec<Stage> {
+    let mut steps: Vec<Stage> = Vec::new();
     for i in 0..chain.hops.len() {
         let machine = actor(chain, i);
-        push(&mut steps, step(case, &machine));
+        let came_in = i.checked_sub(1).map(|before| chain.hops[before].hash);
+        push(&mut steps, step(case, &machine), came_in);
         let by = chain.hops[i].by.clone().filter(|by| names::is_telling(by));
         // Its own sight of itself comes with the stamp of the next; the last has none.
         if i + 1 == chain.hops.len() {
             let last = Actor { names: by.into_iter().collect(), ..Actor::default() };
-            push(&mut steps, step(case, &last));
+            push(&mut steps, step(case, &last), None);
         }
     }
     if steps.len() > MAX_DEPTH {
@@ -141,14 +150,14 @@ fn step(case: &Case, machine: &Actor) -> Step {
     Step { name, ip: known.ip, culprit }
 }
 
-fn push(steps: &mut Vec<Step>, step: Step) {
-    let again = steps.last_mut().filter(|last| {
+fn push(steps: &mut Vec<Stage>, step: Step, came_in: Option<u128>) {
+    let again = steps.last_mut().map(|(last, _)| last).filter(|last| {
         last.name == step.name || names::same_owner(&last.name, &step.name) && last.culprit == step.culprit
     });
     match again {
         Some(last) => last.ip = last.ip.or(step.ip),
         None if step.name == "unknown" => {}
-        None => steps.push(step),
+        None => steps.push((step, came_in)),
     }
 }
 

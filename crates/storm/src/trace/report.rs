@@ -148,6 +148,9 @@ pub struct TreeNode {
     pub recipients: u64,
     /// Here the copies part: one message came in, several went out to the same recipient.
     pub parting: bool,
+    /// Distinct messages that came in here, by the stamps up to here: the "1 in" of "1 in, 46 out".
+    /// None: not known.
+    pub came_in: Option<u64>,
 }
 
 /// When the copies came.
