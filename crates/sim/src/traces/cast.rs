@@ -282,7 +282,11 @@ impl Case {
         };
         let entry = match entry {
             0 | 1 => Entry::Relayed,
-            2 | 3 => Entry::Gateway(Rc::new(self.unix_server(&domain, "gw"))),
+            2 | 3 => {
+                let mut gateway = self.unix_server(&domain, "gw");
+                gateway.stampless = self.dice.one_in(10);
+                Entry::Gateway(Rc::new(gateway))
+            }
             4 => Entry::Hosted,
             5 if matches!(
                 server.soft,
