@@ -178,6 +178,10 @@ impl Case {
     pub fn deliver(&mut self, mut copy: Copy, to: &Person, last: &Machine) {
         if self.sees(to) {
             on_top(&mut copy, to, last);
+            if to.address.len().is_multiple_of(7) {
+                copy.note(format!("X-UIDL: {}", self.dice.hex(16)));
+                copy.note("Status: RO".to_owned());
+            }
             self.keep(copy, to);
         }
     }
@@ -204,8 +208,21 @@ impl Case {
         }
     }
 
+    /// Some mails stand twice in their files, byte for byte, as where two archives overlap. (Not in the kind
+    /// that is about two copies.)
+    fn repeat_some(&mut self) {
+        if self.drafts.is_empty() || self.kind.name() == "pair" || !self.dice.one_in(12) {
+            return;
+        }
+        for _ in 0..self.dice.count(1, 3) {
+            let again = self.dice.of(&self.drafts).clone();
+            self.drafts.push(again);
+        }
+    }
+
     /// The world, and the true times of the stamps of each mail.
     pub fn finish(mut self) -> (World, Vec<Vec<i64>>) {
+        self.repeat_some();
         match self.dice.below(12) {
             0 => self.dice.shuffle(&mut self.drafts),
             1 => self.drafts.sort_by_key(|draft| std::cmp::Reverse(draft.mail.arrived_ms)),

@@ -187,32 +187,42 @@ impl Case {
             (_, 1) => Way::Smtp,
             _ => Way::Pickup,
         };
-        let message = self.message("culprit");
-        let (copy, out) = self.mailing(&stage, message, std::slice::from_ref(&faulty.reader));
-        // Without the original, copies without a trace would be all there is to see.
-        if self.dice.below(5) > 0 || shape == Shape::Lost {
-            self.original(&stage, &copy, &out);
-        }
-        if self.dice.one_in(6) {
-            let old = self.old_address();
-            self.forwarded(&copy, &out, &old, &stage, &stage.readers[0]);
-        }
-        let base = self.collected(&copy, &out, &faulty);
         let count = self.copies(2, 200);
-        let times = self.poll_times(base.at, count);
-        let copies = self.resent(&base, &faulty, shape, &times);
-        if shape != Shape::Grows && self.dice.one_in(6) {
-            // A list is among the addresses: it hands on whatever comes.
-            let list = self.list();
-            copies.iter().for_each(|(copy, from)| self.expanded(copy, from, &list, &stage, &stage.readers));
-        } else {
-            self.reach_readers(&stage, copies);
-        }
-        if self.dice.one_in(5) {
-            answers(self, &stage, &copy, faulty.reader.domain());
+        self.resend_one(&stage, &faulty, shape, count);
+        if self.dice.one_in(8) {
+            // It does so with whatever it gets.
+            let count = self.dice.few(2, 12);
+            self.resend_one(&stage, &faulty, shape, count);
         }
         self.ordinary(&stage, &faulty);
         self.innocents(&stage);
+    }
+
+    /// A message reaches its readers and the faulty server, which sends it again `count` times.
+    fn resend_one(&mut self, stage: &Stage, faulty: &Faulty, shape: Shape, count: usize) {
+        let message = self.message("culprit");
+        let (copy, out) = self.mailing(stage, message, std::slice::from_ref(&faulty.reader));
+        // Without the original, copies without a trace would be all there is to see.
+        if self.dice.below(5) > 0 || shape == Shape::Lost {
+            self.original(stage, &copy, &out);
+        }
+        if self.dice.one_in(6) {
+            let old = self.old_address();
+            self.forwarded(&copy, &out, &old, stage, &stage.readers[0]);
+        }
+        let base = self.collected(&copy, &out, faulty);
+        let times = self.poll_times(base.at, count);
+        let copies = self.resent(&base, faulty, shape, &times);
+        if shape != Shape::Grows && self.dice.one_in(6) {
+            // A list is among the addresses: it hands on whatever comes.
+            let list = self.list();
+            copies.iter().for_each(|(copy, from)| self.expanded(copy, from, &list, stage, &stage.readers));
+        } else {
+            self.reach_readers(stage, copies);
+        }
+        if self.dice.one_in(5) {
+            answers(self, stage, &copy, faulty.reader.domain());
+        }
     }
 
     /// Letters of the faulty server's own people, which it sends once, as it should.
