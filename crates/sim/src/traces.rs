@@ -2,7 +2,7 @@
 //!
 //! A seed makes a world: providers, firms, lists and faulty servers, each with its software, names, addresses
 //! and clock; a story of one [`Kind`]; and the mails that an investigator finds in the mailboxes that he has.
-//! The worlds share no code with what parses stamps and dates, and no thought was given to how that works.
+//! They share no code with what parses stamps and dates: a mistake must not be on both sides.
 //!
 //! What the truth says is what could be known from the mails: see [`TrueGroup`].
 

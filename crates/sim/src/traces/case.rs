@@ -29,6 +29,8 @@ pub(super) struct Case {
     skewed: bool,
     /// Legitimate mails have forged stamps at the very bottom.
     pub forged_bottom: bool,
+    /// Some gateways leave no stamp.
+    pub silent_gateways: bool,
     /// Every office's server has this internal name.
     pub generic_name: Option<&'static str>,
     crlf: bool,
@@ -60,6 +62,7 @@ impl Case {
             zone: dice.pick(ZONES),
             skewed: dice.one_in(5),
             forged_bottom: dice.one_in(10),
+            silent_gateways: true,
             generic_name: None,
             crlf: dice.one_in(6),
             dice,

@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use proptest::prelude::*;
+
 use super::*;
 
 const SEEDS: u64 = 120;
@@ -28,6 +30,16 @@ fn a_seed_decides_all() {
     let names: BTreeSet<&str> = kinds().iter().map(Kind::name).collect();
     assert_eq!(names.len(), kinds().len());
     assert!(kinds().iter().all(|kind| kind.about().ends_with('.')));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn any_seed_makes_a_world(kind in 0..KINDS.len(), seed: u64) {
+        let world = world(kinds()[kind], seed);
+        let bytes: usize = world.mails.iter().map(|mail| mail.bytes.len()).sum();
+        prop_assert!(!world.mails.is_empty() && world.mails.len() <= 3_000 && bytes <= 16 << 20);
+    }
 }
 
 #[test]

@@ -181,9 +181,11 @@ impl Case {
         let stage = self.stage(1, 50);
         let isp = stage.isps[0].clone();
         let mut faulty = self.faulty(&isp, smart_host);
+        let hidden = stage.firms.iter().any(|firm| firm.hides_clients());
         faulty.way = match (shape, self.dice.below(6)) {
-            // A trace that piles up convicts without a line of the faulty server's own.
-            (Shape::Stuck, 0) => Way::Silent,
+            // A trace that piles up convicts without a line of the faulty server's own, if the next one names
+            // it. Where nobody does, its provider would seem to be the last machine before the parting.
+            (Shape::Stuck, 0) if !hidden => Way::Silent,
             (_, 1) => Way::Smtp,
             _ => Way::Pickup,
         };
@@ -415,6 +417,8 @@ fn fetch_and_send(
 
 /// Copies of a spammer, or of a client gone wrong, whose lowest stamps are forged and name innocent servers.
 pub fn forged(case: &mut Case) {
+    // The first honest server must say whom it heard, or the forgery stands unchallenged.
+    case.silent_gateways = false;
     let stage = case.stage(1, 20);
     let ip: IpAddr = case.ip();
     let isp = stage.isps[0].clone();
