@@ -205,6 +205,21 @@ fn some_worlds_have_wrong_clocks_and_some_forged_stamps() {
     assert!((160..240).contains(&skewed), "{skewed} of {worlds}, and it should be a fifth");
 }
 
+/// The receiver's slowness stands between its own stamps in about two thirds of the worlds. The first copy shows
+/// it best: there is no waiting sender in its trace yet.
+#[test]
+fn slow_receivers_show_it() {
+    let kind = *kinds().iter().find(|kind| kind.name() == "retry").expect("a kind");
+    let shows = |seed: u64| {
+        let (world, times) = made(kind, seed);
+        let copies = world.mails.iter().zip(&times).filter(|(mail, _)| mail.maker.is_some());
+        let first = copies.min_by_key(|(_, times)| times.last().copied()).expect("a copy");
+        first.1.windows(2).any(|pair| pair[1] - pair[0] >= 10 * clock::MINUTE)
+    };
+    let slow = (0..300).filter(|seed| shows(*seed)).count();
+    assert!((170..250).contains(&slow), "{slow} of 300");
+}
+
 #[test]
 fn a_pair_is_an_original_and_one_copy() {
     for world in of("pair") {
