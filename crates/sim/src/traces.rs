@@ -2,7 +2,7 @@
 //!
 //! A seed makes a world: providers, firms, lists and faulty servers, each with its software, names, addresses
 //! and clock; a story of one [`Kind`]; and the mails that an investigator finds in the mailboxes that he has.
-//! The worlds share no code with what parses stamps and dates, and no thought was given to how that works.
+//! They share no code with what parses stamps and dates: a mistake must not be on both sides.
 //!
 //! What the truth says is what could be known from the mails: see [`TrueGroup`].
 
@@ -16,6 +16,7 @@ mod letter;
 mod machine;
 mod stamp;
 mod story;
+mod truth;
 mod way;
 
 use std::net::IpAddr;
@@ -219,11 +220,11 @@ pub struct TrueGroup {
 /// A faulty machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrueCulprit {
-    /// Every name it goes by in any stamp: as a client, in the DNS, in its own stamps. Innocent machines may have
-    /// the same internal name: where there is an address, the address tells. Empty where no stamp names it.
+    /// Every name it goes by in any seen mail: as a client, in the DNS, in its own stamps. Innocent machines may
+    /// have the same internal name: where there is an address, the address tells. Empty where no stamp names it.
     pub names: Vec<String>,
     /// Its address as the next honest server sees it (one of them, where it has a pool of addresses); none where
-    /// no stamp tells.
+    /// no seen mail tells.
     pub ip: Option<IpAddr>,
     /// `resends`, `retries`, `injects` or `loops`.
     pub class: &'static str,

@@ -1,6 +1,6 @@
 //! A world while it is made: what happens, what is seen of it, and the truth.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::clock::{DAY, HOUR, MINUTE, SECOND, ZONES, Zone};
@@ -8,29 +8,13 @@ use super::copy::Copy;
 use super::dice::Dice;
 use super::letter::Person;
 use super::machine::{Machine, Software};
-use super::{Kind, Mail, TrueCulprit, TrueGroup, Truth, World};
+use super::truth::{self, Draft, Plan, Suspect};
+use super::{Kind, Mail, TrueCulprit, Truth, World};
 
 /// Mails of a world at most; what comes after is not seen. (The kinds stay far below.)
 pub(super) const MAX_MAILS: usize = 2_500;
 /// Bytes of a world at most; what comes after is not seen.
 pub(super) const MAX_BYTES: usize = 14 << 20;
-
-/// What the right answer about a message is, as far as its kind decides it.
-#[derive(Debug, Clone, Copy)]
-struct Plan {
-    verdict: &'static str,
-    decidable: bool,
-    /// One copy of a maker is enough: it has marks that convict.
-    one_convicts: bool,
-}
-
-/// A mail that was seen, with what only the maker of the world knows.
-#[derive(Debug, Clone)]
-struct Draft {
-    mail: Mail,
-    made: Vec<(usize, u64)>,
-    times: Vec<i64>,
-}
 
 /// See the module.
 pub(super) struct Case {
@@ -45,12 +29,14 @@ pub(super) struct Case {
     skewed: bool,
     /// Legitimate mails have forged stamps at the very bottom.
     pub forged_bottom: bool,
+    /// Some gateways leave no stamp.
+    pub silent_gateways: bool,
     /// Every office's server has this internal name.
     pub generic_name: Option<&'static str>,
     crlf: bool,
     drafts: Vec<Draft>,
     bytes: usize,
-    culprits: Vec<TrueCulprit>,
+    culprits: Vec<Suspect>,
     plans: Vec<Plan>,
     seen: BTreeSet<String>,
     pub used: BTreeSet<String>,
@@ -76,6 +62,7 @@ impl Case {
             zone: dice.pick(ZONES),
             skewed: dice.one_in(5),
             forged_bottom: dice.one_in(10),
+            silent_gateways: true,
             generic_name: None,
             crlf: dice.one_in(6),
             dice,
@@ -109,7 +96,8 @@ impl Case {
 
     /// The number of a faulty machine of which this much can be known.
     pub fn culprit_of(&mut self, names: Vec<String>, ip: Option<IpAddr>, class: &'static str) -> usize {
-        self.culprits.push(TrueCulprit { names, ip, class });
+        let unknown = names.is_empty() && ip.is_none();
+        self.culprits.push(Suspect { culprit: TrueCulprit { names, ip, class }, unknown });
         self.culprits.len() - 1
     }
 
@@ -193,6 +181,10 @@ impl Case {
     pub fn deliver(&mut self, mut copy: Copy, to: &Person, last: &Machine) {
         if self.sees(to) {
             on_top(&mut copy, to, last);
+            if to.address.len().is_multiple_of(7) {
+                copy.note(format!("X-UIDL: {}", self.dice.hex(16)));
+                copy.note("Status: RO".to_owned());
+            }
             self.keep(copy, to);
         }
     }
@@ -219,67 +211,33 @@ impl Case {
         }
     }
 
+    /// Some mails stand twice in their files, byte for byte, as where two archives overlap. (Not in the kind
+    /// that is about two copies.)
+    fn repeat_some(&mut self) {
+        if self.drafts.is_empty() || self.kind.name() == "pair" || !self.dice.one_in(12) {
+            return;
+        }
+        for _ in 0..self.dice.count(1, 3) {
+            let again = self.dice.of(&self.drafts).clone();
+            self.drafts.push(again);
+        }
+    }
+
     /// The world, and the true times of the stamps of each mail.
     pub fn finish(mut self) -> (World, Vec<Vec<i64>>) {
+        self.repeat_some();
         match self.dice.below(12) {
             0 => self.dice.shuffle(&mut self.drafts),
             1 => self.drafts.sort_by_key(|draft| std::cmp::Reverse(draft.mail.arrived_ms)),
             _ => self.drafts.sort_by_key(|draft| draft.mail.arrived_ms),
         }
-        let groups = self.groups();
+        truth::forget_unseen(&mut self.culprits, &self.drafts);
+        let groups = truth::groups(&self.plans, &self.drafts, &self.culprits);
         let times = self.drafts.iter().map(|draft| draft.times.clone()).collect();
         let mails = self.drafts.into_iter().map(|draft| draft.mail).collect();
-        let truth = Truth { culprits: self.culprits, groups };
+        let truth =
+            Truth { culprits: self.culprits.into_iter().map(|suspect| suspect.culprit).collect(), groups };
         (World { kind: self.kind, seed: self.seed, mails, truth }, times)
-    }
-
-    fn groups(&self) -> Vec<TrueGroup> {
-        let mut groups = Vec::new();
-        for (message, plan) in self.plans.iter().enumerate() {
-            let drafts: Vec<&Draft> =
-                self.drafts.iter().filter(|draft| draft.mail.message == message).collect();
-            if drafts.is_empty() {
-                continue;
-            }
-            let culprits =
-                if plan.decidable { self.provable(&drafts, plan.one_convicts) } else { Vec::new() };
-            let blames = matches!(plan.verdict, "culprit" | "retry" | "loop");
-            let (verdict, decidable) = match (blames, culprits.is_empty(), drafts.len()) {
-                (true, true, 1) => ("no_culprit", false),
-                (true, true, _) => ("cannot_tell", false),
-                _ => (plan.verdict, plan.decidable),
-            };
-            groups.push(TrueGroup { message, verdict, culprits, decidable });
-        }
-        groups
-    }
-
-    /// Those of whom enough is seen. A machine can be proved faulty where one mailbox has copies that came of
-    /// two deeds of it (one, where marks convict), and its name or address stands in one of them. A machine
-    /// of which nothing can be known (no names, no address) needs the two deeds only: there the right answer
-    /// is its class.
-    fn provable(&self, drafts: &[&Draft], one_convicts: bool) -> Vec<usize> {
-        let mut deeds: BTreeMap<(usize, &str), BTreeSet<u64>> = BTreeMap::new();
-        for draft in drafts {
-            for (culprit, deed) in &draft.made {
-                deeds.entry((*culprit, draft.mail.mailbox.as_str())).or_default().insert(*deed);
-            }
-        }
-        let needed = if one_convicts { 1 } else { 2 };
-        let enough =
-            |culprit: usize| deeds.iter().any(|((of, _), deeds)| *of == culprit && deeds.len() >= needed);
-        let named = |culprit: usize| {
-            let TrueCulprit { names, ip, .. } = &self.culprits[culprit];
-            let marks: Vec<String> = names.iter().cloned().chain(ip.map(|ip| ip.to_string())).collect();
-            marks.is_empty()
-                || drafts.iter().filter(|draft| draft.made.iter().any(|made| made.0 == culprit)).any(
-                    |draft| {
-                        let text = String::from_utf8_lossy(&draft.mail.bytes);
-                        marks.iter().any(|mark| text.contains(mark.as_str()))
-                    },
-                )
-        };
-        (0..self.culprits.len()).filter(|culprit| enough(*culprit) && named(*culprit)).collect()
     }
 }
 

@@ -148,6 +148,13 @@ pub(super) struct Firm {
     pub hub: Option<Rc<Machine>>,
 }
 
+impl Firm {
+    /// No stamp of this firm's tells whom it had a message from.
+    pub fn hides_clients(&self) -> bool {
+        matches!(&self.entry, Entry::Gateway(gateway) if gateway.stampless)
+    }
+}
+
 impl Case {
     /// A name under `.example` that nobody has yet.
     pub fn domain(&mut self, provider: bool) -> String {
@@ -282,7 +289,11 @@ impl Case {
         };
         let entry = match entry {
             0 | 1 => Entry::Relayed,
-            2 | 3 => Entry::Gateway(Rc::new(self.unix_server(&domain, "gw"))),
+            2 | 3 => {
+                let mut gateway = self.unix_server(&domain, "gw");
+                gateway.stampless = self.silent_gateways && self.dice.one_in(10);
+                Entry::Gateway(Rc::new(gateway))
+            }
             4 => Entry::Hosted,
             5 if matches!(
                 server.soft,

@@ -60,6 +60,10 @@ impl Copy {
             _ => dice.between(150, 9_000),
         };
         let env = Envelope { from: &self.sender, to: rcpt };
+        if matches!(to.soft, Software::Exchange | Software::Microsoft365) && !to.by.len().is_multiple_of(3) {
+            // These fold anew what they pass on.
+            self.trace.iter_mut().for_each(|field| *field = stamp::refolded(field));
+        }
         let stamps = stamp::by_smtp(to, peer, env, self.at, dice);
         self.stamped(stamps);
         if to.soft == Software::Smtpsvc && self.get("X-OriginalArrivalTime").is_none() && to.by.len() % 4 > 1

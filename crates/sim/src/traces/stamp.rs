@@ -54,6 +54,12 @@ fn literal(ip: IpAddr) -> String {
     }
 }
 
+/// A field with all its space as Exchange writes it.
+pub(super) fn refolded(field: &str) -> String {
+    let words: Vec<&str> = field.split_whitespace().collect();
+    folded(&words.join(" "), " ")
+}
+
 /// Words over lines of at most about 78 columns, each line after the first with `indent`.
 fn folded(text: &str, indent: &str) -> String {
     let mut lines = String::new();

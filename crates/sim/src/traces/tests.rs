@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use proptest::prelude::*;
+
 use super::*;
 
 const SEEDS: u64 = 120;
@@ -28,6 +30,16 @@ fn a_seed_decides_all() {
     let names: BTreeSet<&str> = kinds().iter().map(Kind::name).collect();
     assert_eq!(names.len(), kinds().len());
     assert!(kinds().iter().all(|kind| kind.about().ends_with('.')));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn any_seed_makes_a_world(kind in 0..KINDS.len(), seed: u64) {
+        let world = world(kinds()[kind], seed);
+        let bytes: usize = world.mails.iter().map(|mail| mail.bytes.len()).sum();
+        prop_assert!(!world.mails.is_empty() && world.mails.len() <= 3_000 && bytes <= 16 << 20);
+    }
 }
 
 #[test]
@@ -193,6 +205,32 @@ fn some_worlds_have_wrong_clocks_and_some_forged_stamps() {
     assert!((160..240).contains(&skewed), "{skewed} of {worlds}, and it should be a fifth");
 }
 
+/// The receiver's slowness stands between its own stamps in about two thirds of the worlds. The first copy shows
+/// it best: there is no waiting sender in its trace yet.
+#[test]
+fn slow_receivers_show_it() {
+    let kind = *kinds().iter().find(|kind| kind.name() == "retry").expect("a kind");
+    let shows = |seed: u64| {
+        let (world, times) = made(kind, seed);
+        let copies = world.mails.iter().zip(&times).filter(|(mail, _)| mail.maker.is_some());
+        let first = copies.min_by_key(|(_, times)| times.last().copied()).expect("a copy");
+        first.1.windows(2).any(|pair| pair[1] - pair[0] >= 10 * clock::MINUTE)
+    };
+    let slow = (0..300).filter(|seed| shows(*seed)).count();
+    assert!((170..250).contains(&slow), "{slow} of 300");
+}
+
+#[test]
+fn a_pair_is_an_original_and_one_copy() {
+    for world in of("pair") {
+        let message =
+            world.truth.groups.iter().find(|group| group.verdict == "culprit").expect("one").message;
+        let its = world.mails.iter().filter(|mail| mail.message == message);
+        let makers: BTreeSet<Option<usize>> = its.clone().map(|mail| mail.maker).collect();
+        assert_eq!((its.count(), makers), (2, BTreeSet::from([None, Some(0)])), "{}", world.seed);
+    }
+}
+
 /// Whoever can be convicted made at least two of the mails, but for the first of a chain and the second of a
 /// pair.
 #[test]
@@ -214,15 +252,28 @@ fn every_culprit_has_its_copies() {
 fn faulty_kinds_have_culprits_and_innocent_ones_none() {
     let innocent =
         ["clean", "list", "forwarder", "filter", "innocent_marks", "lookalikes", "duplicates_of_archive"];
-    for (world, _) in all() {
-        let convicted: usize = world.truth.groups.iter().map(|group| group.culprits.len()).sum();
-        let name = world.kind.name();
-        let expected = if innocent.contains(&name) || name == "no_evidence" { 0..=0 } else { 1..=5 };
-        assert!(expected.contains(&convicted), "{name} {}: {convicted}", world.seed);
-        if innocent.contains(&name) {
-            assert_eq!(copies(&world), 0, "{name} {}", world.seed);
-            assert!(world.truth.groups.iter().all(|group| group.decidable));
+    for kind in kinds() {
+        let (mut worlds, mut solved) = (0, 0);
+        for seed in 0..60 {
+            let world = world(*kind, seed);
+            let convicted: usize = world.truth.groups.iter().map(|group| group.culprits.len()).sum();
+            let decidable = world.truth.groups.iter().all(|group| group.decidable);
+            worlds += 1;
+            solved += usize::from(convicted > 0);
+            assert!(convicted <= 5, "{kind:?} {seed}");
+            if innocent.contains(&kind.name()) {
+                assert!(copies(&world) == 0 && convicted == 0 && decidable, "{kind:?} {seed}");
+            } else {
+                assert!(copies(&world) > 0 && (convicted > 0) == decidable, "{kind:?} {seed}");
+            }
         }
+        // A gateway that leaves no stamp may hide the culprit.
+        let expected = match kind.name() {
+            name if innocent.contains(&name) => 0..=0,
+            "no_evidence" => 0..=0,
+            _ => worlds * 9 / 10..=worlds,
+        };
+        assert!(expected.contains(&solved), "{kind:?}: {solved} of {worlds}");
     }
 }
 

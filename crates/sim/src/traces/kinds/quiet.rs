@@ -202,26 +202,27 @@ fn forwarding(case: &mut Case, stage: &Stage, message: usize) {
             olds.push((case.old_address(), reader.clone()));
         }
     }
-    let addresses: Vec<Person> = olds.iter().map(|(old, _)| old.address.clone()).collect();
+    let mut addresses: Vec<Person> = olds.iter().map(|(old, _)| old.address.clone()).collect();
+    // Aliases of one firm: info@ and sales@ both lie in one reader's mailbox.
+    let reader = stage.readers[0].clone();
+    let count = if case.dice.one_in(2) { case.dice.count(1, 4) } else { 0 };
+    let aliases = ["info", "sales", "office", "accounts"].into_iter().take(count);
+    let aliases = aliases.map(|local| format!("{local}@{}", reader.domain()));
+    let aliases: Vec<Person> = aliases.map(|address| Person { name: String::new(), address }).collect();
+    addresses.extend(aliases.iter().cloned());
     let (copy, out) = case.mailing(stage, message, &addresses);
     case.original(stage, &copy, &out);
     for (old, reader) in &olds {
         case.forwarded(&copy, &out, old, stage, reader);
     }
-    // Aliases of one firm: info@ and sales@ both lie in one reader's mailbox.
-    if case.dice.one_in(2) {
-        let reader = stage.readers[0].clone();
-        let firm = stage.firm_of(&reader).clone();
-        let aliases =
-            ["info", "sales", "office", "accounts"].map(|local| format!("{local}@{}", reader.domain()));
-        for alias in &aliases[..case.dice.count(1, 4)] {
-            let mut copy = copy.clone();
-            copy.hop(&out, &firm.server, Some(alias), &mut case.dice);
-            if firm.server.soft == Software::Postfix {
-                copy.note(format!("X-Original-To: {alias}"));
-            }
-            case.deliver(copy, &reader, &firm.server);
-        }
+    let firm = stage.firm_of(&reader).clone();
+    for alias in &aliases {
+        let mut copy = copy.clone();
+        copy.hop(&out, &firm.server, Some(&alias.address), &mut case.dice);
+        // Without it, these would look as if one server had sent twice to one reader.
+        let mark = case.dice.pick(["X-Original-To", "X-Envelope-To", "X-RCPT-TO"]);
+        copy.note(format!("{mark}: {}", alias.address));
+        case.deliver(copy, &reader, &firm.server);
     }
 }
 

@@ -181,38 +181,50 @@ impl Case {
         let stage = self.stage(1, 50);
         let isp = stage.isps[0].clone();
         let mut faulty = self.faulty(&isp, smart_host);
+        let hidden = stage.firms.iter().any(|firm| firm.hides_clients());
         faulty.way = match (shape, self.dice.below(6)) {
-            // A trace that piles up convicts without a line of the faulty server's own.
-            (Shape::Stuck, 0) => Way::Silent,
+            // A trace that piles up convicts without a line of the faulty server's own, if the next one names
+            // it. Where nobody does, its provider would seem to be the last machine before the parting.
+            (Shape::Stuck, 0) if !hidden => Way::Silent,
             (_, 1) => Way::Smtp,
             _ => Way::Pickup,
         };
-        let message = self.message("culprit");
-        let (copy, out) = self.mailing(&stage, message, std::slice::from_ref(&faulty.reader));
-        // Without the original, copies without a trace would be all there is to see.
-        if self.dice.below(5) > 0 || shape == Shape::Lost {
-            self.original(&stage, &copy, &out);
-        }
-        if self.dice.one_in(6) {
-            let old = self.old_address();
-            self.forwarded(&copy, &out, &old, &stage, &stage.readers[0]);
-        }
-        let base = self.collected(&copy, &out, &faulty);
         let count = self.copies(2, 200);
-        let times = self.poll_times(base.at, count);
-        let copies = self.resent(&base, &faulty, shape, &times);
-        if shape != Shape::Grows && self.dice.one_in(6) {
-            // A list is among the addresses: it hands on whatever comes.
-            let list = self.list();
-            copies.iter().for_each(|(copy, from)| self.expanded(copy, from, &list, &stage, &stage.readers));
-        } else {
-            self.reach_readers(&stage, copies);
-        }
-        if self.dice.one_in(5) {
-            answers(self, &stage, &copy, faulty.reader.domain());
+        self.resend_one(&stage, &faulty, shape, count);
+        if self.dice.one_in(8) {
+            // It does so with whatever it gets.
+            let count = self.dice.few(2, 12);
+            self.resend_one(&stage, &faulty, shape, count);
         }
         self.ordinary(&stage, &faulty);
         self.innocents(&stage);
+    }
+
+    /// A message reaches its readers and the faulty server, which sends it again `count` times.
+    fn resend_one(&mut self, stage: &Stage, faulty: &Faulty, shape: Shape, count: usize) {
+        let message = self.message("culprit");
+        let (copy, out) = self.mailing(stage, message, std::slice::from_ref(&faulty.reader));
+        // Without the original, copies without a trace would be all there is to see.
+        if self.dice.below(5) > 0 || shape == Shape::Lost {
+            self.original(stage, &copy, &out);
+        }
+        if self.dice.one_in(6) {
+            let old = self.old_address();
+            self.forwarded(&copy, &out, &old, stage, &stage.readers[0]);
+        }
+        let base = self.collected(&copy, &out, faulty);
+        let times = self.poll_times(base.at, count);
+        let copies = self.resent(&base, faulty, shape, &times);
+        if shape != Shape::Grows && self.dice.one_in(6) {
+            // A list is among the addresses: it hands on whatever comes.
+            let list = self.list();
+            copies.iter().for_each(|(copy, from)| self.expanded(copy, from, &list, stage, &stage.readers));
+        } else {
+            self.reach_readers(stage, copies);
+        }
+        if self.dice.one_in(5) {
+            answers(self, stage, &copy, faulty.reader.domain());
+        }
     }
 
     /// Letters of the faulty server's own people, which it sends once, as it should.
@@ -405,6 +417,8 @@ fn fetch_and_send(
 
 /// Copies of a spammer, or of a client gone wrong, whose lowest stamps are forged and name innocent servers.
 pub fn forged(case: &mut Case) {
+    // The first honest server must say whom it heard, or the forgery stands unchallenged.
+    case.silent_gateways = false;
     let stage = case.stage(1, 20);
     let ip: IpAddr = case.ip();
     let isp = stage.isps[0].clone();
