@@ -13,6 +13,7 @@ pub mod header;
 pub mod id;
 pub mod key;
 pub mod maildir;
+pub mod mbox;
 pub mod message_id;
 pub mod reading;
 pub mod trace;
