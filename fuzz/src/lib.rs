@@ -4,6 +4,7 @@
 
 mod kept;
 mod mail;
+mod mbox;
 mod outgoing;
 mod report;
 mod sim;
@@ -12,6 +13,7 @@ mod wire;
 
 pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, date, header, message_id, reading, received};
+pub use mbox::mbox;
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
 pub use sim::sim_host;
@@ -22,7 +24,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 27] = [
+pub const TARGETS: [(&str, Target); 28] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -39,6 +41,7 @@ pub const TARGETS: [(&str, Target); 27] = [
     ("header", header),
     ("lines", lines),
     ("maildir_name", maildir_name),
+    ("mbox", mbox),
     ("message_id", message_id),
     ("next_hop", next_hop),
     ("pop3_client", pop3_client),

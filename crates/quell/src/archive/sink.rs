@@ -1,15 +1,16 @@
 //! Where messages and damage go: the same for every way of reading.
 
 use std::io;
+use std::ops::Range;
 
 use quell_mail::header::split;
-use quell_mail::mbox::without_separator;
+use quell_mail::mbox::{is_postmark, without_separator};
 
 use super::unpack::Bomb;
 use super::{Archive, Damage, Damages, FileInfo, Message, Place, Progress, What};
 
-/// So many NUL bytes at an end of a message are a hole in the file, and no text.
-const HOLE_BYTES: usize = 64;
+/// So many NUL bytes in a row are a hole in the file, as a crash leaves it, and no text.
+const HOLE_BYTES: usize = 256;
 
 /// One worker's outlet.
 pub(super) struct Sink<'a> {
@@ -53,9 +54,19 @@ impl<'a> Sink<'a> {
         if bytes.is_empty() {
             return self.damage(file, offset, What::Empty);
         }
-        let (skipped, bytes) = self.without_holes(file, offset, bytes);
-        if !bytes.is_empty() {
-            self.give(file, offset + skipped as u64, bytes, broken_off);
+        let (mut at, mut rest) = (offset, bytes);
+        while let Some(hole) = hole(rest) {
+            self.damage(file, at + hole.start as u64, What::Nul(hole.len() as u64));
+            let text = without_separator(&rest[..hole.start]);
+            if !text.is_empty() {
+                // Without the empty line that separates messages the hole has eaten its end.
+                self.give(file, at, text, text.len() == hole.start);
+            }
+            let Some(skipped) = behind_hole(rest, hole) else { return };
+            (at, rest) = (at + skipped as u64, &rest[skipped..]);
+        }
+        if !rest.is_empty() {
+            self.give(file, at, rest, broken_off);
         }
     }
 
@@ -83,28 +94,34 @@ impl<'a> Sink<'a> {
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.again(Place::new(file, offset, len, cut), bytes);
     }
+}
 
-    /// A message without the holes at its ends, and how many bytes of it were skipped.
-    fn without_holes<'b>(&mut self, file: u32, offset: u64, bytes: &'b [u8]) -> (usize, &'b [u8]) {
-        if bytes[0] != 0 && bytes[bytes.len() - 1] != 0 {
-            return (0, bytes);
+/// The first hole, and any text of nothing but NUL bytes.
+fn hole(text: &[u8]) -> Option<Range<usize>> {
+    if !text.is_empty() && text.iter().all(|b| *b == 0) {
+        return Some(0..text.len());
+    }
+    // A hole that is long enough has a byte at one of these places: a look at few bytes finds it.
+    let mut from = 0;
+    while let Some(within) = (from..text.len()).step_by(HOLE_BYTES / 2).find(|at| text[*at] == 0) {
+        let start = text[..within].iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        let end = text[within..].iter().position(|b| *b != 0).map_or(text.len(), |next| within + next);
+        if end - start >= HOLE_BYTES {
+            return Some(start..end);
         }
-        let front = bytes.iter().take_while(|b| **b == 0).count();
-        if front == bytes.len() {
-            self.damage(file, offset, What::Nul(front as u64));
-            return (front, b"");
-        }
-        let front = if front < HOLE_BYTES { 0 } else { front };
-        if front > 0 {
-            self.damage(file, offset, What::Nul(front as u64));
-        }
-        let bytes = &bytes[front..];
-        let back = bytes.iter().rev().take_while(|b| **b == 0).count();
-        if back < HOLE_BYTES {
-            return (front, bytes);
-        }
-        let text = &bytes[..bytes.len() - back];
-        self.damage(file, offset + (front + text.len()) as u64, What::Nul(back as u64));
-        (front, without_separator(text))
+        from = end;
+    }
+    None
+}
+
+/// Where the text behind a hole goes on as a message: behind a postmark, or at once where nothing was
+/// before the hole. Else it is the end of a message whose middle is lost.
+fn behind_hole(text: &[u8], hole: Range<usize>) -> Option<usize> {
+    let rest = &text[hole.end..];
+    let lines = rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let line = rest[lines..].split_inclusive(|b| *b == b'\n').next().unwrap_or_default();
+    match is_postmark(line) {
+        true => Some(hole.end + lines + line.len()),
+        false => (hole.start == 0 && lines < rest.len()).then_some(hole.end),
     }
 }

@@ -18,6 +18,10 @@ const ZSTD_WINDOW_BYTES: u64 = 128 << 20;
 
 const INPUT_BYTES: usize = 64 << 10;
 
+/// Most that a decompressor is asked for at once: where the compressed bytes end too early, some give
+/// nothing of what they were asked for last.
+const OUTPUT_BYTES: usize = 16 << 10;
+
 /// The plain bytes of `packed`; `taken` is how many of its bytes were read so far.
 pub(super) fn unpack<'a>(
     packing: Packing,
@@ -78,7 +82,8 @@ impl<R: Read> Read for Bounded<'_, R> {
         if self.given > by_ratio.min(limits.expanded_bytes) {
             return Err(io::Error::other(Bomb));
         }
-        let count = self.inner.read(buf)?;
+        let most = buf.len().min(OUTPUT_BYTES);
+        let count = self.inner.read(&mut buf[..most])?;
         self.given += count as u64;
         Ok(count)
     }

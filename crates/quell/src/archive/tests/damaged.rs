@@ -51,18 +51,35 @@ fn exactly_the_limit_is_whole() {
 fn empty_messages_and_holes() {
     let folder = Folder::new("holes");
     let hole = "\0".repeat(700);
-    let text = format!("{P}\n{P}{hole}\n{P}{hole}A: 1\n\nx\n\n{P}B: 2\n\ny\n\n{hole}");
-    let (all, damages) = scanned(&open(&folder.put("m", &text)), 3);
-    assert_eq!(all.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["A: 1\n\nx\n", "B: 2\n\ny\n"]);
-    let whats: Vec<What> = damages.examples.iter().map(|damage| damage.what.clone()).collect();
-    assert_eq!(
-        whats,
-        [What::Empty, What::Nul(701), What::Nul(700), What::Nul(700)].map(|what| match what {
-            What::Nul(701) => What::Nul(700),
-            what => what,
-        })
-    );
-    assert_eq!(damages.examples[3].offset, (text.len() - 700) as u64);
+    for (text, messages, whats) in [
+        (format!("{P}\n{P}A: 1\n"), vec!["A: 1\n"], vec![What::Empty]),
+        (format!("{P}{hole}\n\n{P}A: 1\n"), vec!["A: 1\n"], vec![What::Nul(700)]),
+        (format!("{P}{hole}A: 1\n\nx\n"), vec!["A: 1\n\nx\n"], vec![What::Nul(700)]),
+        (format!("{P}A: 1\n\n{hole}"), vec!["A: 1\n"], vec![What::Nul(700)]),
+        (format!("{P}A: 1\n\nx{hole}y\n"), vec!["A: 1\n\nx"], vec![What::Nul(700)]),
+        (format!("{P}A: 1\n\n{hole}{P}B: 2\n"), vec!["A: 1\n", "B: 2\n"], vec![What::Nul(700)]),
+        (
+            format!("{P}A: 1\n{hole}\n{P}B: 2\n\n{P}C: 3\n{hole}"),
+            vec!["A: 1\n", "B: 2\n", "C: 3\n"],
+            vec![What::Nul(700), What::Nul(700)],
+        ),
+        (
+            format!("{P}A: 1\n\n{}x\n", "\0".repeat(255)),
+            vec![&format!("A: 1\n\n{}x\n", "\0".repeat(255))],
+            vec![],
+        ),
+    ] {
+        let (all, damages) = scanned(&open(&folder.put("m", &text)), 3);
+        assert_eq!(all.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), messages, "{text:?}");
+        assert_eq!(
+            damages.examples.iter().map(|damage| damage.what.clone()).collect::<Vec<_>>(),
+            whats,
+            "{text:?}"
+        );
+        for damage in damages.examples.iter().filter(|damage| damage.what != What::Empty) {
+            assert!(text[usize::try_from(damage.offset).unwrap()..].starts_with(&hole), "{text:?}");
+        }
+    }
     folder.put("d/cur/empty", "");
     folder.put("d/new/nul", &hole);
     let (all, damages) = scanned(&open(&folder.0.join("d")), 1);

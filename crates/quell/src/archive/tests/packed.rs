@@ -58,7 +58,7 @@ fn a_bomb_is_named_and_the_rest_goes_on() {
     let text = format!("{P}Subject: a\n\nx\n\n{P}Subject: b\n\n{}", "\0".repeat(8 << 20));
     for (name, pack) in PACKERS {
         let path = folder.put(&format!("d/{name}"), pack(text.as_bytes()));
-        folder.put("d/z.eml", "Subject: z\n\n");
+        folder.put("d/zz.eml", "Subject: z\n\n");
         let (all, damages) = scanned(&open_small(&folder.0.join("d"), limits), 2);
         let subjects: Vec<&str> = all.iter().map(|(_, text)| text.lines().next().unwrap()).collect();
         assert_eq!(subjects, ["Subject: a", "Subject: b", "Subject: z"], "{name}");
