@@ -64,7 +64,11 @@ impl fmt::Display for What {
             Self::Packing(why) => {
                 write!(f, "compressed data is damaged or ends too early ({why}); what came before was read")
             }
-            Self::Bomb => write!(f, "becomes too large when decompressed; what came before was read"),
+            Self::Bomb => write!(
+                f,
+                "becomes too large when decompressed; what came before was read. If it is what it says, \
+                 decompress it and name the result"
+            ),
             Self::TooDeep => write!(f, "folders lie too deep in folders here: not read"),
             Self::NoSuchPlace => write!(f, "no message is at this place of the archive"),
         }

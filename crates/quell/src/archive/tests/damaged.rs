@@ -97,7 +97,7 @@ fn what_cannot_be_read_is_named_and_the_rest_goes_on() {
     let (all, damages) = owned(archive.scan(2, &Progress::default(), Vec::new, keep));
     assert_eq!((all.len(), damages.count), (1, 1));
     assert!(damages.examples[0].to_string().contains("d/cur/1, byte 0: cannot be read: No such file"));
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&closed).is_ok() {
         eprintln!("SKIPPED: who runs this may read every file");
         return;

@@ -143,7 +143,7 @@ fn what_is_not_opened_says_why() {
     assert!(error(Path::new("/dev/null")).contains("is no file, folder or pipe"));
     folder.put("a", "To: a\n\n");
     let few = Limits { files: 1, ..small() };
-    let error = Archive::open_with(&[folder.0.clone()], few, &mut io::empty()).unwrap_err();
+    let error = Archive::open_with(std::slice::from_ref(&folder.0), few, &mut io::empty()).unwrap_err();
     assert!(error.to_string().starts_with("more than 1 files below"), "{error}");
     assert!(texts(&open(&folder.put("empty", ""))).is_empty());
 }
