@@ -81,9 +81,17 @@ impl Splitter {
         }
     }
 
-    /// The message whose end is looked for is too large: from now on only the next postmark is.
-    pub fn give_up(&mut self) {
-        self.open = None;
+    /// So much is in the window that the message whose end is looked for is too large. Its Content-Length
+    /// may have sent us here: then that is not believed any more, and this is false. Else it is given
+    /// up, and from now on only the next postmark is looked for.
+    pub fn give_up(&mut self) -> bool {
+        match &mut self.open {
+            Some(open) if open.length != Length::None => {
+                open.length = Length::None;
+                false
+            }
+            open => open.take().is_some(),
+        }
     }
 
     /// The next message in the window.

@@ -86,7 +86,7 @@ pub(super) fn mailbox_of_mbox(name: &OsStr) -> Option<Arc<str>> {
     (!name.is_empty() && name != "-").then(|| Arc::from(name))
 }
 
-/// The mailbox that a Maildir's path tells: `/home/jane/Maildir` and `/var/mail/jane` are jane's.
+/// The mailbox that a Maildir's path tells: `jane/Maildir` and `jane` are jane's.
 pub(super) fn mailbox_of_maildir(folder: &Path) -> Option<Arc<str>> {
     // "." has no name, but where it lies has.
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());

@@ -118,9 +118,8 @@ pub(super) fn read_part(
 fn give_up_too_large(file: u32, splitter: &mut Splitter, window: &Window<'_>, sink: &mut Sink<'_>) {
     let Some(begun) = splitter.begun() else { return };
     let bytes = window.bytes().get(begun..).unwrap_or_default();
-    if bytes.len() > sink.archive.limits.message_bytes + SLACK_BYTES {
+    if bytes.len() > sink.archive.limits.message_bytes + SLACK_BYTES && splitter.give_up() {
         sink.too_large(file, window.offset + begun as u64, bytes);
-        splitter.give_up();
     }
 }
 

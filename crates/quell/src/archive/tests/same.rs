@@ -78,6 +78,22 @@ fn content_length_is_followed_in_order() {
 }
 
 #[test]
+fn a_content_length_beyond_the_limit_hides_nothing() {
+    let folder = Folder::new("hides");
+    let (text, mut messages) = mbox(40);
+    let body = format!("x\n\n{P}y\n");
+    let right = format!("Content-Length: {}\n\n{body}", body.len());
+    let wrong = "Content-Length: 10000000\n\nx\n".to_owned();
+    // More right ones than others, so that lengths are followed at all.
+    let front: String = (0..900).map(|_| format!("{P}{right}\n")).collect();
+    let path = folder.put("m", format!("{front}{P}{wrong}\n{text}"));
+    let archive = open(&path);
+    assert!(matches!(archive.files()[0].kind, Kind::Mbox(dialect) if dialect.ends() == Ends::Lengths));
+    messages.insert(0, wrong);
+    assert_eq!(texts(&archive)[900..], messages);
+}
+
+#[test]
 fn chosen_places_only() {
     let folder = Folder::new("places");
     let (text, messages) = mbox(40);
