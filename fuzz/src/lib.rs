@@ -4,6 +4,7 @@
 
 mod kept;
 mod mail;
+mod mbox;
 mod outgoing;
 mod report;
 mod sim;
@@ -13,6 +14,7 @@ mod wire;
 
 pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, content_key, date, header, hop, message_id, reading, received};
+pub use mbox::mbox;
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
 pub use sim::sim_host;
@@ -24,7 +26,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 30] = [
+pub const TARGETS: [(&str, Target); 31] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -44,6 +46,7 @@ pub const TARGETS: [(&str, Target); 30] = [
     ("hop_line", hop_line),
     ("lines", lines),
     ("maildir_name", maildir_name),
+    ("mbox", mbox),
     ("message_id", message_id),
     ("next_hop", next_hop),
     ("pop3_client", pop3_client),

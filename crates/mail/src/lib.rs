@@ -15,6 +15,7 @@ pub mod hop;
 pub mod id;
 pub mod key;
 pub mod maildir;
+pub mod mbox;
 pub mod message_id;
 pub mod reading;
 pub mod trace;

@@ -1,5 +1,6 @@
 //! The program: what listens, delivers, tells, and is typed at a shell.
 
+pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod console;
