@@ -46,8 +46,9 @@ impl Actor {
     /// its address bears, and that are not made of the address of a customer's line.
     pub(super) fn is_pool_of(&self, other: &Self) -> bool {
         let own = |actor: &Self| -> Option<String> {
-            let first = actor.names.first().filter(|name| !names::is_made_of_address(name, actor.ip))?;
-            let all = actor.names.iter().all(|name| names::same_owner(name, first));
+            let mut outer = actor.names.iter().filter(|name| !names::is_inner(name));
+            let first = outer.next().filter(|name| !names::is_made_of_address(name, actor.ip))?;
+            let all = outer.all(|name| names::same_owner(name, first));
             all.then(|| names::owner(first).map(str::to_owned)).flatten()
         };
         !self.is_same(other) && own(self).is_some() && own(self) == own(other)
@@ -119,7 +120,7 @@ fn own_names(actor: &mut Actor, own: &[&str]) {
     for name in own.iter().filter(|name| is_telling(name)) {
         let fits = seen.is_empty()
             || names::is_inner(name)
-            || seen.iter().any(|other| names::same_owner(name, other))
+            || seen.iter().any(|other| names::same_house(name, other))
             || seen.iter().all(|other| names::is_inner(other) || names::is_made_of_address(other, actor.ip));
         if fits {
             actor.add_name(name);
@@ -164,7 +165,7 @@ pub(super) fn is_written_by(hop: &Hop, actor: &Actor) -> bool {
         || actor
             .names
             .iter()
-            .any(|name| name == by || (names::same_owner(name, by) && !is_customer(name, actor)))
+            .any(|name| name == by || (names::same_house(name, by) && !is_customer(name, actor)))
 }
 
 /// Stamps at the old end of a chain that nobody vouches for: the first server that did not write them got
@@ -173,13 +174,25 @@ pub(super) fn is_written_by(hop: &Hop, actor: &Actor) -> bool {
 pub(super) fn hearsay(chain: &Chain) -> usize {
     let breaks = (1..chain.hops.len()).rev().find(|i| {
         let hop = &chain.hops[*i];
-        if hop.is_made_there() || !hop.ip.is_some_and(is_public) {
+        if !hop.is_made_there() && !hop.has_sender() {
+            return is_gap(&chain.hops[i - 1], hop);
+        }
+        if hop.is_made_there() {
             return false;
         }
         let client = sender(chain, *i);
-        is_nameless(&client) && !is_written_by(&chain.hops[i - 1], &client) && is_elsewhere(&chain.hops[i - 1])
+        is_nameless(&client)
+            && !is_written_by(&chain.hops[i - 1], &client)
+            && is_elsewhere(&chain.hops[i - 1])
     });
     breaks.unwrap_or(0)
+}
+
+/// Whether a stamp that names no sender stands above one of another house: nobody says how it came there.
+fn is_gap(below: &Hop, hop: &Hop) -> bool {
+    let (Some(below), Some(by)) = (below.by.as_deref(), hop.by.as_deref()) else { return false };
+    let public = |name: &str| is_telling(name) && !names::is_inner(name) && name.parse::<IpAddr>().is_err();
+    public(below) && public(by) && !names::same_house(below, by)
 }
 
 /// Whether a machine has no name of the public network but one made of its address.

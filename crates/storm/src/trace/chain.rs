@@ -70,8 +70,6 @@ pub(super) struct Chain {
     pub(super) hops: Vec<Arc<Hop>>,
     /// Older stamps that nobody vouches for: below a client that had nothing to do with who wrote them.
     pub(super) hearsay: usize,
-    /// Addresses in To and Cc of the recipient's own domain.
-    pub(super) addresses_there: u32,
     /// Where each stamp begins in the header.
     pub(super) at: Vec<u32>,
     pub(super) identity: Identity,
@@ -89,6 +87,8 @@ pub(super) struct Chain {
     pub(super) weight: f64,
     /// Addresses in Delivered-To and the like, newest first.
     pub(super) delivered_to: Vec<String>,
+    /// Addresses in To and Cc, as far as they were kept.
+    pub(super) to: Vec<String>,
     /// Lines that are marks, with their place in the header.
     pub(super) mark_lines: Vec<(u32, String)>,
 }
@@ -117,7 +117,6 @@ impl Reader {
         let mut chain = Chain {
             hops: Vec::new(),
             hearsay: 0,
-            addresses_there: copy.addresses_there,
             at: Vec::new(),
             identity: Identity::default(),
             author: None,
@@ -130,6 +129,7 @@ impl Reader {
             id: copy.id,
             weight,
             delivered_to: Vec::new(),
+            to: Vec::new(),
             mark_lines: Vec::new(),
         };
         for (at, field) in copy.fields() {
@@ -210,7 +210,11 @@ impl Chain {
             b"delivered-to" | b"x-original-to" | b"envelope-to" => {
                 self.delivered_to.extend(names::address_in(&text_of(value)));
             }
-            b"to" => self.marks.torn_to |= names::is_torn(value),
+            b"to" => {
+                self.marks.torn_to |= names::is_torn(value);
+                self.to.extend(text_of(value).split(',').filter_map(names::address_in));
+            }
+            b"cc" => self.to.extend(text_of(value).split(',').filter_map(names::address_in)),
             b"x-originalarrivaltime" | b"x-mimeole" => {
                 self.marks.exchange = true;
                 mark();

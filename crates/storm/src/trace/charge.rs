@@ -60,6 +60,8 @@ pub(super) enum Reason {
     },
     /// There is no stamp in common.
     NoCommonStamp,
+    /// Its copies bring stamps along that nobody vouches for.
+    Hearsay,
     /// It has been at the same server before.
     Round,
 }
@@ -76,11 +78,48 @@ pub(super) struct Charge {
     pub(super) reasons: Vec<Reason>,
 }
 
+/// What is known of a group while it is judged.
+pub(super) struct Known<'a> {
+    pub(super) chains: &'a [Chain],
+    pub(super) origin: &'a Origin,
+    /// Of each copy the stamps at which somebody put it back into the stream, and who, by a name.
+    pub(super) put_back: Vec<Vec<(usize, String)>>,
+}
+
+impl<'a> Known<'a> {
+    /// `again` are machines that are known to do so though they leave no mark.
+    pub(super) fn new(chains: &'a [Chain], origin: &'a Origin, again: &[Actor]) -> Self {
+        let put_back = (0..chains.len()).map(|i| put_back(chains, i, origin, again)).collect();
+        Self { chains, origin, put_back }
+    }
+}
+
+fn put_back(chains: &[Chain], i: usize, origin: &Origin, again: &[Actor]) -> Vec<(usize, String)> {
+    let name = |actor: &Actor| match (actor.ip, actor.names.first()) {
+        (Some(ip), _) => ip.to_string(),
+        (None, Some(name)) => name.clone(),
+        (None, None) => String::new(),
+    };
+    let mut found = Vec::new();
+    for depth in 0..chains[i].hops.len() {
+        let machine = actor(&chains[i], depth);
+        let known = again.iter().any(|other| machine.is_known() && other.is_same(&machine));
+        if known || !of_stamp(chains, i, depth, origin).is_empty() {
+            found.push((depth, name(&machine)));
+        }
+    }
+    found
+}
+
 /// What a parting says against the machine that sent the copies on.
-pub(super) fn of_parting(chains: &[Chain], parting: &Parting, origin: &Origin) -> Option<Charge> {
-    let (next, others) = same_next(chains, parting);
+pub(super) fn of_parting(known: &Known<'_>, parting: &Parting) -> Option<Charge> {
+    let (chains, origin) = (known.chains, known.origin);
+    let (next, others) = same_next(known, parting);
     let at_all = next.len();
     if at_all < 2 || is_author_again(chains, &next, origin) {
+        return None;
+    }
+    if is_own_house_alone(chains, parting, &next) {
         return None;
     }
     let facts = Facts::of(chains, parting, &next, others, origin);
@@ -95,12 +134,15 @@ pub(super) fn of_parting(chains: &[Chain], parting: &Parting, origin: &Origin) -
 
 /// The branches that went to the same next server and envelope recipient: the largest set of such. One
 /// branch each to several is what a server does that has several recipients who share a mailbox.
-fn same_next<'a>(chains: &[Chain], parting: &'a Parting) -> (Vec<&'a Branch>, usize) {
-    let mut sets: Vec<(String, Option<String>, Vec<&Branch>)> = Vec::new();
+fn same_next<'a>(known: &Known<'_>, parting: &'a Parting) -> (Vec<&'a Branch>, usize) {
+    let mut sets: Vec<((String, Option<String>), Option<String>, Vec<&Branch>)> = Vec::new();
     for branch in &parting.branches {
         let Some(&first) = branch.chains.first() else { continue };
-        let (by, for_) = next_of(&chains[first], parting.depth);
-        let fits = |set: &&mut (String, Option<String>, Vec<&Branch>)| {
+        let (by, for_) = next_of(&known.chains[first], parting.depth);
+        // A message that somebody put back into the stream later was for somebody else until there.
+        let later = known.put_back[first].iter().find(|(depth, _)| *depth > parting.depth);
+        let by = (by, later.map(|(_, who)| who.clone()));
+        let fits = |set: &&mut ((String, Option<String>), Option<String>, Vec<&Branch>)| {
             set.0 == by && (set.1.is_none() || for_.is_none() || set.1 == for_)
         };
         match sets.iter_mut().find(fits) {
@@ -118,8 +160,9 @@ fn same_next<'a>(chains: &[Chain], parting: &'a Parting) -> (Vec<&'a Branch>, us
 
 /// Copies at a parting that have no reason: from one sender to one next server and recipient, and not sent
 /// again by the author himself. One of each branch, by index.
-pub(super) fn without_reason(chains: &[Chain], parting: &Parting, origin: &Origin) -> Vec<usize> {
-    let (next, others) = same_next(chains, parting);
+pub(super) fn without_reason(known: &Known<'_>, parting: &Parting) -> Vec<usize> {
+    let (chains, origin) = (known.chains, known.origin);
+    let (next, others) = same_next(known, parting);
     if next.len() < 2 || is_author_again(chains, &next, origin) {
         return Vec::new();
     }
@@ -141,6 +184,19 @@ fn next_of(chain: &Chain, depth: usize) -> (String, Option<String>) {
     };
     let for_ = chain.hops.iter().skip(depth).take_while(same_house).find_map(|hop| hop.for_.clone());
     (house.to_owned(), for_)
+}
+
+/// Whether the copies begin with stamps of the recipient's own house, and none says who brought them there:
+/// then its inner server did not make them, it is the first that is left of their way.
+fn is_own_house_alone(chains: &[Chain], parting: &Parting, branches: &[&Branch]) -> bool {
+    let Some(first) = branches.first().and_then(|b| b.chains.first()).map(|i| &chains[*i]) else {
+        return false;
+    };
+    let from_outside = first.hops.iter().any(|hop| hop.ip.is_some_and(names::is_public));
+    let author = first.author_domain().unwrap_or_default();
+    let is_authors = parting.actor.names.iter().any(|name| names::same_house(name, author));
+    let is_inner = parting.actor.ip.is_none() && parting.actor.client_of.is_none();
+    parting.depth == 0 && is_inner && !from_outside && !is_authors
 }
 
 /// Whether the author himself sent it again: other Dates, from his own place.
@@ -168,7 +224,8 @@ struct Facts {
     other_recipient: bool,
     slow_ms: Option<Ms>,
     same_for: bool,
-    addresses_there: u32,
+    /// All bring stamps along that nobody vouches for.
+    hearsay: bool,
     is_list: bool,
     is_known: bool,
 }
@@ -195,7 +252,7 @@ impl Facts {
             other_recipient: before.is_some_and(|hop| is_for_another(hop, &firsts, depth)),
             slow_ms: slow_ms(&firsts, depth),
             same_for: fors.len() == firsts.len() && fors.windows(2).all(|pair| pair[0] == pair[1]),
-            addresses_there: firsts.iter().map(|chain| chain.addresses_there).max().unwrap_or(0),
+            hearsay: depth == 0 && firsts.iter().all(|chain| chain.hearsay > 0),
             is_list: hops().any(|hop| hop.kind == HopKind::Expanded),
             is_known: parting.actor.is_known(),
             marks,
@@ -213,9 +270,9 @@ impl Facts {
         }
         if at_once {
             // A server that has the message for several addresses of one person sends it so often at once.
-            let one_address = self.same_for || (unlinked && copies > self.addresses_there as usize);
+            let one_address = self.same_for || unlinked;
             let class = if unlinked { CulpritClass::Injects } else { CulpritClass::Resends };
-            return (copies > 2 && one_address).then_some(class);
+            return ((copies > 2 || self.hearsay) && one_address).then_some(class);
         }
         let two_are_enough = self.slow_ms.is_some()
             || self.same_for
@@ -232,6 +289,7 @@ impl Facts {
                 (self.depth == 0 && !self.marks.contains(&Reason::NewIdentity)).then_some(Reason::LostTrace),
             );
         }
+        reasons.extend(self.hearsay.then_some(Reason::Hearsay));
         reasons.extend(self.other_recipient.then_some(Reason::OtherRecipient));
         match class {
             CulpritClass::Retries => {
@@ -271,6 +329,9 @@ pub(super) fn of_stamp(chains: &[Chain], chain: usize, i: usize, origin: &Origin
         marks.push(Reason::NewIdentity);
         marks.extend(copy.marks.inner_id.then_some(Reason::InnerId));
         marks.extend((hop.kind == HopKind::Pickup).then_some(Reason::PickupLine));
+    }
+    if i == 0 && !is_new && hop.kind == HopKind::Pickup && origin.has_lost_trace(chains, chain) {
+        marks.extend([Reason::PickupLine, Reason::LostTrace]);
     }
     if !marks.is_empty() {
         marks.extend(copy.marks.pickup_address.then_some(Reason::PickupAddress));

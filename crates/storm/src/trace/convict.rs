@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::actor::Actor;
 use super::chain::Chain;
-use super::charge::{self, Charge, Injection, Reason};
+use super::charge::{self, Charge, Injection, Known, Reason};
 use super::graph::{self, Parting};
 use super::origin::{Origin, passes};
 use super::rounds;
@@ -44,38 +44,56 @@ pub(super) struct Judgement {
 /// Copies are compared if they are for the same recipient, and of the same list or of none.
 type Set = (Arc<str>, Option<u64>);
 
-fn set_of(chain: &Chain) -> Set {
-    (Arc::clone(&chain.recipient), chain.list)
+/// The sets of copies that are compared. A copy with a new identity is compared with all: the list may be
+/// one of those whom a faulty server sent it to.
+fn sets(chains: &[Chain], origin: &Origin) -> Vec<Set> {
+    let list = |i: usize, chain: &Chain| chain.list.filter(|_| !origin.is_foreign(i));
+    chains.iter().enumerate().map(|(i, chain)| (Arc::clone(&chain.recipient), list(i, chain))).collect()
 }
 
 /// Judges a group; `chains` are distinct copies.
 pub(super) fn judge(chains: &[Chain], origin: &Origin) -> Judgement {
-    let partings = graph::partings(chains, set_of);
-    let mut charges: Vec<Charge> = rounds(chains);
-    let goes_round = !charges.is_empty();
-    if !goes_round {
-        charges.extend(partings.iter().filter_map(|parting| charge::of_parting(chains, parting, origin)));
+    let sets = sets(chains, origin);
+    let partings = graph::partings(chains, &sets);
+    let turns: Vec<Charge> = rounds(chains, &sets);
+    let mut known = Known::new(chains, origin, &[]);
+    let mut charges = charges(&known, &partings, &turns);
+    // Who puts messages back without a mark is known only now; what lies below is seen in another light.
+    let again: Vec<Actor> =
+        charges.iter().filter(|c| c.class == CulpritClass::Resends).map(|c| c.actor.clone()).collect();
+    if !again.is_empty() {
+        known = Known::new(chains, origin, &again);
+        charges = self::charges(&known, &partings, &turns);
     }
-    charges.extend(of_injections(chains, origin, &charges));
     let mut convicts = attribute(chains, gather(charges));
     convicts.retain(|convict| !convict.made.is_empty() || !convict.passed_on.is_empty());
     for convict in &mut convicts {
         convict.confidence_permille = confidence(convict);
     }
     convicts.sort_by_key(|c| (std::cmp::Reverse(c.made.len()), c.actor.names.clone()));
-    let unexplained = unexplained(chains, origin, &convicts, &partings);
+    let unexplained = unexplained(&known, &convicts, &partings);
     let mut recipients: Vec<&str> = chains.iter().map(|chain| &*chain.recipient).collect();
     recipients.sort_unstable();
     let have_several = recipients.windows(2).any(|pair| pair[0] == pair[1]);
     Judgement { convicts, unexplained, have_several }
 }
 
-fn rounds(chains: &[Chain]) -> Vec<Charge> {
-    let mut sets: BTreeMap<Set, Vec<usize>> = BTreeMap::new();
-    for (i, chain) in chains.iter().enumerate() {
-        sets.entry(set_of(chain)).or_default().push(i);
+/// All that speaks against machines.
+fn charges(known: &Known<'_>, partings: &[Parting], turns: &[Charge]) -> Vec<Charge> {
+    let mut charges = turns.to_vec();
+    if turns.is_empty() {
+        charges.extend(partings.iter().filter_map(|parting| charge::of_parting(known, parting)));
     }
-    sets.values().filter(|set| set.len() > 1).flat_map(|set| rounds::charges(chains, set)).collect()
+    charges.extend(of_injections(known.chains, known.origin, &charges));
+    charges
+}
+
+fn rounds(chains: &[Chain], sets: &[Set]) -> Vec<Charge> {
+    let mut by_set: BTreeMap<&Set, Vec<usize>> = BTreeMap::new();
+    for (i, set) in sets.iter().enumerate() {
+        by_set.entry(set).or_default().push(i);
+    }
+    by_set.values().filter(|set| set.len() > 1).flat_map(|set| rounds::charges(chains, set)).collect()
 }
 
 /// Machines that put messages back into the stream, found by marks in copies that part nowhere twice:
@@ -139,7 +157,7 @@ fn weight_of(chains: &[Chain], injection: &Injection) -> u32 {
 fn weight(mark: &Reason) -> u32 {
     match mark {
         Reason::PickupLine => 500,
-        Reason::NewIdentity => 350,
+        Reason::NewIdentity | Reason::LostTrace => 350,
         Reason::InnerId => 300,
         Reason::PickupAddress | Reason::OtherRecipient => 400,
         Reason::Collected => 450,
@@ -203,7 +221,8 @@ fn attribute(chains: &[Chain], gathered: Vec<(Convict, Vec<(usize, usize)>)>) ->
     }
     let mut convicts = Vec::with_capacity(gathered.len());
     for (who, (mut convict, made)) in gathered.into_iter().enumerate() {
-        convict.passed_on = made.iter().map(|(i, _)| *i).filter(|i| last[*i].is_some_and(|l| l.1 != who)).collect();
+        convict.passed_on =
+            made.iter().map(|(i, _)| *i).filter(|i| last[*i].is_some_and(|l| l.1 != who)).collect();
         convict.passed_on.sort_unstable();
         convict.passed_on.dedup();
         convicts.push(convict);
@@ -226,7 +245,7 @@ fn confidence(convict: &Convict) -> u16 {
         Reason::SameNextHop | Reason::AtOnce { .. } | Reason::NoCommonStamp => 0.6,
         Reason::Round => 0.2,
         Reason::NewIdentity | Reason::InnerId | Reason::PickupAddress => 0.6,
-        Reason::ExchangeLines | Reason::LostTrace => 0.85,
+        Reason::ExchangeLines | Reason::LostTrace | Reason::Hearsay => 0.85,
     };
     let doubt: f64 = convict.reasons.iter().map(part).product();
     let copies = convict.made.len() as f64;
@@ -236,15 +255,15 @@ fn confidence(convict: &Convict) -> u16 {
 }
 
 /// Copies for one recipient that have no reason and no maker.
-fn unexplained(chains: &[Chain], origin: &Origin, convicts: &[Convict], partings: &[Parting]) -> usize {
+fn unexplained(known: &Known<'_>, convicts: &[Convict], partings: &[Parting]) -> usize {
     let made = |i: &usize| convicts.iter().any(|convict| convict.made.contains(i));
     let of_parting = |parting: &Parting| {
-        let left: usize = charge::without_reason(chains, parting, origin).iter().filter(|i| !made(i)).count();
+        let left: usize = charge::without_reason(known, parting).iter().filter(|i| !made(i)).count();
         left.saturating_sub(1)
     };
     let parted = partings.iter().map(of_parting).max().unwrap_or(0);
     let mut bare: BTreeMap<(&str, Option<u64>), usize> = BTreeMap::new();
-    for chain in chains.iter().filter(|chain| chain.hops.is_empty()) {
+    for chain in known.chains.iter().filter(|chain| chain.hops.is_empty()) {
         *bare.entry((&chain.recipient, chain.list)).or_default() += 1;
     }
     parted.max(bare.values().map(|n| n - 1).max().unwrap_or(0))

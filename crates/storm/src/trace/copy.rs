@@ -16,11 +16,12 @@ const MAX_FIELD_BYTES: usize = 2_048;
 const MAX_STAMPS: usize = 128;
 
 /// Fields that are kept beside `Received`.
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 15] = [
     "message-id",
     "date",
     "from",
     "to",
+    "cc",
     "subject",
     "list-id",
     "delivered-to",
@@ -79,8 +80,6 @@ pub struct Copy {
     pub(super) place: Option<Place>,
     /// An address of a collector's own pickup folder stands in its To or Cc.
     pub(super) pickup_address: bool,
-    /// Addresses in To and Cc of the recipient's own domain: so many of them may be his.
-    pub(super) addresses_there: u32,
     kept: Box<[Kept]>,
     bytes: Box<[u8]>,
 }
@@ -96,8 +95,6 @@ impl Copy {
         let own_field = own.and_then(|stamp| fields(stamp).find(|f| f.is("received")));
         let mut chosen: Vec<(u32, &[u8], bool)> = own_field.iter().map(|f| (0, f.whole, true)).collect();
         let mut pickup_address = false;
-        let mut addresses_there = 0;
-        let domain = seen.recipient.rsplit_once('@').map(|(_, domain)| domain);
         let mut at = 0usize;
         for field in fields(seen.header) {
             let is_stamp = field.is("received");
@@ -108,14 +105,13 @@ impl Copy {
             if field.is("to") || field.is("cc") {
                 // The whole field is looked at: linear, and a damaged server writes its own behind a thousand.
                 pickup_address |= memmem::find(field.value, PICKUP_ADDRESS).is_some();
-                addresses_there += domain.map_or(0, |domain| count_of(field.value, domain));
             }
             at += field.whole.len();
         }
         thin(&mut chosen, max_bytes);
         let (kept, bytes) = pack(&chosen);
         let (id, arrived_ms, place) = (seen.id, seen.arrived_ms, seen.place);
-        Self { id, recipient: seen.recipient.into(), arrived_ms, place, pickup_address, addresses_there, kept, bytes }
+        Self { id, recipient: seen.recipient.into(), arrived_ms, place, pickup_address, kept, bytes }
     }
 
     /// The fields kept, from the top, each with where it begins in the header.
@@ -136,15 +132,6 @@ impl Copy {
 
 fn is_kept(field: &Field<'_>) -> bool {
     KEPT.iter().any(|name| field.is(name))
-}
-
-/// How often a domain stands in a field of recipients.
-fn count_of(value: &[u8], domain: &str) -> u32 {
-    let at = memmem::find_iter(value, b"@").filter(|at| {
-        let there = value.get(at + 1..at + 1 + domain.len());
-        there.is_some_and(|there| there.eq_ignore_ascii_case(domain.as_bytes()))
-    });
-    u32::try_from(at.count()).unwrap_or(u32::MAX)
 }
 
 /// Leaves out stamps from the middle until the rest fits, then whatever is last.

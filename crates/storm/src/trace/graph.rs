@@ -28,12 +28,12 @@ pub(super) struct Branch {
     pub(super) at_ms: Option<Ms>,
 }
 
-/// All partings among `chains`. `comparable` puts copies together that may be compared: those for the
-/// same recipient, and of the same list.
-pub(super) fn partings<K: Ord>(chains: &[Chain], comparable: impl Fn(&Chain) -> K) -> Vec<Parting> {
-    let mut sets: BTreeMap<K, Vec<usize>> = BTreeMap::new();
-    for (i, chain) in chains.iter().enumerate() {
-        sets.entry(comparable(chain)).or_default().push(i);
+/// All partings among `chains`. Copies are compared if they are in the same set: for the same recipient,
+/// and of the same list.
+pub(super) fn partings<K: Ord>(chains: &[Chain], set_of: &[K]) -> Vec<Parting> {
+    let mut sets: BTreeMap<&K, Vec<usize>> = BTreeMap::new();
+    for (i, set) in set_of.iter().enumerate() {
+        sets.entry(set).or_default().push(i);
     }
     let mut found = Vec::new();
     for set in sets.into_values() {

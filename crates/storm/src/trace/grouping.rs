@@ -28,7 +28,7 @@ const MAX_COMPARED: usize = 48;
 /// Bytes of a trace that are looked at for where a message comes from.
 const MAX_COPY_BYTES: usize = 32 << 10;
 /// Copies without an original are taken for one message only if this many came within a day.
-const MIN_STRANGERS: usize = 3;
+const MIN_STRANGERS: usize = 2;
 const DAY_MS: Ms = 86_400_000;
 
 /// One message of an archive, in the first reading.

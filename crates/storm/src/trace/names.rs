@@ -17,8 +17,11 @@ pub(super) fn owner(name: &str) -> Option<&str> {
     let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
     let last = dots.next()?;
     let Some(second) = dots.next() else { return Some(name) };
-    let two_letters = name.len() - last - 1 == 2;
-    if two_letters && SHARED_SECOND.contains(&&name[second + 1..last]) {
+    let top = &name[last + 1..];
+    let below = &name[second + 1..last];
+    // Names in documentation and tests (RFC 2606) imitate both `firm.ie` and `firm.co.uk`.
+    let is_reserved = matches!(top, "example" | "test") && below.len() <= 3;
+    if is_reserved || (top.len() == 2 && SHARED_SECOND.contains(&below)) {
         return Some(dots.next().map_or(name, |third| &name[third + 1..]));
     }
     Some(&name[second + 1..])
@@ -27,6 +30,35 @@ pub(super) fn owner(name: &str) -> Option<&str> {
 /// Whether two names have the same owner.
 pub(super) fn same_owner(a: &str, b: &str) -> bool {
     a == b || owner(a).is_some_and(|mine| !is_inner(a) && owner(b) == Some(mine))
+}
+
+/// The word that a house is called by: of `mail.firm.example` and of `server.firm.local` it is `firm`. None:
+/// the name has none, or one that says nothing.
+fn house(name: &str) -> Option<&str> {
+    const NOTHING: [&str; 14] = [
+        "server",
+        "sbs",
+        "mail",
+        "exchange",
+        "smallbusiness",
+        "domain",
+        "office",
+        "company",
+        "local",
+        "home",
+        "network",
+        "workgroup",
+        "internal",
+        "example",
+    ];
+    let whole = if is_inner(name) { name.rsplit_once('.')?.0 } else { owner(name)?.split('.').next()? };
+    let word = whole.rsplit('.').next()?;
+    (word.len() > 3 && !NOTHING.contains(&word)).then_some(word)
+}
+
+/// Whether two names have the same owner, or one is an inner name of the house that the other names.
+pub(super) fn same_house(a: &str, b: &str) -> bool {
+    same_owner(a, b) || ((is_inner(a) || is_inner(b)) && house(a).is_some() && house(a) == house(b))
 }
 
 /// Whether a name says anything about who it is.
@@ -135,6 +167,13 @@ mod tests {
         }
         assert!(same_owner("a.zoho.com", "b.zoho.com") && !same_owner("a.firm.co.uk", "b.other.co.uk"));
         assert!(!same_owner("a.sbs.local", "b.sbs.local") && same_owner("sbs.local", "sbs.local"));
+    }
+
+    #[test]
+    fn houses() {
+        assert!(same_house("mail.hollybank.ie", "exchange.hollybank.local"));
+        assert!(same_house("hollybank.co.uk", "dc1.hollybank.lan"));
+        assert!(!same_house("server.sbs.local", "mail.sbs.example") && !same_house("a.isp.ie", "b.isp.de"));
     }
 
     #[test]

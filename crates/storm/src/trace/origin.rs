@@ -38,6 +38,13 @@ impl Origin {
         self.foreign.get(i).copied().unwrap_or(false)
     }
 
+    /// Whether copy `i` has the author's identity, but comes from elsewhere, with a trace that begins there.
+    pub(super) fn has_lost_trace(&self, chains: &[Chain], i: usize) -> bool {
+        let Some(own) = self.original.map(|original| &chains[original]) else { return false };
+        let there = actor(&chains[i], 0);
+        chains[i].identity == own.identity && !there.is_same(&actor(own, 0)) && !passes(own, &there)
+    }
+
     /// Whether a recipient of these copies has one that did not come by the machine of `parting`.
     pub(super) fn has_other_way(&self, chains: &[Chain], mine: &[usize], parting: &Parting) -> bool {
         let Some(recipient) = mine.first().map(|i| &chains[*i].recipient) else { return false };
@@ -55,13 +62,15 @@ pub(super) fn passes(chain: &Chain, machine: &Actor) -> bool {
 
 /// How little a copy looks like the original: marks, a foreign domain in its Message-ID.
 pub(super) fn suspicion(chain: &Chain) -> u32 {
-    let marks = chain.marks;
+    let mut marks = chain.marks;
+    if is_at_home(chain) {
+        // Its own house's marks are those of any mail that the house sends.
+        marks.inner_id = false;
+        marks.exchange = false;
+    }
     let pickups =
         chain.hops.iter().enumerate().filter(|(i, hop)| *i > 0 && hop.kind == HopKind::Pickup).count();
-    let at_home = chain
-        .id_domain()
-        .zip(chain.author_domain())
-        .is_some_and(|(id, author)| id.eq_ignore_ascii_case(author) || names::same_owner(id, author));
+    let at_home = is_at_home(chain);
     u32::from(marks.pickup_address) * 4
         + u32::from(marks.inner_id) * 2
         + u32::from(marks.torn_to) * 2
@@ -69,6 +78,24 @@ pub(super) fn suspicion(chain: &Chain) -> u32 {
         + u32::from(chain.hops.first().is_some_and(|hop| hop.kind == HopKind::Pickup)) * 2
         + u32::from(marks.exchange)
         + u32::from(!at_home)
+}
+
+/// Whether a copy passed a machine whose name is in the author's own domain.
+fn passes_authors_house(chain: &Chain) -> bool {
+    let Some(author) = chain.author_domain() else { return false };
+    let by = chain.hops.iter().filter_map(|hop| hop.by.as_deref());
+    let senders = chain.hops.iter().flat_map(|hop| hop.sender_names());
+    by.chain(senders).any(|name| names::same_house(name, author))
+}
+
+/// Whether the author's domain is that of the Message-ID, or of the machine that it comes from.
+fn is_at_home(chain: &Chain) -> bool {
+    let Some(author) = chain.author_domain() else { return false };
+    let machine = actor(chain, 0);
+    let names =
+        machine.names.iter().map(String::as_str).filter(|n| !names::is_made_of_address(n, machine.ip));
+    let id = chain.id_domain().map(str::to_ascii_lowercase);
+    id.iter().map(String::as_str).chain(names).any(|name| names::same_house(name, author))
 }
 
 /// From this suspicion on a message has an identity that its author did not give it, even if there is none
@@ -101,6 +128,8 @@ fn is_foreign(chain: &Chain, own: &Chain) -> bool {
 /// Where a message got its identity: the machine of its oldest stamp, and the domain of its Message-ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Home {
+    /// It passed a machine of the author's own house.
+    is_authors: bool,
     machine: Actor,
     id_domain: Option<String>,
 }
@@ -108,7 +137,7 @@ pub(super) struct Home {
 impl Home {
     pub(super) fn of(chain: &Chain) -> Self {
         let id_domain = chain.id_domain().map(str::to_ascii_lowercase);
-        Self { machine: actor(chain, 0), id_domain }
+        Self { is_authors: passes_authors_house(chain), machine: actor(chain, 0), id_domain }
     }
 
     /// Whether the author of one could be at home where the other comes from.
@@ -117,6 +146,9 @@ impl Home {
             (Some(a), Some(b)) => a == b || names::same_owner(a, b),
             _ => false,
         };
-        same_domain || self.machine.is_same(&other.machine) || self.machine.is_pool_of(&other.machine)
+        same_domain
+            || (self.is_authors && other.is_authors)
+            || self.machine.is_same(&other.machine)
+            || self.machine.is_pool_of(&other.machine)
     }
 }

@@ -1,9 +1,11 @@
 //! Messages that go round: copies that come back to a server which had them.
 
+use std::collections::BTreeMap;
+
 use super::actor::{Actor, actor};
 use super::chain::Chain;
 use super::charge::{Charge, Reason};
-use super::names::{is_telling, same_owner};
+use super::names::{is_made_of_address, is_telling, same_house, same_owner};
 use crate::storm::CulpritClass;
 use quell_mail::hop::HopKind;
 
@@ -27,14 +29,46 @@ pub(super) fn charges(chains: &[Chain], in_set: &[usize]) -> Vec<Charge> {
     let shorter =
         in_set.iter().copied().filter(|i| *i != longest && shared(&chains[*i], &chains[longest]) > 0);
     let Some(pair) = shorter.max_by_key(|i| chains[*i].hops.len()) else { return found };
+    if !leaves_one_each_turn(chains, in_set) {
+        return found;
+    }
     let (from, to) = (round.visits[0], round.visits[1]);
-    for at in from + 1..=to {
-        let machine = actor(&chains[longest], at);
-        if machine.is_known() && !found.iter().any(|charge| charge.actor.is_same(&machine)) {
-            found.push(charge(chains, in_set, machine, (pair, longest)));
+    let mut machines: Vec<Actor> = Vec::new();
+    for machine in (from + 1..=to).map(|at| actor(&chains[longest], at)).filter(Actor::is_known) {
+        match machines.iter_mut().find(|known| known.is_same(&machine)) {
+            Some(known) => known.merge(&machine),
+            None => machines.push(machine),
         }
     }
+    // Those that turn it back are in the houses that it is for; what lies between passes on what it gets.
+    let addressed = |machine: &Actor| is_addressed(&chains[longest], machine);
+    if machines.iter().any(addressed) {
+        machines.retain(addressed);
+    }
+    found.extend(machines.into_iter().map(|machine| charge(chains, in_set, machine, (pair, longest))));
     found
+}
+
+/// Whether each turn leaves one copy: of several for one turn somebody else made more.
+fn leaves_one_each_turn(chains: &[Chain], in_set: &[usize]) -> bool {
+    let mut turns: BTreeMap<usize, usize> = BTreeMap::new();
+    for visits in in_set.iter().map(|i| visits(&chains[*i]).map_or(1, |visits| visits.len())) {
+        *turns.entry(visits).or_default() += 1;
+    }
+    let single = turns.values().filter(|copies| **copies == 1).count();
+    single * 2 > turns.len()
+}
+
+/// Whether a machine is of a house that a recipient of the message is in.
+fn is_addressed(chain: &Chain, machine: &Actor) -> bool {
+    let fors = chain.hops.iter().filter_map(|hop| hop.for_.as_deref());
+    let all = fors.chain(chain.delivered_to.iter().map(String::as_str)).chain([&*chain.recipient]);
+    let mut domains =
+        all.chain(chain.to.iter().map(String::as_str)).filter_map(|a| Some(a.rsplit_once('@')?.1));
+    domains.any(|domain| {
+        let own = |name: &&String| !is_made_of_address(name, machine.ip);
+        machine.names.iter().filter(own).any(|name| same_house(name, domain))
+    })
 }
 
 fn charge(chains: &[Chain], in_set: &[usize], machine: Actor, (short, long): (usize, usize)) -> Charge {

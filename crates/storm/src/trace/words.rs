@@ -130,6 +130,11 @@ fn because(reason: &Reason, name: &str) -> String {
             if *ms < 1_000 { "one second".to_owned() } else { span(*ms) }
         ),
         Reason::NoCommonStamp => "The copies have no stamp in common: each was handed in by itself.".to_owned(),
+        Reason::Hearsay => {
+            "They bring older stamps along that name other machines, and nobody vouches for those: the first server \
+             to be trusted got them from this one."
+                .to_owned()
+        }
         Reason::Round => "Its stamps show the same server again and again, with others between.".to_owned(),
     }
 }
