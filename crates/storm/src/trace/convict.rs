@@ -55,7 +55,7 @@ fn sets(chains: &[Chain], origin: &Origin) -> Vec<Set> {
 pub(super) fn judge(chains: &[Chain], origin: &Origin) -> Judgement {
     let sets = sets(chains, origin);
     let partings = graph::partings(chains, &sets);
-    let turns: Vec<Charge> = rounds(chains, &sets);
+    let turns: Vec<Charge> = rounds(chains, &sets, &partings);
     let mut known = Known::new(chains, origin, &[]);
     let mut charges = charges(&known, &partings, &turns);
     // Who puts messages back without a mark is known only now; what lies below is seen in another light.
@@ -88,12 +88,16 @@ fn charges(known: &Known<'_>, partings: &[Parting], turns: &[Charge]) -> Vec<Cha
     charges
 }
 
-fn rounds(chains: &[Chain], sets: &[Set]) -> Vec<Charge> {
+fn rounds(chains: &[Chain], sets: &[Set], partings: &[Parting]) -> Vec<Charge> {
     let mut by_set: BTreeMap<&Set, Vec<usize>> = BTreeMap::new();
     for (i, set) in sets.iter().enumerate() {
         by_set.entry(set).or_default().push(i);
     }
-    by_set.values().filter(|set| set.len() > 1).flat_map(|set| rounds::charges(chains, set)).collect()
+    by_set
+        .values()
+        .filter(|set| set.len() > 1)
+        .flat_map(|set| rounds::charges(chains, set, partings))
+        .collect()
 }
 
 /// Machines that put messages back into the stream, found by marks in copies that part nowhere twice:

@@ -1,11 +1,10 @@
 //! Messages that go round: copies that come back to a server which had them.
 
-use std::collections::BTreeMap;
-
 use super::actor::{Actor, actor};
 use super::chain::Chain;
 use super::charge::{Charge, Reason};
-use super::names::{is_made_of_address, is_telling, same_house, same_owner};
+use super::graph::{Branch, Parting};
+use super::names::{is_made_of_address, is_telling, owner, same_house, same_owner};
 use crate::storm::CulpritClass;
 use quell_mail::hop::HopKind;
 
@@ -20,7 +19,7 @@ struct Round {
 }
 
 /// What going round says against the machines that send back. `in_set` are copies of one recipient.
-pub(super) fn charges(chains: &[Chain], in_set: &[usize]) -> Vec<Charge> {
+pub(super) fn charges(chains: &[Chain], in_set: &[usize], partings: &[Parting]) -> Vec<Charge> {
     let mut found: Vec<Charge> = Vec::new();
     let longest =
         in_set.iter().filter_map(|i| Some((*i, round(&chains[*i])?))).max_by_key(|(_, r)| r.visits.len());
@@ -29,9 +28,6 @@ pub(super) fn charges(chains: &[Chain], in_set: &[usize]) -> Vec<Charge> {
     let shorter =
         in_set.iter().copied().filter(|i| *i != longest && shared(&chains[*i], &chains[longest]) > 0);
     let Some(pair) = shorter.max_by_key(|i| chains[*i].hops.len()) else { return found };
-    if !leaves_one_each_turn(chains, in_set) {
-        return found;
-    }
     let (from, to) = (round.visits[0], round.visits[1]);
     let mut machines: Vec<Actor> = Vec::new();
     for machine in (from + 1..=to).map(|at| actor(&chains[longest], at)).filter(Actor::is_known) {
@@ -41,22 +37,27 @@ pub(super) fn charges(chains: &[Chain], in_set: &[usize]) -> Vec<Charge> {
         }
     }
     // Those that turn it back are in the houses that it is for; what lies between passes on what it gets.
-    let addressed = |machine: &Actor| is_addressed(&chains[longest], machine);
-    if machines.iter().any(addressed) {
-        machines.retain(addressed);
+    if multiplies(chains, partings, &machines) {
+        return found;
     }
+    machines.retain(|machine| {
+        is_addressed(&chains[longest], machine) || !is_providers(&chains[longest], machine)
+    });
     found.extend(machines.into_iter().map(|machine| charge(chains, in_set, machine, (pair, longest))));
     found
 }
 
-/// Whether each turn leaves one copy: of several for one turn somebody else made more.
-fn leaves_one_each_turn(chains: &[Chain], in_set: &[usize]) -> bool {
-    let mut turns: BTreeMap<usize, usize> = BTreeMap::new();
-    for visits in in_set.iter().map(|i| visits(&chains[*i]).map_or(1, |visits| visits.len())) {
-        *turns.entry(visits).or_default() += 1;
-    }
-    let single = turns.values().filter(|copies| **copies == 1).count();
-    single * 2 > turns.len()
+/// Whether one of the machines sent more than one on from one stamp: then it is no round, or not only one.
+fn multiplies(chains: &[Chain], partings: &[Parting], machines: &[Actor]) -> bool {
+    let leaves = |parting: &Parting, branch: &Branch| {
+        let hop = branch.chains.first().and_then(|i| chains[*i].hops.get(parting.depth));
+        let by = hop.and_then(|hop| hop.by.as_deref()).unwrap_or_default();
+        !parting.actor.names.iter().any(|name| same_house(name, by))
+    };
+    partings.iter().filter(|parting| parting.depth > 0).any(|parting| {
+        machines.iter().any(|machine| machine.is_same(&parting.actor))
+            && parting.branches.iter().filter(|branch| leaves(parting, branch)).count() > 1
+    })
 }
 
 /// Whether a machine is of a house that a recipient of the message is in.
@@ -69,6 +70,30 @@ fn is_addressed(chain: &Chain, machine: &Actor) -> bool {
         let own = |name: &&String| !is_made_of_address(name, machine.ip);
         machine.names.iter().filter(own).any(|name| same_house(name, domain))
     })
+}
+
+/// Whether a machine is one of a provider's: its owner has given names to the lines of customers, or it is
+/// called what providers call the servers that take in and pass on.
+fn is_providers(chain: &Chain, machine: &Actor) -> bool {
+    const PASS_ON: [&str; 9] =
+        ["smtp", "mx", "mxin", "relay", "out", "mailout", "smarthost", "outbound", "mta"];
+    let owners: Vec<&str> = machine.names.iter().filter_map(|name| owner(name)).collect();
+    let lines = chain
+        .hops
+        .iter()
+        .filter(|hop| hop.ip != machine.ip)
+        .filter_map(|hop| Some((hop.rdns.as_deref()?, hop.ip)));
+    let mut lines = lines.filter(|(name, ip)| is_made_of_address(name, *ip));
+    let called = |name: &String| {
+        let first = name
+            .split('.')
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+        name.contains('.') && PASS_ON.contains(&first)
+    };
+    lines.any(|(name, _)| owner(name).is_some_and(|owner| owners.contains(&owner)))
+        || machine.names.iter().any(called)
 }
 
 fn charge(chains: &[Chain], in_set: &[usize], machine: Actor, (short, long): (usize, usize)) -> Charge {
