@@ -151,6 +151,15 @@ impl Content {
         [&self.plain, &self.html].into_iter().flatten().map(Text::heap_bytes).sum()
     }
 
+    /// The same as if it had not come through a list: for a caller that has other reasons to compare what a
+    /// list handed on.
+    #[must_use]
+    pub fn without_list(mut self) -> Self {
+        self.has_list_id = false;
+        self.key = self.whole_key();
+        self
+    }
+
     /// How alike the two are; the same in both directions.
     pub fn compare(&self, other: &Content) -> Likeness {
         if self.key == other.key {

@@ -101,7 +101,7 @@ fn made_there(chain: &Chain, i: usize) -> Actor {
             actor.software = actor.software.or_else(|| hop.software.clone());
             continue;
         }
-        if hop.has_sender() {
+        if hop.has_sender() && !is_another(chain, n, &own) {
             see_from_outside(&mut actor, chain, n);
         }
         break;
@@ -111,6 +111,19 @@ fn made_there(chain: &Chain, i: usize) -> Actor {
         actor.client_of = chain.hops.get(i).and_then(|hop| hop.by.clone());
     }
     actor
+}
+
+/// Whether the sender of stamp `n` is another machine than the one that calls itself `own`: one of another
+/// house that took it on and left no stamp. An address of one's own house says nothing to strangers, and
+/// what is called a relay is one.
+fn is_another(chain: &Chain, n: usize, own: &[&str]) -> bool {
+    let mut machine = Actor::default();
+    see_from_outside(&mut machine, chain, n);
+    let outer: Vec<&String> =
+        machine.names.iter().filter(|name| !names::is_inner(name) && !is_customer(name, &machine)).collect();
+    let mine = |name: &&&String| own.iter().any(|own| names::same_house(own, name));
+    let strange = !outer.is_empty() && !outer.iter().any(|name| mine(&name));
+    strange && (machine.ip.is_none() || outer.iter().any(|name| names::is_called_relay(name)))
 }
 
 /// The names that a machine gives itself in its own stamps. Such a stamp can be forged: a name of the

@@ -170,7 +170,7 @@ fn read_hop(hash: u128, value: &[u8]) -> Hop {
         for_: lower(hop.for_),
         at_ms: hop.date_ms,
         software: hop.software.map(software),
-        loopback: hop.is_loopback(),
+        loopback: hop.is_loopback() || is_itself(&hop),
         text: format!("Received: {}", text_of(value)),
     }
 }
@@ -178,6 +178,13 @@ fn read_hop(hash: u128, value: &[u8]) -> Hop {
 fn software(software: hop::Software<'_>) -> String {
     let version = software.version.map(|version| format!(" {version}")).unwrap_or_default();
     format!("{}{version}", software.name)
+}
+
+/// Whether the sender is the server itself by its short name, at an address of its own house.
+fn is_itself(hop: &hop::Hop<'_>) -> bool {
+    let (Some(from), Some(by)) = (hop.from, hop.by) else { return false };
+    let begins = by.lower().strip_prefix(&from.lower()).is_some_and(|rest| rest.starts_with('.'));
+    begins && !hop.ip.is_some_and(names::is_public)
 }
 
 fn is_over_network(protocol: Protocol) -> bool {

@@ -322,6 +322,7 @@ pub(super) fn of_stamp(chains: &[Chain], chain: usize, i: usize, origin: &Origin
     match hop.kind {
         HopKind::Pickup if i > 0 => marks.push(Reason::PickupLine),
         HopKind::Collected if leaves_house(copy, i) => marks.push(Reason::Collected),
+        _ if i > 0 && comes_from_nowhere(copy, i) && leaves_house(copy, i) => marks.push(Reason::Collected),
         _ => {}
     }
     let is_new = i == 0 && origin.is_foreign(chain);
@@ -338,6 +339,18 @@ pub(super) fn of_stamp(chains: &[Chain], chain: usize, i: usize, origin: &Origin
         marks.extend(copy.marks.exchange.then_some(Reason::ExchangeLines));
     }
     marks
+}
+
+/// Whether stamp `i` was made on a machine of another house than the stamp below, and nobody handed it over:
+/// it was taken from a mailbox there.
+fn comes_from_nowhere(chain: &Chain, i: usize) -> bool {
+    let (below, hop) = (&chain.hops[i - 1], &chain.hops[i]);
+    let (Some(there), Some(here)) = (below.by.as_deref(), hop.by.as_deref()) else { return false };
+    hop.is_made_there()
+        && hop.kind != HopKind::Expanded
+        && names::is_telling(there)
+        && names::is_telling(here)
+        && !names::same_house(there, here)
 }
 
 /// Whether a copy went on to another house after stamp `i`.

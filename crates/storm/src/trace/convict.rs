@@ -123,6 +123,8 @@ fn of_machine(chains: &[Chain], actor: Actor, all: &[Injection], charged: &[Char
         by_recipient.entry(&chains[injection.chain].recipient).or_default().push(injection);
     }
     let proven = by_recipient.values().filter_map(|mine| proof(chains, &actor, mine)).max_by_key(|p| p.1);
+    let circles = || by_recipient.values().find_map(|mine| circle(chains, mine));
+    let proven = proven.or_else(circles);
     let mut reasons: Vec<Reason> = all.iter().flat_map(|i| i.marks.iter().copied()).collect();
     if proven.is_none() && !known {
         return None;
@@ -147,6 +149,17 @@ fn proof(chains: &[Chain], actor: &Actor, mine: &[&Injection]) -> Option<((usize
     let enough = mine.len() > 1 || weight >= ONE_IS_ENOUGH;
     let shared = rounds::shared(&chains[original], copy);
     enough.then_some(((original, first.chain, shared), weight + mine.len() as u32))
+}
+
+/// The pair that proves it where all copies passed this machine: one of them twice, as it comes to it again
+/// with what it sent out itself, and another that did not.
+fn circle(chains: &[Chain], mine: &[&Injection]) -> Option<((usize, usize, usize), u32)> {
+    let times = |chain: usize| mine.iter().filter(|i| i.chain == chain).count();
+    let more = mine.iter().map(|i| i.chain).max_by_key(|chain| times(*chain))?;
+    let fewer = mine.iter().map(|i| i.chain).min_by_key(|chain| times(*chain))?;
+    let leaves = mine.iter().any(|i| charge::leaves_house(&chains[i.chain], i.depth));
+    let shared = rounds::shared(&chains[fewer], &chains[more]);
+    (leaves && times(more) > times(fewer)).then_some(((fewer, more, shared), 1))
 }
 
 /// What the marks of one injection weigh together. That the message left for another house afterwards is

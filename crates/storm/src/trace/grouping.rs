@@ -136,7 +136,8 @@ impl Sights {
         if let Some(known) = self.known.get(&as_it_lies) {
             return *known;
         }
-        let content = content::content(header, body);
+        // A copy with a new identity is one whether or not a list handed it on.
+        let content = content::content(header, body).without_list();
         let key = xxh3_64(&content.key().0);
         if self.known.len() < MAX_CONTENTS {
             self.known.insert(as_it_lies, key);
@@ -226,11 +227,11 @@ fn join(members: &mut [&Sight], sets: &mut Sets) {
     members
         .sort_by_key(|sight| (sight.suspicion, sight.arrived_ms.is_none(), sight.arrived_ms, sight.record));
     let Some(own) = members.first().copied() else { return };
-    if own.suspicion >= STRANGE {
-        return join_strangers(members, sets);
-    }
     let (home, foreign): (Vec<&Sight>, Vec<&Sight>) =
         members.iter().partition(|sight| sight.home.is_same(&own.home));
+    if home.iter().any(|sight| sight.suspicion >= STRANGE) {
+        return join_strangers(members, sets);
+    }
     for sight in foreign {
         let before = home.iter().filter(|own| own.arrived_ms <= sight.arrived_ms);
         let nearest = before.max_by_key(|own| own.arrived_ms).unwrap_or(&home[0]);
@@ -238,14 +239,14 @@ fn join(members: &mut [&Sight], sets: &mut Sets) {
     }
 }
 
-/// Copies of which no original is there: from one machine, with marks, and many within a day.
+/// Copies of which no original is there: marks stand in those of the least suspicious one's home, so that is
+/// not the author's; and several came within a day.
 fn join_strangers(members: &mut [&Sight], sets: &mut Sets) {
     members.sort_by_key(|sight| (sight.arrived_ms, sight.record));
     let span = |a: &Sight, b: &Sight| Some(b.arrived_ms? - a.arrived_ms?);
     for few in members.windows(MIN_STRANGERS) {
         let within_a_day = span(few[0], few[MIN_STRANGERS - 1]).is_none_or(|ms| ms <= DAY_MS);
-        let all_strange = few.iter().all(|sight| sight.suspicion >= STRANGE);
-        if within_a_day && all_strange {
+        if within_a_day {
             few.windows(2).for_each(|pair| sets.join(pair[0].record, pair[1].record));
         }
     }

@@ -122,6 +122,15 @@ pub(super) fn is_made_of_address(name: &str, ip: Option<IpAddr>) -> bool {
     found >= 3 || name.contains(&v4.octets().map(|o| format!("{o:03}")).concat())
 }
 
+/// Whether a machine is called what providers call those that take in and pass on.
+pub(super) fn is_called_relay(name: &str) -> bool {
+    const PASS_ON: [&str; 10] =
+        ["smtp", "mx", "mxin", "relay", "out", "mailout", "smarthost", "outbound", "mta", "gw"];
+    let first = name.split('.').next().unwrap_or_default();
+    let first = first.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    name.contains('.') && PASS_ON.contains(&first)
+}
+
 /// A name without brackets, dots at its end and what cannot stand in one.
 pub(super) fn clean(name: &str) -> String {
     let bare = name.trim().trim_matches(['<', '>', '[', ']', '(', ')', ',', ';', '"']).trim_end_matches('.');

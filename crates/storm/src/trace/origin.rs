@@ -102,10 +102,13 @@ fn is_at_home(chain: &Chain) -> bool {
 /// to compare it with: the sum of several marks.
 pub(super) const STRANGE: u32 = 6;
 
-/// Whether there are several identities, and marks stand in all of them.
+/// Whether there are several identities, and not even the least suspicious comes from the author's home:
+/// marks stand in others from the same machine.
 fn is_nobodys_own(chains: &[Chain], original: usize) -> bool {
     let own = &chains[original];
-    suspicion(own) >= STRANGE && chains.iter().any(|chain| chain.identity != own.identity)
+    let home = Home::of(own);
+    let strange = |chain: &&Chain| suspicion(chain) >= STRANGE && home.is_same(&Home::of(chain));
+    chains.iter().any(|chain| chain.identity != own.identity) && chains.iter().find(strange).is_some()
 }
 
 /// Which copies have a new identity that does not come from where the original comes from.

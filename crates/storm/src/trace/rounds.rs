@@ -4,7 +4,7 @@ use super::actor::{Actor, actor};
 use super::chain::Chain;
 use super::charge::{Charge, Reason};
 use super::graph::{Branch, Parting};
-use super::names::{is_made_of_address, is_telling, owner, same_house, same_owner};
+use super::names::{is_called_relay, is_made_of_address, is_telling, owner, same_house, same_owner};
 use crate::storm::CulpritClass;
 use quell_mail::hop::HopKind;
 
@@ -75,8 +75,6 @@ fn is_addressed(chain: &Chain, machine: &Actor) -> bool {
 /// Whether a machine is one of a provider's: its owner has given names to the lines of customers, or it is
 /// called what providers call the servers that take in and pass on.
 fn is_providers(chain: &Chain, machine: &Actor) -> bool {
-    const PASS_ON: [&str; 9] =
-        ["smtp", "mx", "mxin", "relay", "out", "mailout", "smarthost", "outbound", "mta"];
     let owners: Vec<&str> = machine.names.iter().filter_map(|name| owner(name)).collect();
     let lines = chain
         .hops
@@ -84,16 +82,8 @@ fn is_providers(chain: &Chain, machine: &Actor) -> bool {
         .filter(|hop| hop.ip != machine.ip)
         .filter_map(|hop| Some((hop.rdns.as_deref()?, hop.ip)));
     let mut lines = lines.filter(|(name, ip)| is_made_of_address(name, *ip));
-    let called = |name: &String| {
-        let first = name
-            .split('.')
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
-        name.contains('.') && PASS_ON.contains(&first)
-    };
     lines.any(|(name, _)| owner(name).is_some_and(|owner| owners.contains(&owner)))
-        || machine.names.iter().any(called)
+        || machine.names.iter().any(|name| is_called_relay(name))
 }
 
 fn charge(chains: &[Chain], in_set: &[usize], machine: Actor, (short, long): (usize, usize)) -> Charge {
