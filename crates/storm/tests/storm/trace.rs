@@ -310,7 +310,7 @@ fn any_copies() -> impl Strategy<Value = Vec<(u32, u8, u8, bool)>> {
     prop::collection::vec((0u32..60, 0u8..6, 0u8..5, any::<bool>()), 0..90)
 }
 
-fn added<'a>(trace: &mut Trace, i: usize, copy: &(u32, u8, u8, bool), text: &'a mut String) {
+fn added(trace: &mut Trace, i: usize, copy: &(u32, u8, u8, bool), text: &mut String) {
     let (n, server, recipient, with_own) = *copy;
     *text = header(n, &format!("mail{server}.faulty.example"), &format!("192.0.2.{server}"));
     let own = own(n);
