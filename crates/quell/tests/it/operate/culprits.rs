@@ -132,3 +132,19 @@ fn a_restart_forgets_nobody() {
     server.restart();
     the_faulty(&the_storm(&server));
 }
+
+/// A large body goes to the disk while it comes in, and our stamp with it: the trace reads it all the same.
+#[test]
+fn our_own_stamp_tells_of_large_messages_too() {
+    let (_directory, server, _told) = server("operate-culprits-large");
+    let large = message("large", &date_now(), &"A long line of a large message.\r\n".repeat(80_000));
+    for _ in 0..7 {
+        accepted(&server, &["bob@firm.example"], &large);
+    }
+    let storm = the_storm(&server);
+    let lines = storm["culprits"][0]["evidence"].to_string();
+    assert!(lines.contains("[127.0.0.1]") && lines.contains("by mx.firm.example"), "{storm}");
+    let mail = wait_for_mails(&server, "bob", 1).remove(0);
+    let text = String::from_utf8(mail.content).expect("ASCII");
+    assert_eq!(text.matches("Received: ").count(), 1, "{}", &text[..1_000]);
+}
