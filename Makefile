@@ -38,7 +38,7 @@ fuzz:
 PART ?=
 bench-parts:
 	cargo bench -p quell-mail -p quell-storm -p quell-queue -p quell-wire -p quell-relay \
-		--bench reading --bench judge --bench door --bench sessions --bench relaying -- $(PART)
+		--bench reading --bench judge --bench trace --bench door --bench sessions --bench relaying -- $(PART)
 
 # make bench ONLY=relay,storm ROUNDS=1 QUICK=1: the measurements named, once, with a tenth of the
 # messages. A run of all with all messages writes BENCHMARKS.md, WRITE=1 does so in any case. The

@@ -8,8 +8,9 @@ use quell_mail::key::{ExactKey, LedgerKey};
 use crate::evidence::{Evidence, Seen};
 use crate::facts::{Ms, SourceId};
 use crate::limits::Limits;
+use crate::live::Traces;
 use crate::sources::Sources;
-use crate::storm::{ClassCounts, Storm, StormState};
+use crate::storm::{ClassCounts, Culprit, Storm, StormState};
 use crate::storm_id::StormId;
 use crate::verdict::{Class, Verdict};
 
@@ -106,6 +107,7 @@ pub struct Book {
     entries: BTreeMap<LedgerKey, Entry>,
     ids: BTreeMap<StormId, LedgerKey>,
     evidence_bytes: usize,
+    traces: Traces,
     not_opened: u64,
 }
 
@@ -119,7 +121,8 @@ struct Entry {
 impl Book {
     /// An empty book.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, entries: BTreeMap::new(), ids: BTreeMap::new(), evidence_bytes: 0, not_opened: 0 }
+        let (entries, ids, traces) = (BTreeMap::new(), BTreeMap::new(), Traces::default());
+        Self { limits, entries, ids, evidence_bytes: 0, traces, not_opened: 0 }
     }
 
     /// Other settings from now on. Storms beyond a lowered limit stay until they end.
@@ -135,10 +138,16 @@ impl Book {
         // Whether or not `tick` came in time, a storm that has ended takes no more copies.
         events.extend(self.close_if_over(&copy.key, copy.now));
         match self.entries.get_mut(&copy.key) {
-            Some(entry) => events.extend(entry.count(copy)),
+            Some(entry) => {
+                events.extend(entry.count(copy));
+                self.traces.add(copy, &self.limits);
+            }
             None => match self.open(copy, rng) {
                 Some(opened) => events.push(opened),
-                None => return events,
+                None => {
+                    self.traces.before(copy);
+                    return events;
+                }
             },
         }
         self.keep_evidence(copy, rng);
@@ -156,7 +165,9 @@ impl Book {
             self.not_opened += 1;
             return None;
         }
-        let entry = Entry { storm: new_storm(id, copy), dirty: true, stored_ms: None };
+        let culprits = self.traces.open(copy, &self.limits);
+        let storm = Storm { culprits, ..new_storm(id, copy) };
+        let entry = Entry { storm, dirty: true, stored_ms: None };
         self.entries.insert(copy.key, entry);
         self.ids.insert(id, copy.key);
         Some(BookEvent::Opened(id))
@@ -182,6 +193,7 @@ impl Book {
     /// What time alone does: to be called every few seconds, whether or not mail comes.
     pub fn tick(&mut self, now: Ms) -> Vec<BookEvent> {
         let mut events = Vec::new();
+        self.traces.forget_early(now.saturating_sub(self.limits.window_ms));
         let over: Vec<LedgerKey> =
             self.entries.iter().filter(|(_, e)| self.is_over(e, now)).map(|(k, _)| *k).collect();
         events.extend(over.iter().filter_map(|key| self.close_if_over(key, now)));
@@ -201,6 +213,7 @@ impl Book {
         let mut storm = self.entries.remove(key)?.storm;
         self.ids.remove(&storm.id);
         self.evidence_bytes = self.evidence_bytes.saturating_sub(storm.evidence.bytes());
+        storm.culprits = self.traces.close(key).unwrap_or(storm.culprits);
         storm.closed_ms = Some(now);
         if storm.state != StormState::Discarded {
             storm.state = StormState::Closed;
@@ -223,6 +236,29 @@ impl Book {
         entry.map(|e| e.storm.evidence.take_changed()).unwrap_or_default()
     }
 
+    /// Brings [`Storm::culprits`] up to the copies that have come: to be called before the storm is shown.
+    /// Takes about a millisecond if any have, else nothing.
+    pub fn name_culprits(&mut self, id: &StormId) {
+        self.put_culprits(id, Traces::look);
+    }
+
+    /// The same before it is written, but only if enough copies have come to make it worth the time.
+    pub fn name_culprits_if_grown(&mut self, id: &StormId) {
+        self.put_culprits(id, Traces::look_if_grown);
+    }
+
+    fn put_culprits(
+        &mut self,
+        id: &StormId,
+        look: impl FnOnce(&mut Traces, &LedgerKey) -> Option<Vec<Culprit>>,
+    ) {
+        if let Some(entry) = self.ids.get(id).and_then(|key| self.entries.get_mut(key))
+            && let Some(culprits) = look(&mut self.traces, &entry.storm.key)
+        {
+            entry.storm.culprits = culprits;
+        }
+    }
+
     /// Takes back what was stored before a restart. Returns those it does not take: ended ones,
     /// ones whose key or id is there already, and what is beyond the limit.
     pub fn restore(&mut self, storms: impl IntoIterator<Item = Storm>) -> Vec<Storm> {
@@ -236,6 +272,7 @@ impl Book {
             return Some(storm);
         }
         self.evidence_bytes += storm.evidence.bytes();
+        self.traces.restore(&storm, &self.limits);
         self.ids.insert(storm.id, storm.key);
         let stored_ms = Some(storm.last_seen_ms);
         self.entries.insert(storm.key, Entry { storm, dirty: false, stored_ms });
@@ -305,6 +342,17 @@ impl Book {
     /// used again may hold as much once more in reserve.
     pub fn evidence_bytes(&self) -> usize {
         self.evidence_bytes
+    }
+
+    /// Bytes of traces in memory: at most [`Limits::trace_book_bytes`], and beyond it one of
+    /// [`crate::live::NARROW`], that of the storm whose copy came last.
+    pub fn trace_bytes(&self) -> usize {
+        self.traces.bytes()
+    }
+
+    /// Bytes kept of copies of messages that are no storm yet: at most 8 MiB.
+    pub fn early_bytes(&self) -> usize {
+        self.traces.early_bytes()
     }
 }
 

@@ -8,7 +8,7 @@ use quell_mail::id::QueueId;
 /// First byte of a stored sample.
 const VERSION: u8 = 1;
 /// Bytes kept of a recipient; RFC 5321 §4.5.3.1 allows 320.
-const MAX_RECIPIENT_BYTES: usize = 512;
+pub(crate) const MAX_RECIPIENT_BYTES: usize = 512;
 /// Bytes kept of a source's name.
 const MAX_SOURCE_BYTES: usize = 64;
 /// Bytes kept of our own stamp.

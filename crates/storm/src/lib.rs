@@ -8,6 +8,7 @@ pub mod explain;
 pub mod facts;
 pub mod judge;
 pub mod limits;
+pub mod live;
 mod rules;
 pub mod sources;
 pub mod stored;

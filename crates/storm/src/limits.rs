@@ -47,6 +47,9 @@ pub struct Limits {
     /// Evidence over all storms in memory. At the limit the sample takes no more, and the first
     /// and last header set of each storm are cut to 4 KiB.
     pub evidence_book_bytes: usize,
+    /// Traces over all storms in memory. At the limit new storms get [`crate::live::NARROW`] ones, and
+    /// those whose last copy is the oldest give way, down to none: whom they had named stays named.
+    pub trace_book_bytes: usize,
     /// The numbers of one storm are written at most this often.
     pub persist_every_ms: Ms,
 }
@@ -68,6 +71,7 @@ impl Default for Limits {
             evidence_samples: 16,
             evidence_header_bytes: 64 << 10,
             evidence_book_bytes: 64 << 20,
+            trace_book_bytes: 32 << 20,
             persist_every_ms: MINUTE,
         }
     }

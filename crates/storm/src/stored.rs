@@ -1,5 +1,7 @@
 //! A storm as the store keeps it.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use quell_mail::key::{ExactKey, LedgerKey};
@@ -7,14 +9,16 @@ use quell_mail::key::{ExactKey, LedgerKey};
 use crate::evidence::{Evidence, Sample, Slot};
 use crate::facts::{Ms, SourceId};
 use crate::sources::{SourceCount, Sources};
-use crate::storm::{ClassCounts, Storm, StormState};
+use crate::storm::{ClassCounts, Culprit, CulpritClass, EvidenceLine, MAX_CULPRITS, Storm, StormState};
 use crate::storm_id::{NotAStormId, StormId};
 
 /// The version this program writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest that it reads: without culprits.
+const OLDEST: u32 = 1;
 
 /// A storm's numbers, for any serde format. Its evidence is kept beside it, slot by slot
-/// ([`crate::book::Book::take_evidence`]). Culprits are not stored in version 1: none are made.
+/// ([`crate::book::Book::take_evidence`]). Version 2 has the culprits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredStorm {
@@ -34,13 +38,33 @@ pub struct StoredStorm {
     by_class: [u64; 3],
     sources: Vec<(String, u64, u64)>,
     evidence_offered: u64,
+    #[serde(default)]
+    culprits: Vec<StoredCulprit>,
+}
+
+/// As [`Culprit`]; the evidence lines with file and offset, of which a running server has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredCulprit {
+    host: Option<String>,
+    ip: Option<IpAddr>,
+    names: Vec<String>,
+    software: Option<String>,
+    class: Option<String>,
+    copies: Option<u64>,
+    share_permille: Option<u16>,
+    confidence_permille: Option<u16>,
+    first_seen_ms: Option<Ms>,
+    last_seen_ms: Option<Ms>,
+    interval_ms: Option<Ms>,
+    evidence: Vec<(String, Option<String>, Option<u64>)>,
 }
 
 /// Why a stored storm cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadStorm {
     /// Written by a newer program.
-    #[error("a storm of version {0}; this program reads {VERSION}")]
+    #[error("a storm of version {0}; this program reads up to {VERSION}")]
     Version(u32),
     /// A bad id.
     #[error(transparent)]
@@ -70,6 +94,7 @@ impl From<&Storm> for StoredStorm {
             by_class: [storm.by_class.copies, storm.by_class.retry, storm.by_class.loops],
             sources: sources.iter().map(|c| (c.source.0.clone(), c.copies, c.over)).collect(),
             evidence_offered: storm.evidence.offered(),
+            culprits: storm.culprits.iter().map(StoredCulprit::from).collect(),
         }
     }
 }
@@ -80,7 +105,7 @@ impl StoredStorm {
     /// # Errors
     /// [`BadStorm`].
     pub fn with_evidence(self, samples: impl IntoIterator<Item = (Slot, Sample)>) -> Result<Storm, BadStorm> {
-        if self.version != VERSION {
+        if !(OLDEST..=VERSION).contains(&self.version) {
             return Err(BadStorm::Version(self.version));
         }
         let state = StormState::from_name(&self.state).ok_or(BadStorm::State(self.state))?;
@@ -105,8 +130,48 @@ impl StoredStorm {
             key: LedgerKey(self.key),
             by_class: ClassCounts { copies, retry, loops },
             sources: Sources::restore(sources),
-            culprits: Vec::new(),
+            culprits: self.culprits.into_iter().take(MAX_CULPRITS).map(Culprit::from).collect(),
             evidence: Evidence::restore(self.evidence_offered, samples),
         })
+    }
+}
+
+impl From<&Culprit> for StoredCulprit {
+    fn from(culprit: &Culprit) -> Self {
+        let lines = culprit.evidence.iter();
+        Self {
+            host: culprit.host.clone(),
+            ip: culprit.ip,
+            names: culprit.names.clone(),
+            software: culprit.software.clone(),
+            class: culprit.class.map(|class| class.name().to_owned()),
+            copies: culprit.copies,
+            share_permille: culprit.share_permille,
+            confidence_permille: culprit.confidence_permille,
+            first_seen_ms: culprit.first_seen_ms,
+            last_seen_ms: culprit.last_seen_ms,
+            interval_ms: culprit.interval_ms,
+            evidence: lines.map(|line| (line.text.clone(), line.file.clone(), line.offset)).collect(),
+        }
+    }
+}
+
+impl From<StoredCulprit> for Culprit {
+    fn from(stored: StoredCulprit) -> Self {
+        let lines = stored.evidence.into_iter();
+        Self {
+            host: stored.host,
+            ip: stored.ip,
+            names: stored.names,
+            software: stored.software,
+            class: stored.class.as_deref().and_then(CulpritClass::from_name),
+            copies: stored.copies,
+            share_permille: stored.share_permille,
+            confidence_permille: stored.confidence_permille,
+            first_seen_ms: stored.first_seen_ms,
+            last_seen_ms: stored.last_seen_ms,
+            interval_ms: stored.interval_ms,
+            evidence: lines.map(|(text, file, offset)| EvidenceLine { text, file, offset }).collect(),
+        }
     }
 }

@@ -106,7 +106,8 @@ pub struct Storm {
     pub by_class: ClassCounts,
     /// Who brought the copies since it opened.
     pub sources: Sources,
-    /// The servers that made the copies; the trace, in a later version, fills them in.
+    /// The servers that made the copies, as the trace last said
+    /// ([`crate::book::Book::name_culprits`]); at most [`MAX_CULPRITS`].
     pub culprits: Vec<Culprit>,
     /// Header sets.
     pub evidence: Evidence,
@@ -137,6 +138,9 @@ impl Serialize for Storm {
     }
 }
 
+/// Culprits kept of a storm; those of fewest copies go.
+pub const MAX_CULPRITS: usize = 16;
+
 /// A server that made copies. What is not known is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Culprit {
@@ -164,6 +168,26 @@ pub struct Culprit {
     pub interval_ms: Option<Ms>,
     /// What says so.
     pub evidence: Vec<EvidenceLine>,
+}
+
+impl Culprit {
+    /// Whether both speak of one machine: by address; where one has none, by a name that both go by; and
+    /// two that nobody can name are one if they do the same.
+    pub fn is_same_machine(&self, other: &Self) -> bool {
+        match (self.ip, other.ip) {
+            (Some(a), Some(b)) => a == b,
+            _ if self.is_named() && other.is_named() => self
+                .names
+                .iter()
+                .chain(&self.host)
+                .any(|n| other.names.iter().chain(&other.host).any(|o| n == o)),
+            _ => !self.is_named() && !other.is_named() && self.class == other.class,
+        }
+    }
+
+    fn is_named(&self) -> bool {
+        self.ip.is_some() || self.host.is_some()
+    }
 }
 
 impl Serialize for Culprit {
@@ -201,6 +225,33 @@ pub enum CulpritClass {
     Injects,
     /// Sends round.
     Loops,
+}
+
+impl CulpritClass {
+    /// The name in the API and in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resends => "resends",
+            Self::Retries => "retries",
+            Self::Injects => "injects",
+            Self::Loops => "loops",
+        }
+    }
+
+    /// The class of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Resends, Self::Retries, Self::Injects, Self::Loops].into_iter().find(|c| c.name() == name)
+    }
+
+    /// What such a server does, for a sentence that begins with its name.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Resends => "sends out again what had arrived already",
+            Self::Retries => "sends the same again and again to the next server, as after a lost answer",
+            Self::Injects => "hands in the same message again and again",
+            Self::Loops => "sends the message back to a server that had it",
+        }
+    }
 }
 
 /// One line that speaks against a culprit.

@@ -4,11 +4,15 @@
 use crate::book::{Book, BookEvent};
 use crate::explain::span;
 use crate::sources::Sources;
-use crate::storm::{Storm, StormState, rfc3339};
+use crate::storm::{Culprit, Storm, StormState, rfc3339};
 use crate::verdict::Class;
 
 /// Sources named in an alert.
 const SOURCES_NAMED: usize = 5;
+/// Culprits named in an alert.
+const CULPRITS_NAMED: usize = 5;
+/// Characters of a culprit's name.
+const MAX_NAME: usize = 80;
 
 /// What about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,10 +54,14 @@ impl Alert {
     /// What is told when `storm` opens.
     pub fn opened(storm: &Storm) -> Self {
         let text = format!(
-            "{}\n\n{}{}\n{}\n\n{}",
+            "{}\n\n{}{}{}\n{}\n\n{}",
             what(storm.class()),
             figures(storm),
             sources(&storm.sources),
+            culprits(
+                &storm.culprits,
+                "nobody can be named yet; `quell storms show` says who, once more copies tell"
+            ),
             doing(storm.class()),
             commands(storm)
         );
@@ -69,7 +77,13 @@ impl Alert {
                 "No copy has come for some time, and the storm is closed."
             }
         };
-        let text = format!("{how}\n\n{}{}\n{}", figures(storm), sources(&storm.sources), commands(storm));
+        let text = format!(
+            "{how}\n\n{}{}{}\n{}",
+            figures(storm),
+            sources(&storm.sources),
+            culprits(&storm.culprits, "the copies do not tell"),
+            commands(storm)
+        );
         let subject = format!("quell: storm {} is over, {} copies", storm.id, storm.copies);
         Self::of_storm(AlertKind::Ended, storm, subject, text)
     }
@@ -77,6 +91,13 @@ impl Alert {
     fn of_storm(kind: AlertKind, storm: &Storm, subject: String, text: String) -> Self {
         let (about, storm) = (storm.id.to_string(), Some(without_evidence(storm)));
         Self { kind, about, storm, subject, text }
+    }
+
+    /// The culprits of its storm for a program: `host [address]`, either alone where the other is not
+    /// known, with commas between. Empty: none is named.
+    pub fn culprit_names(&self) -> String {
+        let all = self.storm.iter().flat_map(|storm| &storm.culprits).take(CULPRITS_NAMED);
+        all.filter_map(name).collect::<Vec<_>>().join(", ")
     }
 
     /// What is told of the message `queue_id` that was sent `sendings` times to `next_hop` without an
@@ -99,6 +120,7 @@ fn without_evidence(storm: &Storm) -> Storm {
     // Field by field would forget one; the copy is made twice in a storm's life.
     let mut snapshot = storm.clone();
     snapshot.evidence = crate::evidence::Evidence::default();
+    snapshot.culprits.iter_mut().for_each(|culprit| culprit.evidence.clear());
     snapshot
 }
 
@@ -153,6 +175,45 @@ fn sources(sources: &Sources) -> String {
         text.push_str(&format!("  and {} more\n", top.len() - SOURCES_NAMED));
     }
     text
+}
+
+/// The servers that make the copies, without the lines that prove it: those can name recipients.
+fn culprits(culprits: &[Culprit], none: &str) -> String {
+    if culprits.is_empty() {
+        return format!("Made by: {none}.\n");
+    }
+    let mut text = String::from("Made by:\n");
+    for culprit in culprits.iter().take(CULPRITS_NAMED) {
+        let who = name(culprit).unwrap_or_else(|| "a client that no stamp names".to_owned());
+        let does = culprit.class.map_or("makes copies", |class| class.words());
+        text.push_str(&format!("  {who}\n    {does}"));
+        let percent = |permille: u16| (permille + 5) / 10;
+        if let Some(share) = culprit.share_permille {
+            text.push_str(&format!("; {} % of the copies seen", percent(share)));
+        }
+        if let Some(sure) = culprit.confidence_permille {
+            text.push_str(&format!("; {} % sure", percent(sure)));
+        }
+        text.push('\n');
+    }
+    if culprits.len() > CULPRITS_NAMED {
+        text.push_str(&format!("  and {} more\n", culprits.len() - CULPRITS_NAMED));
+    }
+    text
+}
+
+/// A culprit's name and address. The name stood in a header: what is not a host's is left out.
+fn name(culprit: &Culprit) -> Option<String> {
+    let is_host = |name: &&String| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+        name.len() <= MAX_NAME && name.bytes().all(fits)
+    };
+    match (culprit.host.as_ref().filter(is_host), culprit.ip) {
+        (Some(host), Some(ip)) => Some(format!("{host} [{ip}]")),
+        (Some(host), None) => Some(host.clone()),
+        (None, Some(ip)) => Some(format!("[{ip}]")),
+        (None, None) => None,
+    }
 }
 
 /// A source's name is made by us, but an alert is mail: nothing in it may end a line.

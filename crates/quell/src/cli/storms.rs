@@ -1,5 +1,7 @@
 //! `quell storms list|show`.
 
+mod culprits;
+
 use std::io::Write;
 
 use quell_storm::facts::Ms;
@@ -88,7 +90,7 @@ fn list(storms: &Storms, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
             word(storm, "delivered"),
             or_dash(time("first_seen")),
             or_dash(time("last_seen")),
-            storm.pointer("/culprits/0").map_or_else(|| "-".to_owned(), culprit),
+            culprits::in_short(storm),
         ]);
     }
     if table.is_empty() {
@@ -104,11 +106,6 @@ fn word(object: &Value, name: &str) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }
-}
-
-fn culprit(culprit: &Value) -> String {
-    let host = word(culprit, "host");
-    if host == "-" { word(culprit, "ip") } else { host }
 }
 
 fn show(shown: &StormShown, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
@@ -136,6 +133,7 @@ fn show(shown: &StormShown, now: Ms, out: &mut dyn Write) -> Result<(), Failure>
         writeln!(out, "{:<12}{}", format!("{name}:"), plain(&value))?;
     }
     sources(shown, out)?;
+    culprits::show(storm, out)?;
     shown.evidence.iter().try_for_each(|sample| evidence(sample, out))
 }
 

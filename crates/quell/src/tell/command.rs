@@ -12,8 +12,9 @@ use super::StopBy;
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`, of a storm;
-/// `maybe_delivered`, of a message), `QUELL_STORM` (the storm's id, or nothing) and `QUELL_SUBJECT` in the environment. It has 30 s, and less when the
-/// server stops.
+/// `maybe_delivered`, of a message), `QUELL_STORM` (the storm's id, or nothing), `QUELL_CULPRITS`
+/// (`host [address]`, with commas between, or nothing) and `QUELL_SUBJECT` in the environment. It has
+/// 30 s, and less when the server stops.
 pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Result<()> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let event = match alert.kind {
@@ -26,6 +27,7 @@ pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Resul
         .args(arguments)
         .env("QUELL_EVENT", event)
         .env("QUELL_STORM", storm)
+        .env("QUELL_CULPRITS", alert.culprit_names())
         .env("QUELL_SUBJECT", &alert.subject)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -3,6 +3,7 @@
 mod addresses;
 mod console;
 mod copies;
+mod culprits;
 mod failing;
 mod faults;
 mod first;

@@ -293,7 +293,7 @@ impl<R: Reader, T> Door<R, T> {
     }
 
     fn store(&mut self, incoming: Incoming, met: &Met, stored: Vec<Kept>, now: &Now) {
-        let Incoming { facts, front, bytes, .. } = incoming;
+        let Incoming { facts, mut front, bytes, .. } = incoming;
         if let Some(key) = met.key {
             // Written also if it exists: its day may be dropped before this batch is committed, and
             // rows without their key are never found again.
@@ -332,8 +332,9 @@ impl<R: Reader, T> Door<R, T> {
             body: None,
         });
         self.unanswered.insert(facts.queue_id, Unanswered::new(met.kid, met.source.clone(), stored));
-        if let Bytes::Small(bytes) = &bytes {
-            self.gathering.body_bytes += bytes.len();
+        match &bytes {
+            Bytes::Small(bytes) => self.gathering.body_bytes += bytes.len(),
+            Bytes::Large(_) => front.clear(),
         }
         self.gathering.bodies.push(NewBody { queue_id: facts.queue_id, front, bytes });
     }

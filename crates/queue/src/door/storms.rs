@@ -15,6 +15,10 @@ use super::{Door, Effect, Ended};
 use crate::clock::Now;
 use crate::store::{KeyRow, Reader, StoreError, StoredEvidence, StoredStorm, Touch};
 
+/// Storms whose culprits are brought up to date when many are shown or written at once, those last seen
+/// first; the others say what was found when they were last written. At a millisecond each, that keeps
+/// the desk for a blink.
+const NAMED_ANEW: usize = 64;
 /// Open storms read back after a restart: the book's own default limit.
 const MAX_RESTORED: usize = 10_000;
 
@@ -55,9 +59,8 @@ impl<R: Reader, T> Door<R, T> {
 
     /// Brings the book's numbers of recipients up to what the ledger says.
     fn refresh_rows(&mut self, id: &StormId) {
-        if let Some(mut storm) = self.book.get(id).cloned() {
-            self.count_rows(&mut storm);
-            let (delivered, recipients) = (storm.delivered.unwrap_or(0), storm.recipients.unwrap_or(0));
+        let Some(key) = self.book.get(id).map(|storm| storm.key) else { return };
+        if let Some((delivered, recipients)) = self.rows_of(&key) {
             self.book.set_rows(id, delivered, recipients);
         }
     }
@@ -71,8 +74,12 @@ impl<R: Reader, T> Door<R, T> {
     /// Writes storms that have changed: each at most once a minute, or at once if `all`.
     pub(super) fn persist_storms(&mut self, now: &Now, all: bool) {
         let due = if all { self.book.iter().map(|s| s.id).collect() } else { self.book.dirty(now.ms) };
-        for id in due {
+        for (n, id) in due.into_iter().enumerate() {
             self.refresh_rows(&id);
+            match all && n < NAMED_ANEW {
+                true => self.book.name_culprits(&id),
+                false => self.book.name_culprits_if_grown(&id),
+            }
             let Some(storm) = self.book.get(&id).cloned() else { continue };
             self.put_storm(&storm, now.ms);
             let changed = self.book.take_evidence(&id);
@@ -82,13 +89,17 @@ impl<R: Reader, T> Door<R, T> {
 
     /// What only the ledger knows: how many recipients there are, and how many have it.
     fn count_rows(&mut self, storm: &mut Storm) {
-        let tally = self.key(&storm.key).and_then(|key| match key {
+        if let Some((delivered, recipients)) = self.rows_of(&storm.key) {
+            (storm.delivered, storm.recipients) = (Some(delivered), Some(recipients));
+        }
+    }
+
+    fn rows_of(&mut self, key: &LedgerKey) -> Option<(u64, u64)> {
+        let tally = self.key(key).and_then(|key| match key {
             Some(key) => self.reader()?.tally(&key.kid).map(Some),
             None => Ok(None),
         });
-        if let Ok(Some(tally)) = tally {
-            (storm.delivered, storm.recipients) = (Some(tally.delivered), Some(tally.recipients));
-        }
+        tally.ok().flatten().map(|tally| (tally.delivered, tally.recipients))
     }
 
     fn put_storm(&mut self, storm: &Storm, now: Ms) {
@@ -134,7 +145,7 @@ impl<R: Reader, T> Door<R, T> {
     /// # Errors
     /// Those of the store.
     pub fn storms(&mut self, limit: usize) -> Result<Vec<Storm>, StoreError> {
-        let mut storms: Vec<Storm> = self.book.iter().cloned().collect();
+        let mut storms = self.latest(limit);
         for stored in self.reader()?.storms(false, limit)? {
             if !storms.iter().any(|s| s.id.as_str() == stored.id) {
                 storms.extend(read_storm(self.reader()?, &stored)?);
@@ -149,11 +160,21 @@ impl<R: Reader, T> Door<R, T> {
         Ok(storms)
     }
 
+    /// Those of the book, the last seen first, with their culprits.
+    fn latest(&mut self, limit: usize) -> Vec<Storm> {
+        let mut latest: Vec<(Ms, StormId)> = self.book.iter().map(|s| (s.last_seen_ms, s.id)).collect();
+        latest.sort_unstable_by(|a, b| b.cmp(a));
+        latest.truncate(limit);
+        latest.iter().take(NAMED_ANEW).for_each(|(_, id)| self.book.name_culprits(id));
+        latest.iter().filter_map(|(_, id)| self.book.get(id).cloned()).collect()
+    }
+
     /// One storm for people, with its evidence.
     ///
     /// # Errors
     /// Those of the store.
     pub fn storm(&mut self, id: &StormId) -> Result<Option<Storm>, StoreError> {
+        self.book.name_culprits(id);
         if let Some(mut storm) = self.book.get(id).cloned() {
             self.count_rows(&mut storm);
             return Ok(Some(storm));

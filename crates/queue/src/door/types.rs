@@ -37,7 +37,7 @@ pub enum Bytes {
 pub struct Incoming {
     /// What the judge may know.
     pub facts: Facts,
-    /// Our own `Received` field, which goes in front of the bytes.
+    /// Our own `Received` field, which goes in front of the bytes. A large body carries it already.
     pub front: Vec<u8>,
     /// The message as received.
     pub bytes: Bytes,

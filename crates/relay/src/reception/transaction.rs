@@ -248,8 +248,7 @@ impl Submission {
         let written = if bytes.is_empty() { Ok(()) } else { large.write(&bytes) };
         let finished = written.and_then(|()| large.finish(&facts.queue_id, &[&front]));
         let bytes = Bytes::Large(finished.map_err(|why| no_room(&why))?);
-        // A large body carries its front already.
-        Ok(Incoming { facts, front: Vec::new(), bytes, header, settles: None })
+        Ok(Incoming { facts, front, bytes, header, settles: None })
     }
 }
 

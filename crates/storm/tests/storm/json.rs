@@ -102,7 +102,7 @@ fn a_damaged_or_newer_storm_is_refused() {
         let stored: StoredStorm = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
         stored.with_evidence([]).unwrap_err()
     };
-    assert_eq!(read("\"version\":1", "\"version\":2"), BadStorm::Version(2));
+    assert_eq!(read("\"version\":2", "\"version\":3"), BadStorm::Version(3));
     assert_eq!(read("\"open\"", "\"shut\""), BadStorm::State("shut".into()));
     assert!(matches!(read("\"id\":\"", "\"id\":\"x"), BadStorm::Id(_)));
 }

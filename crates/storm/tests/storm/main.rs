@@ -18,3 +18,5 @@ mod table_copies;
 mod table_loop;
 #[cfg(test)]
 mod tell;
+#[cfg(test)]
+mod trace;

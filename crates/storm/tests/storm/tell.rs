@@ -50,7 +50,8 @@ fn the_opening_says_what_since_when_how_many_from_whom_and_what_to_do() {
          Copies:     5, of these absorbed 5, held 0\n\
          Recipients: not counted yet\n\
          Delivered:  not counted yet\n\
-         From (since the storm opened):\n  192.0.2.9: 1\n\n\
+         From (since the storm opened):\n  192.0.2.9: 1\n\
+         Made by: nobody can be named yet; `quell storms show` says who, once more copies tell.\n\n\
          quell delivers it once to each recipient. Copies are accepted, counted and dropped, so \
          that the sender is not made to try again. Other mail passes.\n\n\
          To look at it:\n  quell storms show {}\n  quell explain {}    why its last copy was judged so\n",

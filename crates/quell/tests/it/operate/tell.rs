@@ -111,7 +111,7 @@ fn run_ok(command: &mut Command) {
     assert!(command.status().expect("a command").success());
 }
 
-fn storms(server: &Server) -> Vec<Value> {
+pub(super) fn storms(server: &Server) -> Vec<Value> {
     let by_command = json(server, &["storms", "list"])["storms"].as_array().expect("storms").clone();
     let (status, text) = server.get("/api/v1/storms");
     assert_eq!(status, 200);
