@@ -57,7 +57,9 @@ impl Window<'_> {
     /// Reads up to `count` bytes more.
     fn read(&mut self, stream: &mut dyn Read, count: usize) -> io::Result<usize> {
         if self.end + count > self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
+            if self.start > 0 {
+                self.buffer.copy_within(self.start..self.end, 0);
+            }
             (self.start, self.end) = (0, self.end - self.start);
             if self.end + count > self.buffer.len() {
                 self.buffer.resize(self.end + count, 0);
@@ -121,10 +123,10 @@ fn walk(
     each: &mut dyn FnMut(&mut Sink<'_>, &Found<'_>),
 ) {
     let mut buffer = std::mem::take(&mut sink.buffer);
-    let before = if part.first { 0 } else { part.start.min(3) };
-    let offset = part.start - before;
+    let before = if part.first { 0 } else { part.start.min(3) as usize };
+    let offset = part.start - before as u64;
     let mut window = Window { buffer: &mut buffer, start: 0, end: 0, offset, last: false };
-    let mut splitter = Splitter::new(part.ends, if part.first { 0 } else { 3 });
+    let mut splitter = Splitter::new(part.ends, before);
     let mut broken = false;
     while window.offset + (splitter.position() as u64) < part.end {
         let first = part.first && window.offset == part.start;
