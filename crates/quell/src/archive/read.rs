@@ -72,6 +72,9 @@ fn of_one_file(places: &[Place], sink: &mut Sink<'_>) {
         Packing::Plain => places.iter().for_each(|place| one(*place, &source, &mut buffer, sink)),
         packing => streamed(places, packing, &source, &mut buffer, sink),
     }
+    if buffer.len() > super::stream::KEPT_BYTES {
+        buffer = Vec::new();
+    }
     sink.buffer = buffer;
 }
 

@@ -8,7 +8,7 @@ use quell_mail::mbox::Ends;
 use super::single::read_single;
 use super::sink::Sink;
 use super::source::FromHere;
-use super::stream::{Part, read_part};
+use super::stream::{Part, borders, read_part};
 use super::unpack::unpack;
 use super::work::divide;
 use super::{Archive, Damages, FileInfo, Kind, Message, Packing, Progress, What};
@@ -21,7 +21,7 @@ const BYTES_PER_JOB: u64 = 4 << 20;
 enum Job {
     /// A part of an mbox.
     Part(Part),
-    /// A compressed mbox, or one that must be walked in order.
+    /// A compressed mbox.
     Stream(Part),
     /// Files of one message each.
     Singles(std::ops::Range<u32>),
@@ -38,7 +38,7 @@ impl Archive {
         make: impl Fn() -> S + Sync,
         each: impl Fn(&mut S, Message<'_>) + Sync,
     ) -> (Vec<S>, Damages) {
-        let jobs = self.jobs();
+        let jobs = self.jobs(threads);
         let (states, mut damages) =
             divide(self, &jobs, (threads, progress), make, each, |job, sink| match job {
                 Job::Part(part) => plain(part, sink),
@@ -49,7 +49,7 @@ impl Archive {
         (states, damages)
     }
 
-    fn jobs(&self) -> Vec<Job> {
+    fn jobs(&self, threads: usize) -> Vec<Job> {
         let (mut jobs, mut bytes) = (vec![], 0);
         for (index, file) in (0..).zip(&self.files) {
             let Kind::Mbox(dialect) = file.kind else {
@@ -77,11 +77,33 @@ impl Archive {
                         at = end;
                     }
                 }
-                (Packing::Plain, Ends::Lengths) => jobs.push(Job::Part(part(start, file.bytes, true))),
+                (Packing::Plain, Ends::Lengths) => {
+                    let whole = part(start, file.bytes, true);
+                    let mut at = start;
+                    for border in self.borders(&whole, threads) {
+                        jobs.push(Job::Part(part(at, border, true)));
+                        at = border;
+                    }
+                    jobs.push(Job::Part(part(at, file.bytes, true)));
+                }
                 _ => jobs.push(Job::Stream(part(start, u64::MAX, true))),
             }
         }
         jobs
+    }
+}
+
+impl Archive {
+    /// Where an mbox can be divided that must be walked in order: one walk that hands on nothing, at
+    /// several GB/s, finds the places from which the threads walk then. None for one thread.
+    fn borders(&self, whole: &Part, threads: usize) -> Vec<u64> {
+        let worth_it = threads > 1 && whole.size > self.limits.part_bytes.saturating_mul(2);
+        let Some(source) = worth_it.then(|| self.source(whole.file).ok()).flatten() else { return vec![] };
+        // The threads meet the same damage again, and tell.
+        let (progress, mut nothing) = (Progress::default(), |_: Message<'_>| ());
+        let mut sink = Sink::new(self, &progress, &mut nothing);
+        let mut stream = FromHere { source: &source, at: whole.start, end: whole.size };
+        borders(whole, &mut stream, &mut sink, self.limits.part_bytes)
     }
 }
 

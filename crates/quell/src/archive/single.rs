@@ -29,7 +29,7 @@ pub(super) fn read_single(file: u32, sink: &mut Sink<'_>) {
         }
     }
     sink.progress.bytes(bytes);
-    if buffer.len() > 8 * super::stream::READ_BYTES {
+    if buffer.len() > super::stream::KEPT_BYTES {
         buffer = Vec::new();
     }
     sink.buffer = buffer;

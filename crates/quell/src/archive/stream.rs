@@ -10,6 +10,9 @@ use super::sink::Sink;
 /// it is searched.
 pub(super) const READ_BYTES: usize = 512 << 10;
 
+/// Largest buffer that is kept from one job to the next.
+pub(super) const KEPT_BYTES: usize = 4 << 20;
+
 /// Read at a time behind the part, where only the end of one message is wanted.
 const BEHIND_BYTES: usize = 64 << 10;
 
@@ -25,7 +28,7 @@ pub(super) struct Part {
     pub(super) start: u64,
     /// … up to here are wanted.
     pub(super) end: u64,
-    /// The mbox begins at `start`.
+    /// The mbox, or in one with lengths a message, begins at `start`.
     pub(super) first: bool,
     /// Bytes the file should have; 0 where nobody knows.
     pub(super) size: u64,
@@ -54,7 +57,9 @@ impl Window<'_> {
     /// Reads up to `count` bytes more.
     fn read(&mut self, stream: &mut dyn Read, count: usize) -> io::Result<usize> {
         if self.end + count > self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
+            if self.start > 0 {
+                self.buffer.copy_within(self.start..self.end, 0);
+            }
             (self.start, self.end) = (0, self.end - self.start);
             if self.end + count > self.buffer.len() {
                 self.buffer.resize(self.end + count, 0);
@@ -81,21 +86,57 @@ pub(super) fn read_part(
     sink: &mut Sink<'_>,
     advanced: &mut dyn FnMut(u64),
 ) {
+    walk(part, stream, sink, advanced, &mut |sink, found| {
+        sink.message(part.file, found.at, found.bytes, found.broken_off);
+    });
+}
+
+/// Where messages begin, at their postmarks, with at least `every` bytes between: from each of these
+/// places on a thread of its own can walk. `sink` gets what the walk meets of damage.
+pub(super) fn borders(part: &Part, stream: &mut dyn Read, sink: &mut Sink<'_>, every: u64) -> Vec<u64> {
+    let (mut borders, mut next) = (vec![], part.start.saturating_add(every));
+    walk(part, stream, sink, &mut |_| (), &mut |_, found| {
+        if found.postmark >= next {
+            borders.push(found.postmark);
+            next = found.postmark.saturating_add(every);
+        }
+    });
+    borders
+}
+
+/// A message in the window.
+struct Found<'b> {
+    /// Where its postmark begins in the file.
+    postmark: u64,
+    /// Where it begins itself.
+    at: u64,
+    bytes: &'b [u8],
+    /// The stream ended with an error in it.
+    broken_off: bool,
+}
+
+fn walk(
+    part: &Part,
+    stream: &mut dyn Read,
+    sink: &mut Sink<'_>,
+    advanced: &mut dyn FnMut(u64),
+    each: &mut dyn FnMut(&mut Sink<'_>, &Found<'_>),
+) {
     let mut buffer = std::mem::take(&mut sink.buffer);
-    let before = if part.first { 0 } else { part.start.min(3) };
-    let offset = part.start - before;
+    let before = if part.first { 0 } else { part.start.min(3) as usize };
+    let offset = part.start - before as u64;
     let mut window = Window { buffer: &mut buffer, start: 0, end: 0, offset, last: false };
-    let mut splitter = Splitter::new(part.ends, if part.first { 0 } else { 3 });
+    let mut splitter = Splitter::new(part.ends, before);
     let mut broken = false;
     while window.offset + (splitter.position() as u64) < part.end {
         let first = part.first && window.offset == part.start;
         let piece = Piece { bytes: window.bytes(), first, last: window.last };
         match splitter.step(piece) {
             Step::Message { postmark, .. } if window.offset + postmark as u64 >= part.end => break,
-            Step::Message { bytes, .. } => {
-                let to_the_end = window.last && bytes.end + 4 >= piece.bytes.len();
-                let at = window.offset + bytes.start as u64;
-                sink.message(part.file, at, &piece.bytes[bytes], to_the_end && broken);
+            Step::Message { postmark, bytes, .. } => {
+                let broken_off = broken && window.last && bytes.end + 4 >= piece.bytes.len();
+                let (postmark, at) = (window.offset + postmark as u64, window.offset + bytes.start as u64);
+                each(sink, &Found { postmark, at, bytes: &piece.bytes[bytes], broken_off });
             }
             Step::More { keep } => {
                 window.drop_front(keep);
@@ -108,7 +149,7 @@ pub(super) fn read_part(
         }
     }
     // One large message should not cost its memory for ever.
-    if buffer.len() > 8 * READ_BYTES {
+    if buffer.len() > KEPT_BYTES {
         buffer = Vec::new();
     }
     sink.buffer = buffer;

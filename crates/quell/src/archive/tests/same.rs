@@ -72,7 +72,11 @@ fn content_length_is_followed_in_order() {
     let path = folder.put("m", messages.iter().map(|m| format!("{P}{m}\n")).collect::<String>());
     let archive = open(&path);
     assert!(matches!(archive.files()[0].kind, Kind::Mbox(dialect) if dialect.ends() == Ends::Lengths));
-    assert_eq!(texts(&archive), messages);
+    for threads in [1, 2, 5] {
+        let (all, damages) = scanned(&archive, threads);
+        assert_eq!(all.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), messages);
+        assert_eq!(damages.count, 0);
+    }
     let packed = folder.put("m.gz", gzip(&fs::read(&path).unwrap()));
     assert_eq!(texts(&open(&packed)), messages);
 }
