@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use quell_mail::hop::HopKind;
+
 use super::chain::{Chain, Hop};
 use super::names::{self, is_public, is_telling};
 
@@ -194,7 +196,11 @@ pub(super) fn hearsay(chain: &Chain) -> usize {
             return false;
         }
         let client = sender(chain, *i);
-        is_nameless(&client)
+        // A client that says who it is may have made the mail itself, whatever it calls itself at home.
+        let says_who = hop.helo.as_deref().is_some_and(|helo| is_telling(helo) && !names::is_inner(helo));
+        let made_it = says_who && chain.hops[i - 1].kind == HopKind::Pickup;
+        !made_it
+            && is_nameless(&client)
             && !is_written_by(&chain.hops[i - 1], &client)
             && is_elsewhere(&chain.hops[i - 1])
     });

@@ -154,8 +154,8 @@ impl Reader {
 
 fn read_hop(hash: u128, value: &[u8]) -> Hop {
     let hop = hop::parse(value);
-    // Nobody says who handed it in, and it was no program on the machine itself.
-    let is_hidden = hop.kind == HopKind::Local && hop.has_no_from() && is_over_network(hop.protocol);
+    // Nobody says who handed it in: a program on the machine itself, or any client.
+    let is_hidden = hop.kind == HopKind::Local && hop.has_no_from() && !is_said_to_be_local(&hop, value);
     let lower =
         |word: Option<hop::Word<'_>>| word.map(|w| names::clean(&w.lower())).filter(|n| !n.is_empty());
     Hop {
@@ -187,8 +187,12 @@ fn is_itself(hop: &hop::Hop<'_>) -> bool {
     begins && !hop.ip.is_some_and(names::is_public)
 }
 
-fn is_over_network(protocol: Protocol) -> bool {
-    !matches!(protocol, Protocol::None | Protocol::Local | Protocol::Mapi | Protocol::Other | Protocol::Http)
+/// Whether a stamp says that the message was made on the machine, and does not just name nobody.
+fn is_said_to_be_local(hop: &hop::Hop<'_>, value: &[u8]) -> bool {
+    const WORDS: [&[u8]; 5] = [b"invoked ", b"(from ", b"userid ", b"/Submit", b"uid "];
+    matches!(hop.protocol, Protocol::Local | Protocol::Mapi)
+        || hop.by.is_none()
+        || WORDS.iter().any(|word| memchr::memmem::find(value, word).is_some())
 }
 
 /// A field's value as one line.

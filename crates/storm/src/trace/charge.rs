@@ -355,8 +355,13 @@ fn comes_from_nowhere(chain: &Chain, i: usize) -> bool {
 
 /// Whether a copy went on to another house after stamp `i`.
 pub(super) fn leaves_house(chain: &Chain, i: usize) -> bool {
-    let after = chain.hops.iter().skip(i + 1);
-    after.into_iter().any(|hop| hop.has_sender() && hop.ip.is_some_and(names::is_public))
+    let here = chain.hops.get(i).and_then(|hop| hop.by.as_deref());
+    let elsewhere = |hop: &Hop| {
+        let there = hop.by.as_deref().filter(|by| names::is_telling(by) && !names::is_inner(by));
+        here.zip(there).is_some_and(|(here, there)| !names::same_house(here, there))
+    };
+    let over_network = |hop: &Hop| hop.has_sender() && hop.ip.is_some_and(names::is_public);
+    chain.hops.iter().skip(i + 1).any(|hop| over_network(hop) || elsewhere(hop))
 }
 
 /// Whether stamp `before` says that the message was for somebody else than the copies are.

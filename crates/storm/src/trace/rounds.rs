@@ -28,7 +28,9 @@ pub(super) fn charges(chains: &[Chain], in_set: &[usize], partings: &[Parting]) 
     let shorter =
         in_set.iter().copied().filter(|i| *i != longest && shared(&chains[*i], &chains[longest]) > 0);
     let Some(pair) = shorter.max_by_key(|i| chains[*i].hops.len()) else { return found };
-    let (from, to) = (round.visits[0], round.visits[1]);
+    // The last turn is a whole one.
+    let turn = round.visits.len() - 2;
+    let (from, to) = (round.visits[turn], round.visits[turn + 1]);
     let mut machines: Vec<Actor> = Vec::new();
     for machine in (from + 1..=to).map(|at| actor(&chains[longest], at)).filter(Actor::is_known) {
         match machines.iter_mut().find(|known| known.is_same(&machine)) {
