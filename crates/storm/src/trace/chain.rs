@@ -254,6 +254,16 @@ impl Chain {
         Some(domain)
     }
 
+    /// Addresses of roles in the recipient's own domain that it was for too: he may be the one who reads them.
+    pub(super) fn roles_there(&self) -> usize {
+        if names::is_keepers(&self.recipient) {
+            return usize::from(u16::MAX);
+        }
+        let domain = self.recipient.rsplit_once('@').map(|(_, domain)| domain);
+        let there = |address: &&String| address.rsplit_once('@').map(|(_, other)| other) == domain;
+        self.to.iter().filter(there).filter(|address| names::is_role(address)).count()
+    }
+
     /// The domain of its author.
     pub(super) fn author_domain(&self) -> Option<&str> {
         Some(self.author.as_deref()?.rsplit_once('@')?.1)

@@ -132,19 +132,20 @@ pub(super) fn of_parting(known: &Known<'_>, parting: &Parting) -> Option<Charge>
     Some(Charge { actor: parting.actor.clone(), class, made, pair, reasons })
 }
 
+/// Branches that went to the same next server: its owner and who put it back later; the recipient there.
+type Next<'a> = ((String, Option<String>), Option<String>, Vec<&'a Branch>);
+
 /// The branches that went to the same next server and envelope recipient: the largest set of such. One
 /// branch each to several is what a server does that has several recipients who share a mailbox.
 fn same_next<'a>(known: &Known<'_>, parting: &'a Parting) -> (Vec<&'a Branch>, usize) {
-    let mut sets: Vec<((String, Option<String>), Option<String>, Vec<&Branch>)> = Vec::new();
+    let mut sets: Vec<Next<'_>> = Vec::new();
     for branch in &parting.branches {
         let Some(&first) = branch.chains.first() else { continue };
         let (by, for_) = next_of(&known.chains[first], parting.depth);
         // A message that somebody put back into the stream later was for somebody else until there.
         let later = known.put_back[first].iter().find(|(depth, _)| *depth > parting.depth);
         let by = (by, later.map(|(_, who)| who.clone()));
-        let fits = |set: &&mut ((String, Option<String>), Option<String>, Vec<&Branch>)| {
-            set.0 == by && (set.1.is_none() || for_.is_none() || set.1 == for_)
-        };
+        let fits = |set: &&mut Next<'_>| set.0 == by && (set.1.is_none() || for_.is_none() || set.1 == for_);
         match sets.iter_mut().find(fits) {
             Some(set) => {
                 set.1 = set.1.take().or(for_);
@@ -170,6 +171,9 @@ pub(super) fn without_reason(known: &Known<'_>, parting: &Parting) -> Vec<usize>
     let at_once = facts.median_gap_ms.is_none_or(|gap| gap < AT_ONCE_MS);
     if at_once && facts.is_linked && !facts.same_for {
         // As good a reason as any: several addresses of one person.
+        return Vec::new();
+    }
+    if facts.may_be_roles && next.len() <= 1 + facts.roles_there {
         return Vec::new();
     }
     next.iter().filter_map(|branch| branch.chains.first().copied()).collect()
@@ -224,6 +228,9 @@ struct Facts {
     other_recipient: bool,
     slow_ms: Option<Ms>,
     same_for: bool,
+    /// Addresses of roles that the recipient may read, each with a transaction of its own.
+    roles_there: usize,
+    may_be_roles: bool,
     /// All bring stamps along that nobody vouches for.
     hearsay: bool,
     is_list: bool,
@@ -235,23 +242,26 @@ impl Facts {
         let depth = parting.depth;
         let firsts: Vec<&Chain> = next.iter().filter_map(|b| b.chains.first()).map(|i| &chains[*i]).collect();
         let times: Vec<Ms> = next.iter().filter_map(|branch| branch.at_ms).collect();
-        let mut gaps: Vec<Ms> = times.windows(2).map(|w| w[1] - w[0]).collect();
-        gaps.sort_unstable();
+        let median_gap_ms = median_gap_ms(&times, &firsts, depth);
         let before = depth.checked_sub(1).and_then(|n| firsts.first().and_then(|c| c.hops.get(n)));
         let hops = || firsts.iter().filter_map(|chain| chain.hops.get(depth));
         let marks = marks(chains, next, depth, origin);
         let fors: Vec<&String> = hops().filter_map(|hop| hop.for_.as_ref()).collect();
         let mine: Vec<usize> = next.iter().flat_map(|b| b.chains.iter().copied()).collect();
+        let same_for = fors.len() == firsts.len() && fors.windows(2).all(|pair| pair[0] == pair[1]);
+        let slow_ms = slow_ms(&firsts, depth);
         Self {
             depth,
-            median_gap_ms: gaps.get(gaps.len() / 2).copied(),
+            median_gap_ms,
             span_ms: times.last().zip(times.first()).map_or(0, |(last, first)| last - first),
             is_linked: before.is_some_and(|hop| is_written_by(hop, &parting.actor)),
             has_marks: marks.iter().any(|mark| *mark != Reason::ExchangeLines),
             is_elsewhere: others == 0 && origin.has_other_way(chains, &mine, parting),
             other_recipient: before.is_some_and(|hop| is_for_another(hop, &firsts, depth)),
-            slow_ms: slow_ms(&firsts, depth),
-            same_for: fors.len() == firsts.len() && fors.windows(2).all(|pair| pair[0] == pair[1]),
+            slow_ms,
+            same_for,
+            roles_there: firsts.iter().map(|chain| chain.roles_there()).max().unwrap_or(0),
+            may_be_roles: !same_for && slow_ms.is_none(),
             hearsay: depth == 0 && firsts.iter().all(|chain| chain.hearsay > 0),
             is_list: hops().any(|hop| hop.kind == HopKind::Expanded),
             is_known: parting.actor.is_known(),
@@ -263,7 +273,12 @@ impl Facts {
         if self.has_marks {
             return Some(CulpritClass::Resends);
         }
-        let at_once = self.median_gap_ms.is_none_or(|gap| gap < AT_ONCE_MS);
+        if self.may_be_roles && copies <= 1 + self.roles_there {
+            return None;
+        }
+        // Who forges stamps does not wait for answers.
+        let wait_ms = if self.hearsay { LONG_GAP_MS } else { AT_ONCE_MS };
+        let at_once = self.median_gap_ms.is_none_or(|gap| gap < wait_ms);
         let unlinked = !self.is_linked;
         if unlinked && self.is_known && (self.is_elsewhere || self.other_recipient) && !self.is_list {
             return (copies > 2 || !at_once).then_some(CulpritClass::Resends);
@@ -301,6 +316,22 @@ impl Facts {
         }
         reasons
     }
+}
+
+/// The median time between two copies, by the clock of the server behind the parting. Where that is several
+/// servers, each has a clock of its own: then the arrivals count if they lie closer together.
+fn median_gap_ms(times: &[Ms], copies: &[&Chain], depth: usize) -> Option<Ms> {
+    let median = |times: &[Ms]| {
+        let mut gaps: Vec<Ms> = times.windows(2).map(|w| w[1] - w[0]).collect();
+        gaps.sort_unstable();
+        gaps.get(gaps.len() / 2).copied()
+    };
+    let by = |chain: &&Chain| chain.hops.get(depth).and_then(|hop| hop.by.clone());
+    let one_clock = copies.windows(2).all(|pair| by(&pair[0]) == by(&pair[1]));
+    let mut arrivals: Vec<Ms> = copies.iter().filter_map(|chain| chain.arrived_ms).collect();
+    arrivals.sort_unstable();
+    let arrived = median(&arrivals).filter(|_| !one_clock);
+    median(times).into_iter().chain(arrived).min()
 }
 
 /// Marks that stand at the parting itself.
@@ -355,7 +386,7 @@ fn comes_from_nowhere(chain: &Chain, i: usize) -> bool {
 
 /// Whether a copy went on to another house after stamp `i`.
 pub(super) fn leaves_house(chain: &Chain, i: usize) -> bool {
-    let here = chain.hops.get(i).and_then(|hop| hop.by.as_deref());
+    let here = chain.hops.get(i).and_then(|hop| hop.by.as_deref()).filter(|by| names::is_telling(by));
     let elsewhere = |hop: &Hop| {
         let there = hop.by.as_deref().filter(|by| names::is_telling(by) && !names::is_inner(by));
         here.zip(there).is_some_and(|(here, there)| !names::same_house(here, there))

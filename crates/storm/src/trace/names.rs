@@ -114,8 +114,15 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
 
 /// Whether a name is made of an address: one of a customer's line, which tells of the provider alone.
 pub(super) fn is_made_of_address(name: &str, ip: Option<IpAddr>) -> bool {
-    let Some(IpAddr::V4(v4)) = ip.map(|ip| ip.to_canonical()) else {
-        return name.bytes().filter(u8::is_ascii_digit).count() >= 12;
+    let v4 = match ip.map(|ip| ip.to_canonical()) {
+        Some(IpAddr::V4(v4)) => v4,
+        Some(IpAddr::V6(v6)) => {
+            let parts: Vec<&str> = name.split(['-', '.', ':', '_']).collect();
+            let groups =
+                v6.segments().into_iter().filter(|group| *group != 0).map(|group| format!("{group:x}"));
+            return groups.filter(|group| parts.contains(&group.as_str())).count() >= 3;
+        }
+        None => return name.bytes().filter(u8::is_ascii_digit).count() >= 12,
     };
     let digits: Vec<&str> = name.split(|c: char| !c.is_ascii_digit()).filter(|d| !d.is_empty()).collect();
     let found = v4.octets().iter().filter(|o| digits.contains(&o.to_string().as_str())).count();
@@ -144,6 +151,52 @@ pub(super) fn address_in(value: &str) -> Option<String> {
     let word = inner.or_else(|| value.split([' ', ',', ';', '"']).find(|word| word.contains('@')))?;
     let word = word.trim().trim_matches(['<', '>']);
     (word.contains('@') && word.len() <= 320).then(|| word.to_lowercase())
+}
+
+/// Whether an address is one of a role, which several people or one may read (RFC 2142, and what firms use).
+pub(super) fn is_role(address: &str) -> bool {
+    const ROLES: [&str; 32] = [
+        "info",
+        "sales",
+        "office",
+        "accounts",
+        "admin",
+        "support",
+        "contact",
+        "mail",
+        "post",
+        "team",
+        "help",
+        "service",
+        "marketing",
+        "billing",
+        "postmaster",
+        "webmaster",
+        "hostmaster",
+        "abuse",
+        "noc",
+        "security",
+        "hr",
+        "jobs",
+        "orders",
+        "enquiries",
+        "reception",
+        "all",
+        "staff",
+        "everyone",
+        "news",
+        "press",
+        "buero",
+        "kontakt",
+    ];
+    address.split(['@', '+', '-', '.']).next().is_some_and(|local| ROLES.contains(&local))
+}
+
+/// Whether a mailbox keeps what is for others: copies that lie there may be each for somebody else.
+pub(super) fn is_keepers(address: &str) -> bool {
+    const KEEPERS: [&str; 9] =
+        ["archive", "archiv", "journal", "backup", "copies", "catchall", "catch-all", "compliance", "bcc"];
+    KEEPERS.contains(&address.split(['@', '+']).next().unwrap_or_default())
 }
 
 /// Whether To holds an address of an inner host beside others: one that was torn in two (INCIDENT.md).

@@ -111,7 +111,13 @@ pub(super) fn shared(a: &Chain, b: &Chain) -> usize {
 fn round(chain: &Chain) -> Option<Round> {
     let put_back = |hop: &HopKind| matches!(hop, HopKind::Pickup | HopKind::Collected);
     let clean = !chain.hops.iter().skip(1).any(|hop| put_back(&hop.kind));
-    visits(chain).filter(|visits| clean && visits.len() >= MIN_VISITS).map(|visits| Round { visits })
+    let visits = visits(chain).filter(|visits| clean && visits.len() >= MIN_VISITS)?;
+    // It is a round only if the way is the same again: a provider's server is passed at many ends of mail.
+    let between =
+        |from: usize, to: usize| chain.hops[from + 1..to].iter().filter_map(|hop| hop.by.as_deref());
+    let [.., a, b, c] = visits[..] else { return None };
+    let again = between(a, b).any(|by| is_telling(by) && between(b, c).any(|other| other == by));
+    again.then_some(Round { visits })
 }
 
 /// The stamps of the server that a copy visits most often, with another house between any two; at least
