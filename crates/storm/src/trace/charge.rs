@@ -123,6 +123,9 @@ pub(super) fn of_parting(known: &Known<'_>, parting: &Parting) -> Option<Charge>
         return None;
     }
     let facts = Facts::of(chains, parting, &next, others, origin);
+    if !facts.has_marks && !facts.is_linked && is_own_gateway(chains, parting, &next) {
+        return None;
+    }
     let class = facts.class(at_all)?;
     let mut reasons = facts.reasons(parting.depth, class);
     reasons.sort();
@@ -201,6 +204,19 @@ fn is_own_house_alone(chains: &[Chain], parting: &Parting, branches: &[&Branch])
     let is_authors = parting.actor.names.iter().any(|name| names::same_house(name, author));
     let is_inner = parting.actor.ip.is_none() && parting.actor.client_of.is_none();
     parting.depth == 0 && is_inner && !from_outside && !is_authors
+}
+
+/// Whether it is a gateway of the recipient's own house that leaves no stamp: whoever is behind it stays hidden.
+fn is_own_gateway(chains: &[Chain], parting: &Parting, branches: &[&Branch]) -> bool {
+    let Some(first) = branches.first().and_then(|b| b.chains.first()).map(|i| &chains[*i]) else {
+        return false;
+    };
+    let domain = first.recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
+    let by = first.hops.get(parting.depth).and_then(|hop| hop.by.as_deref()).unwrap_or_default();
+    let own = |name: &String| names::same_house(name, domain) || names::same_house(name, by);
+    let author = first.author_domain().unwrap_or_default();
+    let is_authors = parting.actor.names.iter().any(|name| names::same_house(name, author));
+    parting.actor.ip.is_none() && parting.actor.names.iter().any(own) && !is_authors
 }
 
 /// Whether the author himself sent it again: other Dates, from his own place.
