@@ -20,6 +20,9 @@ const LONG_GAP_MS: Ms = 4 * 60_000;
 /// the answer within ten minutes, and many clients wait for five.
 const SLOW_MS: Ms = 5 * 60_000;
 
+/// Longer than this no server sits on an answer: one of the two stamps tells a wrong time.
+const MAX_SLOW_MS: Ms = 3 * 3_600_000;
+
 /// Why a machine is suspected, for words and for confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
@@ -433,7 +436,7 @@ fn slow_ms(copies: &[&Chain], depth: usize) -> Option<Ms> {
                 .any(|name| first.by.as_deref().is_some_and(|by| names::same_owner(name, by)));
         same.then(|| then.at_ms.zip(first.at_ms).map(|(then, first)| then - first)).flatten()
     });
-    delays.max().filter(|ms| *ms >= SLOW_MS && *ms < 24 * 3_600_000)
+    delays.max().filter(|ms| (SLOW_MS..MAX_SLOW_MS).contains(ms))
 }
 
 /// A message that `actor` put back into the stream, found in one copy alone.

@@ -77,7 +77,8 @@ fn is_addressed(chain: &Chain, machine: &Actor) -> bool {
 /// Whether a machine is one of a provider's: its owner has given names to the lines of customers, or it is
 /// called what providers call the servers that take in and pass on.
 fn is_providers(chain: &Chain, machine: &Actor) -> bool {
-    let owners: Vec<&str> = machine.names.iter().filter_map(|name| owner(name)).collect();
+    let own = machine.names.iter().filter(|name| !is_made_of_address(name, machine.ip));
+    let owners: Vec<&str> = own.filter_map(|name| owner(name)).collect();
     let lines = chain
         .hops
         .iter()
