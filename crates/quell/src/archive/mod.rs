@@ -35,6 +35,7 @@ pub use files::{FileInfo, Kind, Packing};
 pub use limits::Limits;
 pub use place::{Message, Place};
 pub use progress::Progress;
+pub(crate) use work::joined;
 
 use files::mailbox_of_mbox;
 use look::{Look, look};
@@ -156,7 +157,7 @@ fn look_at_all(found: &[Found], limits: &Limits) -> Vec<io::Result<Look>> {
             .chunks(each)
             .map(|part| scope.spawn(|| part.iter().map(|found| look_at(found, limits)).collect::<Vec<_>>()))
             .collect();
-        parts.into_iter().flat_map(work::joined).collect()
+        parts.into_iter().flat_map(joined).collect()
     })
 }
 
