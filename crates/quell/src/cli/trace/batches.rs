@@ -174,7 +174,7 @@ fn in_slices(traces: Part) -> impl Iterator<Item = Vec<Whole>> {
 }
 
 /// Keeps pictures and sentences of the first groups only. Done while they come: there may be very many.
-fn forget_pictures(groups: &mut [Group]) {
+pub(super) fn forget_pictures(groups: &mut [Group]) {
     if groups.len() <= MAX_PICTURES {
         return;
     }

@@ -27,6 +27,8 @@ pub use args::Args;
 pub use run::run;
 
 #[cfg(test)]
+mod pipeline_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
