@@ -100,7 +100,16 @@ impl Archive {
             Some(kind) => kind,
             // An mbox without messages is one.
             None if named && look.empty => (Kind::Mbox(quell_mail::mbox::Dialect::Mboxo), 0),
+            None if named && look.broken.is_some() => {
+                let why = look.broken.unwrap_or_default();
+                return Err(ArchiveError::Broken { path, why });
+            }
             None if named => return Err(ArchiveError::NotMail { path }),
+            None if look.broken.is_some() => {
+                let what = What::Packing(look.broken.unwrap_or_default());
+                self.damages.add(|| Damage { file: None, offset: 0, path, what });
+                return Ok(());
+            }
             None => {
                 self.passed_over += 1;
                 return Ok(());
@@ -164,7 +173,12 @@ fn look_at_all(found: &[Found], limits: &Limits) -> Vec<io::Result<Look>> {
 fn look_at(found: &Found, limits: &Limits) -> io::Result<Look> {
     let source = match &found.how {
         How::Maildir => {
-            return Ok(Look { packing: Packing::Plain, kind: Some((Kind::Message, 0)), empty: false });
+            return Ok(Look {
+                packing: Packing::Plain,
+                kind: Some((Kind::Message, 0)),
+                empty: false,
+                broken: None,
+            });
         }
         How::Piped(file) => Source::Kept(file),
         How::Named | How::Below => Source::Own(open_file(&found.folder.join(&*found.name))?),

@@ -8,7 +8,7 @@ use quell_storm::facts::Ms;
 use quell_storm::trace::report::Report;
 
 use super::args::Args;
-use super::clean::harmless;
+use super::clean::{harmless, is_obeyed};
 use super::html::{PageOptions, page};
 use super::interrupt::Leftovers;
 use super::output::Output;
@@ -29,10 +29,9 @@ const MAX_DAMAGES: usize = 5;
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     check(args)?;
     let mut outputs = Outputs::begin(args)?;
-    let limits = Limits {
-        message_bytes: usize::try_from(args.max_message).unwrap_or(usize::MAX),
-        ..Limits::default()
-    };
+    let message_bytes = usize::try_from(args.max_message).unwrap_or(usize::MAX);
+    let limits = Limits::default();
+    let limits = Limits { message_bytes, header_bytes: limits.header_bytes.min(message_bytes), ..limits };
     let archive =
         Archive::open(&args.paths, limits).map_err(|why| Failure::Failed(harmless(&why.to_string())))?;
     outputs.files().try_for_each(|output| output.refuse_input(&archive))?;
@@ -209,11 +208,57 @@ fn answer(
         let report =
             owner.map_or_else(|| traced.report.clone(), |owner| owner::report_for(&traced.report, owner));
         if args.json {
-            serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
+            json(&report, out)?;
         } else {
             out.write_all(text(&report, &screen::options(args.all)).as_bytes())?;
         }
     }
     Ok(out.flush()?)
+}
+
+fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(Escaped(&mut *out), report)?;
+    out.write_all(b"\n")
+}
+
+/// JSON may hold what a terminal obeys; here it is written as `\uXXXX`, which means the same.
+struct Escaped<'a>(&'a mut dyn Write);
+
+impl Write for Escaped<'_> {
+    /// Each piece that comes is whole UTF-8: strings are written as they are, or in parts of them.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.iter().all(|b| matches!(b, b' '..=b'~' | b'\n')) {
+            self.0.write_all(bytes)?;
+            return Ok(bytes.len());
+        }
+        for c in String::from_utf8_lossy(bytes).chars() {
+            if c != '\n' && is_obeyed(c) {
+                write!(self.0, "\\u{:04x}", u32::from(c))?;
+            } else {
+                write!(self.0, "{c}")?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn json_means_the_same_and_is_obeyed_by_nothing(text in any::<String>(), odd in "[\u{7f}-\u{a0}\u{2000}-\u{2070}\\\\\"\n]{0,20}") {
+            let mut out = Vec::new();
+            serde_json::to_writer_pretty(Escaped(&mut out), &[&text, &odd]).unwrap();
+            let written = String::from_utf8(out).unwrap();
+            prop_assert!(!written.chars().any(|c| c != '\n' && is_obeyed(c)));
+            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&written).unwrap(), [text, odd]);
+        }
+    }
 }

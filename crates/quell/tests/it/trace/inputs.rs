@@ -1,6 +1,6 @@
 //! What is read.
 
-use super::made::{KEARNEY, letters, mailbox, mbox, storm};
+use super::made::{KEARNEY, mailbox, mbox, noise, storm};
 use super::{blamed, command, json, trace, without_places};
 use crate::support::TempDir;
 use serde_json::Value;
@@ -117,7 +117,7 @@ fn an_empty_mailbox_is_one() {
 #[test]
 fn damage_is_counted_and_named_and_the_rest_is_read() {
     let folder = TempDir::new("trace-damaged");
-    let packed = xz(mbox(&[mailbox(), letters(2_000)].concat()).as_bytes());
+    let packed = xz(mbox(&[mailbox(), noise(8_000)].concat()).as_bytes());
     fs::write(folder.join("cut.xz"), &packed[..packed.len() * 3 / 4]).expect("written");
     let said = trace(folder.path(), &["--json", "--quiet", "cut.xz"]);
     assert_eq!(said.status, 0, "{said:?}");
@@ -128,8 +128,10 @@ fn damage_is_counted_and_named_and_the_rest_is_read() {
     // Nothing at all comes out of this one.
     fs::create_dir(folder.join("all-cut")).expect("a folder");
     fs::write(folder.join("all-cut/a.eml"), &gzip(mailbox()[0].as_bytes())[..12]).expect("written");
-    let said = trace(folder.path(), &["--quiet", "all-cut"]);
-    assert_eq!(said.status, 1, "{said:?}");
+    for (path, why) in [("all-cut", "nothing could be read"), ("all-cut/a.eml", "is damaged")] {
+        let said = trace(folder.path(), &["--quiet", path]);
+        assert!(said.status == 1 && said.err.contains(why), "{said:?}");
+    }
 }
 
 #[test]

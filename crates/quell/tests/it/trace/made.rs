@@ -50,9 +50,11 @@ pub(super) fn storm(faulty: &Faulty, rounds: usize) -> Vec<String> {
             );
             if round > 0 {
                 message += &format!(
-                    "Received: from out.publisher.example (out.publisher.example [192.0.2.6])\n\tby {} (Postfix) with \
+                    "Received: from mail pickup service by {} with Microsoft SMTPSVC;\n\t {}\nReceived: from \
+                     out.publisher.example (out.publisher.example [192.0.2.6])\n\tby pop3.isp.example (Postfix) with \
                      ESMTP id 77{word}\n\tfor <all@{word}.example>; {}\n",
                     faulty.name,
+                    time(secs),
                     time(5)
                 );
             }
@@ -75,6 +77,16 @@ pub(super) fn letters(count: usize) -> Vec<String> {
         )
     };
     (0..count).map(letter).collect()
+}
+
+/// Letters that can hardly be compressed.
+pub(super) fn noise(count: usize) -> Vec<String> {
+    let mut state = 7_u64;
+    let mut word = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:014x}", state >> 8)
+    };
+    letters(count).into_iter().map(|letter| letter + &[word(), word(), word()].join("\n") + "\n").collect()
 }
 
 /// An mbox of them, in the dialect mboxrd.
