@@ -158,7 +158,8 @@ fn after_tag(subject: &str) -> Option<&str> {
 fn is_meant(tag: &[u8]) -> bool {
     let number = tag.iter().rev().take_while(|b| b.is_ascii_digit()).count();
     let name = &tag[..tag.len() - number];
-    let is_name = name.len() > 1 && name.ends_with(b"-") && name.iter().all(|b| b.is_ascii_lowercase() || *b == b'-');
+    let is_name =
+        name.len() > 1 && name.ends_with(b"-") && name.iter().all(|b| b.is_ascii_lowercase() || *b == b'-');
     let digits = tag.iter().any(u8::is_ascii_digit);
     (digits && !is_name)
         || tag

@@ -63,8 +63,30 @@ impl Dice {
 }
 
 const WORDS: [&str; 24] = [
-    "the", "figures", "of", "this", "quarter", "are", "with", "us", "and", "we", "shall", "send", "them", "as",
-    "soon", "house", "letter", "meeting", "on", "Monday", "please", "confirm", "invoice", "agreement",
+    "the",
+    "figures",
+    "of",
+    "this",
+    "quarter",
+    "are",
+    "with",
+    "us",
+    "and",
+    "we",
+    "shall",
+    "send",
+    "them",
+    "as",
+    "soon",
+    "house",
+    "letter",
+    "meeting",
+    "on",
+    "Monday",
+    "please",
+    "confirm",
+    "invoice",
+    "agreement",
 ];
 
 fn text(dice: &mut Dice, bytes: usize) -> String {
@@ -109,7 +131,14 @@ fn letter(out: &mut impl Write, n: usize, dice: &mut Dice) -> io::Result<()> {
     for hop in (0..STAMPS).rev() {
         let by = format!("mx-{hop}.firm{}.example", dice.below(400));
         let from = dice.below(900);
-        stamp(out, &client(&format!("mail-{from}.relay.example"), from), &by, dice.next() as usize, "jane@firm.example", n + hop * 2)?;
+        stamp(
+            out,
+            &client(&format!("mail-{from}.relay.example"), from),
+            &by,
+            dice.next() as usize,
+            "jane@firm.example",
+            n + hop * 2,
+        )?;
     }
     head(out, n, &format!("<{n}.{}@sender{}.example>", dice.next(), n % 700), n)?;
     writeln!(out, "Subject: Letter number {n} of the {}\n", dice.below(30))?;
@@ -133,7 +162,14 @@ fn letter_of_group(out: &mut impl Write, group: usize, n: usize) -> io::Result<(
 }
 
 /// One copy of message `of`, which one server sends out again for the `n`th time; the first is the original.
-fn copy(out: &mut impl Write, of: usize, n: usize, shape: Shape, people: usize, text: &str) -> io::Result<()> {
+fn copy(
+    out: &mut impl Write,
+    of: usize,
+    n: usize,
+    shape: Shape,
+    people: usize,
+    text: &str,
+) -> io::Result<()> {
     postmark(out)?;
     let (to, secs) = (format!("jane{}@firm.example", n % people), n / people * 900 + n % 60);
     let faulty = format!("server.kearney{of}.local");
@@ -154,7 +190,14 @@ fn copy(out: &mut impl Write, of: usize, n: usize, shape: Shape, people: usize, 
         }
         for hop in (0..3).rev() {
             let from = client(&format!("out-{hop}.publisher.example"), 60_010 + hop);
-            stamp(out, &from, &format!("in-{hop}.publisher.example"), of * 9 + hop, "list@publisher.example", hop)?;
+            stamp(
+                out,
+                &from,
+                &format!("in-{hop}.publisher.example"),
+                of * 9 + hop,
+                "list@publisher.example",
+                hop,
+            )?;
         }
     }
     let id = match is_new {
@@ -163,7 +206,10 @@ fn copy(out: &mut impl Write, of: usize, n: usize, shape: Shape, people: usize, 
     };
     head(out, of, &id, if is_new { secs } else { 0 })?;
     if is_new {
-        writeln!(out, "X-MimeOLE: Produced By Microsoft Exchange V6.5\nX-OriginalArrivalTime: 21 Nov 2026 {n}")?;
+        writeln!(
+            out,
+            "X-MimeOLE: Produced By Microsoft Exchange V6.5\nX-OriginalArrivalTime: 21 Nov 2026 {n}"
+        )?;
     }
     writeln!(out, "Subject: The letter that comes again, number {of}\n\n{text}")
 }
