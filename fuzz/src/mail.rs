@@ -199,6 +199,7 @@ pub fn hop(bytes: &[u8]) {
         assert!(within.start <= word.start && word.end <= within.end);
     }
     assert!(hop.rest <= bytes.len());
+    assert_eq!((hop::by_of(bytes), hop::for_of(bytes)), (hop.by.unwrap_or_default(), hop.for_));
     assert!(hop.kind != HopKind::Pickup || hop.from.is_none());
     let folded = [b"\r\n ", bytes, b"\r\n"].concat();
     assert_eq!(stamp_hash(&folded), stamp_hash(bytes));

@@ -144,7 +144,12 @@ pub fn parse(value: &[u8]) -> Hop<'_> {
 }
 
 /// The server that wrote the stamp, and nothing else: what [`parse`] finds as `by`, empty where there is
-/// none.
+/// none. Several times faster, for what is asked of every copy of a storm.
 pub fn by_of(value: &[u8]) -> Word<'_> {
-    parse(value).by.unwrap_or_default()
+    clauses::first(value, |hop| hop.by).unwrap_or_default()
+}
+
+/// The recipient, and nothing else: what [`parse`] finds as `for_`.
+pub fn for_of(value: &[u8]) -> Option<Word<'_>> {
+    clauses::first(value, |hop| hop.for_)
 }

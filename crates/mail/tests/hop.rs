@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test, its helpers included, fails by panicking")]
 
 use proptest::prelude::*;
-use quell_mail::hop::{Hop, HopKind, Word, parse, stamp_hash};
+use quell_mail::hop::{Hop, HopKind, Word, by_of, for_of, parse, stamp_hash};
 use quell_mail::id::QueueId;
 use quell_mail::trace::ReceivedStamp;
 
@@ -69,6 +69,76 @@ fn each_server_is_understood() {
         let folded = format!(" {}\r\n", stamp.replace(' ', "\r\n\t "));
         assert_eq!(said(&parse(folded.as_bytes())), wanted, "folded: {stamp}");
         assert_eq!(stamp_hash(folded.as_bytes()), stamp_hash(stamp.as_bytes()));
+        assert_short_ways(stamp.as_bytes());
+    }
+}
+
+/// What is asked of every copy of a storm is what the whole stamp says.
+fn assert_short_ways(value: &[u8]) {
+    let hop = parse(value);
+    assert_eq!(by_of(value), hop.by.unwrap_or_default(), "{:?}", Word(value));
+    assert_eq!(for_of(value), hop.for_, "{:?}", Word(value));
+}
+
+/// Pieces of stamps, in any order.
+const PIECES: [&str; 40] = [
+    "from",
+    "by",
+    "via",
+    "with",
+    "id",
+    "for",
+    "mail",
+    "pickup",
+    "service",
+    "[192.0.2.1]",
+    "(",
+    ")",
+    "(by",
+    "(uid 7)",
+    "(from x by y)",
+    "(qmail 1 invoked from network)",
+    "(helo=a)",
+    "<",
+    ">",
+    "<a@b.example>",
+    "\"",
+    "\"by\"",
+    ";",
+    "; ",
+    ",",
+    "a.example",
+    "authenticated",
+    "running",
+    "Exim",
+    "tls",
+    "Sat,",
+    "21 Nov 2026",
+    "23:20:31",
+    "+0000",
+    "(UTC)",
+    "2021-11-20",
+    "\\",
+    "\r\n\t",
+    "unknown",
+    "",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn short_ways_lead_to_the_same(
+        pieces in proptest::collection::vec((0..PIECES.len(), "[ ]{0,2}"), 0..24),
+        stamp in 0..45_usize,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let text: String = pieces.iter().map(|(n, space)| format!("{}{space}", PIECES[*n])).collect();
+        assert_short_ways(text.as_bytes());
+        // Something of anything in the middle of a real one.
+        let real = stamps().nth(stamp).map(|(stamp, _)| stamp).unwrap_or_default();
+        let at = (0..=cut.index(real.len() + 1)).rev().find(|at| real.is_char_boundary(*at)).unwrap_or(0);
+        assert_short_ways(format!("{} {text} {}", &real[..at], &real[at..]).as_bytes());
     }
 }
 

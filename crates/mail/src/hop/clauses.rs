@@ -54,34 +54,59 @@ pub(super) struct Reader<'a> {
 }
 
 pub(super) fn read(value: &[u8]) -> Hop<'_> {
-    let mut reader = Reader {
-        hop: Hop::default(),
-        seen: Seen::default(),
-        clause: Clause::Start,
-        lexer: Lexer::new(value),
-        words: 0,
-        span: None,
-        last: b"",
-        misses: 0,
-    };
+    let mut reader = Reader::new(value);
     while let Some(token) = reader.lexer.next() {
-        match token {
-            Token::Word(word) => reader.word(word),
-            Token::Comment(text) => {
-                comment::read(&mut reader, text);
-                reader.span = None;
-                // `from ([192.0.2.1]) with …`: no word of the sender follows its comment.
-                reader.words = reader.words.max(usize::from(reader.clause == Clause::From));
-            }
-            Token::Semicolon => reader.semicolon(),
-            Token::Stray => reader.hop.rest += 1,
+        if let Token::Comment(text) = token {
+            comment::read(&mut reader, text);
         }
+        reader.take(token);
     }
     summary::finish(&mut reader.hop, reader.seen);
     reader.hop
 }
 
+/// Reads on until `wanted` is there. Comments are passed over: no clause begins or ends by what stands in
+/// one, so whatever a clause alone tells is found as [`read`] finds it.
+pub(super) fn first<'a>(value: &'a [u8], wanted: impl Fn(&Hop<'a>) -> Option<Word<'a>>) -> Option<Word<'a>> {
+    let mut reader = Reader::new(value);
+    while let Some(token) = reader.lexer.next() {
+        reader.take(token);
+        let found = wanted(&reader.hop);
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
 impl<'a> Reader<'a> {
+    fn new(value: &'a [u8]) -> Self {
+        Self {
+            hop: Hop::default(),
+            seen: Seen::default(),
+            clause: Clause::Start,
+            lexer: Lexer::new(value),
+            words: 0,
+            span: None,
+            last: b"",
+            misses: 0,
+        }
+    }
+
+    /// All but what stands in a comment.
+    fn take(&mut self, token: Token<'a>) {
+        match token {
+            Token::Word(word) => self.word(word),
+            Token::Comment(_) => {
+                self.span = None;
+                // `from ([192.0.2.1]) with …`: no word of the sender follows its comment.
+                self.words = self.words.max(usize::from(self.clause == Clause::From));
+            }
+            Token::Semicolon => self.semicolon(),
+            Token::Stray => self.hop.rest += 1,
+        }
+    }
+
     fn semicolon(&mut self) {
         self.span = None;
         if self.date_at(self.lexer.at) {

@@ -1,4 +1,5 @@
-//! `make bench`: quell beside Postfix, and beside what the load itself costs, on this machine.
+//! `make bench`: quell beside Postfix, and beside what the load itself costs, on this machine; and
+//! `quell trace` beside what else reads mail.
 //!
 //! Each measurement is a file; [`plan`] names them all. Every message that goes through is counted
 //! by its Message-ID and recipient where it arrives: a run in which one is lost or comes twice
@@ -31,6 +32,7 @@ mod servers;
 mod sink;
 mod startup;
 mod storm;
+mod trace;
 
 use figures::Section;
 use options::Options;
@@ -51,6 +53,8 @@ fn plan() -> Vec<Measurement> {
         ("latency", latency::beside_storm),
         ("header", header::million),
         ("startup", startup::queued),
+        ("trace", trace::mailbox),
+        ("trace-storm", trace::storm),
     ]
 }
 

@@ -24,6 +24,14 @@ pub enum ArchiveError {
         /// As given.
         path: PathBuf,
     },
+    /// Of a compressed file that was named not even the beginning can be read.
+    #[error("{} is compressed, and it is damaged or ends too early: nothing of it can be read ({why})", path.display())]
+    Broken {
+        /// As given.
+        path: PathBuf,
+        /// What the decompressor says.
+        why: String,
+    },
     /// A path that was named is a socket or a device.
     #[error("{} is no file, folder or pipe: name an mbox, a Maildir, a folder of messages, or - for standard input", path.display())]
     NoFile {

@@ -40,6 +40,8 @@ pub(super) struct Look {
     pub(super) kind: Option<(Kind, u32)>,
     /// It holds no byte.
     pub(super) empty: bool,
+    /// Nothing comes out of what is compressed, for this reason.
+    pub(super) broken: Option<String>,
 }
 
 /// Looks at a file of `bytes` bytes.
@@ -71,7 +73,8 @@ pub(super) fn look(source: &Source<'_>, bytes: u64, limits: &Limits) -> std::io:
         }
         None => looks_like_message(head).then_some((Kind::Message, 0)),
     };
-    Ok(Look { packing, kind, empty: head.is_empty() && whole })
+    let broken = error.filter(|_| kind.is_none() && packing != Packing::Plain).map(|error| error.to_string());
+    Ok(Look { packing, kind, empty: head.is_empty() && whole, broken })
 }
 
 /// Where the first postmark is: behind a byte order mark and empty lines.

@@ -35,6 +35,7 @@ pub use files::{FileInfo, Kind, Packing};
 pub use limits::Limits;
 pub use place::{Message, Place};
 pub use progress::Progress;
+pub(crate) use work::joined;
 
 use files::mailbox_of_mbox;
 use look::{Look, look};
@@ -99,7 +100,16 @@ impl Archive {
             Some(kind) => kind,
             // An mbox without messages is one.
             None if named && look.empty => (Kind::Mbox(quell_mail::mbox::Dialect::Mboxo), 0),
+            None if named && look.broken.is_some() => {
+                let why = look.broken.unwrap_or_default();
+                return Err(ArchiveError::Broken { path, why });
+            }
             None if named => return Err(ArchiveError::NotMail { path }),
+            None if look.broken.is_some() => {
+                let what = What::Packing(look.broken.unwrap_or_default());
+                self.damages.add(|| Damage { file: None, offset: 0, path, what });
+                return Ok(());
+            }
             None => {
                 self.passed_over += 1;
                 return Ok(());
@@ -156,14 +166,19 @@ fn look_at_all(found: &[Found], limits: &Limits) -> Vec<io::Result<Look>> {
             .chunks(each)
             .map(|part| scope.spawn(|| part.iter().map(|found| look_at(found, limits)).collect::<Vec<_>>()))
             .collect();
-        parts.into_iter().flat_map(work::joined).collect()
+        parts.into_iter().flat_map(joined).collect()
     })
 }
 
 fn look_at(found: &Found, limits: &Limits) -> io::Result<Look> {
     let source = match &found.how {
         How::Maildir => {
-            return Ok(Look { packing: Packing::Plain, kind: Some((Kind::Message, 0)), empty: false });
+            return Ok(Look {
+                packing: Packing::Plain,
+                kind: Some((Kind::Message, 0)),
+                empty: false,
+                broken: None,
+            });
         }
         How::Piped(file) => Source::Kept(file),
         How::Named | How::Below => Source::Own(open_file(&found.folder.join(&*found.name))?),

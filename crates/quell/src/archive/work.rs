@@ -42,6 +42,6 @@ pub(super) fn divide<S: Send, J: Sync>(
 }
 
 /// What a thread gave back; its panic goes on in ours.
-pub(super) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+pub(crate) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

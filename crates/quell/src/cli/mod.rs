@@ -51,6 +51,8 @@ pub enum Command {
     Ledger(ledger::Args),
     /// Explain what was decided about a message and why
     Explain(explain::Args),
+    /// Find the server that makes copies
+    Trace(trace::Args),
     /// Show a mail storm on this machine, without quell and with it
     Demo(demo::Args),
     /// Print a script that makes a shell complete quell's commands
@@ -101,6 +103,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Storms(args) => storms::run(&args, &Config::load(&file)?, out),
         Command::Ledger(args) => ledger::run(&args, &Config::load(&file)?, out),
         Command::Explain(args) => explain::run(&args, &Config::load(&file)?, out),
+        Command::Trace(args) => trace::run(&args, out),
         Command::Completion(args) => Ok(completion::run(&args, out)?),
         Command::Manual(args) => Ok(manual::run(&args, out)?),
         Command::Demo(args) => demo::run(&args, out),

@@ -17,3 +17,4 @@ mod pop3;
 mod power;
 mod smuggling;
 mod storm;
+mod trace;

@@ -294,6 +294,6 @@ pub fn recipient(header: &[u8], mailbox: &str) -> String {
         }
     }
     let stamps = fields(header).filter(|field| field.is("received")).take(2);
-    let for_ = stamps.filter_map(|field| hop::parse(field.value).for_.map(|word| word.lower())).next();
+    let for_ = stamps.filter_map(|field| hop::for_of(field.value).map(|word| word.lower())).next();
     for_.filter(|address| address.contains('@')).unwrap_or_else(|| mailbox.to_owned())
 }

@@ -38,7 +38,9 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
-fn is_obeyed(c: char) -> bool {
+/// Whether terminals or browsers do something at this character but draw it. All of them have at most 16
+/// bits.
+pub(super) fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2066}'..='\u{206f}' | '\u{fff9}'..='\u{fffb}')

@@ -1,14 +1,33 @@
-//! The answers of `quell trace`: what the engine found, for a terminal and as a page.
+//! `quell trace`: from an archive of mail to the servers that make copies.
 //!
-//! Both begin with [`clean::clean`], so that nothing of mail reaches a terminal or a browser as
+//! ```text
+//! args ─ run: Archive::open ─ passes (scan, compare) ─ batches (trace) ─ Report
+//!           ─ output: text · --json · --html FILE · --mbox FILE (evidence)
+//! ```
+//!
+//! The answers begin with [`clean::clean`], so that nothing of mail reaches a terminal or a browser as
 //! anything but letters. What leaves the house goes through [`owner::strip`] before that.
 
+mod args;
+mod batches;
 pub mod clean;
+mod evidence;
 pub mod html;
+mod interrupt;
+mod mails;
+mod output;
 pub mod owner;
+mod passes;
+mod run;
+mod screen;
 pub mod text;
 pub mod words;
 
+pub use args::Args;
+pub use run::run;
+
+#[cfg(test)]
+mod pipeline_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

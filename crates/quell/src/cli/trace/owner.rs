@@ -44,6 +44,36 @@ pub fn select(report: &Report, who: &str) -> Report {
     Report { groups: groups.collect(), ..report.clone() }
 }
 
+/// What is told of an archive to the owner of one of the servers found there. How much was read besides is
+/// nothing to him.
+pub fn report_for(report: &Report, owner: &Owner) -> Report {
+    let report = match owner {
+        Owner::Any => strip(report),
+        Owner::Of(who) => strip(&select(report, who)),
+    };
+    let messages = report.groups.iter().map(|group| group.copies).sum();
+    Report { messages, singles: 0, damaged: 0, ..report }
+}
+
+/// The servers that make copies and are called `who`, each once, as they are named to people; with an
+/// empty `who` all of them.
+pub fn candidates(report: &Report, who: &str) -> Vec<String> {
+    let mut machines: Vec<(Option<std::net::IpAddr>, Option<String>)> = Vec::new();
+    let mut names = Vec::new();
+    for culprit in report.groups.iter().flat_map(|group| &group.culprits) {
+        if !who.is_empty() && !is_called(culprit, who) {
+            continue;
+        }
+        // One machine is one address; only without one a name must do.
+        let host = culprit.host.clone().filter(|_| culprit.ip.is_none());
+        if !machines.contains(&(culprit.ip, host.clone())) {
+            machines.push((culprit.ip, host));
+            names.push(super::words::name_and_address(culprit));
+        }
+    }
+    names
+}
+
 fn is_called(culprit: &Culprit, who: &str) -> bool {
     let who = who.trim_matches(['[', ']', '.', ' ']);
     let names = culprit.host.iter().chain(&culprit.names);
