@@ -294,6 +294,12 @@ pub fn recipient(header: &[u8], mailbox: &str) -> String {
         }
     }
     let stamps = fields(header).filter(|field| field.is("received")).take(2);
-    let for_ = stamps.filter_map(|field| hop::for_of(field.value).map(|word| word.lower())).next();
-    for_.filter(|address| address.contains('@')).unwrap_or_else(|| mailbox.to_owned())
+    let stamps: Vec<hop::Hop<'_>> = stamps.map(|field| hop::parse(field.value)).collect();
+    let by = |hop: &hop::Hop<'_>| hop.by.map(|by| by.lower()).unwrap_or_default();
+    let newest = stamps.first().map(by).unwrap_or_default();
+    // What another house was told says nothing of who reads it here.
+    let here = stamps.iter().filter(|hop| super::names::same_house(&by(hop), &newest));
+    let for_ = here.filter_map(|hop| hop.for_.map(|word| word.lower())).next();
+    let is_told = |address: &String| address.contains('@') && !address.ends_with("@localhost");
+    for_.filter(is_told).unwrap_or_else(|| mailbox.to_owned())
 }

@@ -20,3 +20,5 @@ mod table_loop;
 mod tell;
 #[cfg(test)]
 mod trace;
+#[cfg(test)]
+mod trace_cases;
