@@ -10,7 +10,7 @@ use super::chain::{Chain, Reader};
 use super::convict::{Convict, Judgement, judge};
 use super::origin::Origin;
 use super::report::{Finding, Group, MAX_IDS};
-use super::{picture, side, words};
+use super::{names, picture, side, words};
 use crate::facts::Ms;
 use crate::storm::{Culprit, CulpritClass};
 
@@ -153,7 +153,9 @@ impl Case {
         let copies = if convict.made.is_empty() { &convict.passed_on } else { &convict.made };
         let times: Vec<Ms> = copies.iter().filter_map(|i| self.chains[*i].arrived_ms).collect();
         let weight = self.weight(&convict.made);
-        let names: Vec<String> = convict.actor.names.iter().take(MAX_NAMES).cloned().collect();
+        let mut names: Vec<String> = convict.actor.names.iter().take(MAX_NAMES).cloned().collect();
+        // What people call it comes first; a name made of the address says least.
+        names.sort_by_key(|name| (names::is_made_of_address(name, convict.actor.ip), names::is_inner(name)));
         Culprit {
             host: names.first().cloned(),
             ip: convict.actor.ip.map(|ip: IpAddr| ip.to_canonical()),

@@ -145,7 +145,8 @@ fn step(case: &Case, machine: &Actor) -> Step {
     let culprit = case.judgement.convicts.iter().position(|c| machine.is_known() && c.actor.is_same(machine));
     let known = culprit.map_or(machine, |i| &case.judgement.convicts[i].actor);
     let hidden = known.client_of.as_ref().map(|server| format!("a client of {server}"));
-    let name = known.names.first().cloned().or(hidden);
+    let told = known.names.iter().find(|name| !names::is_made_of_address(name, known.ip));
+    let name = told.or(known.names.first()).cloned().or(hidden);
     let name = name.or_else(|| known.ip.map(|ip| ip.to_string())).unwrap_or_else(|| "unknown".to_owned());
     Step { name, ip: known.ip, culprit }
 }

@@ -17,12 +17,9 @@ pub(super) fn subject(text: &str) -> String {
 
 /// What is said of a group.
 pub(super) fn of(case: &Case, finding: Finding, culprits: &[Culprit]) -> Vec<String> {
-    let mut words = Vec::new();
-    for (convict, culprit) in case.judgement.convicts.iter().zip(culprits) {
-        let name = called(culprit);
-        words.push(deed(&name, culprit));
-        words.extend(convict.reasons.iter().map(|reason| because(reason, &name)));
-    }
+    let mut words: Vec<String> = culprits.iter().map(|culprit| deed(&called(culprit), culprit)).collect();
+    let reasons = case.judgement.convicts.iter().flat_map(|convict| convict.reasons.iter().copied());
+    words.extend(reasons_once(reasons).iter().map(because));
     let inner = culprits.iter().any(|c| c.ip.is_none() && c.host.is_some());
     words
         .extend(inner.then(|| {
@@ -40,6 +37,20 @@ pub(super) fn of(case: &Case, finding: Finding, culprits: &[Culprit]) -> Vec<Str
         ));
     }
     words
+}
+
+/// Each kind of reason once: of several partings and delays those that say most.
+fn reasons_once(all: impl Iterator<Item = Reason>) -> Vec<Reason> {
+    let mut once: Vec<Reason> = Vec::new();
+    for reason in all {
+        match once.iter_mut().find(|known| std::mem::discriminant(*known) == std::mem::discriminant(&reason))
+        {
+            Some(known) => *known = (*known).max(reason),
+            None => once.push(reason),
+        }
+    }
+    once.sort();
+    once
 }
 
 /// How a culprit is called in a sentence.
@@ -82,13 +93,16 @@ fn deed(name: &str, culprit: &Culprit) -> String {
     }
 }
 
-fn because(reason: &Reason, name: &str) -> String {
+fn because(reason: &Reason) -> String {
     match reason {
+        Reason::Parting { depth: 1 } => {
+            "The oldest stamp of copies for one recipient is equal, with the same id and time: up to there it was \
+             one message. Behind it there are several."
+                .to_owned()
+        }
         Reason::Parting { depth } => format!(
-            "The first {} of copies for one recipient {} equal, with the same ids and times: up to there it was \
-             one message. Behind it there are several.",
-            if *depth == 1 { "stamp".to_owned() } else { format!("{depth} stamps") },
-            if *depth == 1 { "is" } else { "are" }
+            "The oldest stamps of copies for one recipient are equal, up to {depth} of them, with the same ids and \
+             times: up to there it was one message. Behind it there are several."
         ),
         Reason::PickupLine => {
             "The line of a pickup folder stands above older stamps: a mail that had travelled was put back into \
@@ -113,7 +127,7 @@ fn because(reason: &Reason, name: &str) -> String {
         Reason::OtherRecipient => {
             "Just before, the message had been for somebody else: it had arrived, and went out again.".to_owned()
         }
-        Reason::HasOriginal => format!("The recipient has the original as well, and that did not pass {name}."),
+        Reason::HasOriginal => "The recipients have the original as well, and that came another way.".to_owned(),
         Reason::LostTrace => "The stamps of its way until there are gone from the copies.".to_owned(),
         Reason::SameNextHop => {
             "All went from the same sender to the same next server, with time between, as a server does that \
