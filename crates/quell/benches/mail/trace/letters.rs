@@ -157,7 +157,7 @@ fn head(out: &mut impl Write, author: usize, id: &str, secs: usize) -> io::Resul
 }
 
 fn letter_of_group(out: &mut impl Write, group: usize, n: usize) -> io::Result<()> {
-    let shape = if group % 2 == 0 { Shape::Trace } else { Shape::Identity };
+    let shape = if group.is_multiple_of(2) { Shape::Trace } else { Shape::Identity };
     copy(out, group + 1, n, shape, 1, &text(&mut Dice(group as u64), 3_300))
 }
 

@@ -19,6 +19,8 @@ const BATCH_BYTES: usize = 96 << 20;
 const COPY_BYTES: usize = 2 << 10;
 /// Copies that one trace keeps at most.
 const MOST_COPIES: usize = 2 * Bounds::ARCHIVE.copies;
+/// Workers that may keep copies of one group.
+const MOST_READERS: usize = BATCH_BYTES / (MOST_COPIES * COPY_BYTES);
 /// Groups whose pictures and sentences are kept, the first of the report; of others there are the
 /// figures, the culprits and their evidence. A page shows fewer.
 pub(super) const MAX_PICTURES: usize = 1_000;
@@ -59,7 +61,7 @@ pub(super) fn trace(archive: &Archive, mails: &Mails, groups: Vec<Vec<usize>>, r
 fn batches(groups: &[Vec<usize>], threads: usize) -> Vec<Range<usize>> {
     let (mut all, mut begin, mut bytes) = (Vec::new(), 0, 0);
     for (n, group) in groups.iter().enumerate() {
-        let own = group.len().min(MOST_COPIES * threads) * COPY_BYTES;
+        let own = group.len().min(MOST_COPIES * threads.min(MOST_READERS)) * COPY_BYTES;
         if n > begin && bytes + own > BATCH_BYTES {
             all.push(begin..n);
             (begin, bytes) = (n, 0);
@@ -99,8 +101,7 @@ struct Work<'a> {
 impl Work<'_> {
     fn read(&self, batch: Range<usize>, threads: usize) -> (Part, Damages) {
         let places: Vec<_> = self.groups[batch].iter().flatten().map(|i| self.mails.place(*i)).collect();
-        // One large group must not be kept by more workers than there is room for.
-        let threads = threads.min(BATCH_BYTES / (MOST_COPIES * COPY_BYTES)).max(1);
+        let threads = threads.clamp(1, MOST_READERS);
         let (parts, damages) =
             self.archive.read(&places, threads, &self.progress, Part::new, |part, message| {
                 let plain = Plain::of(self.archive, message.place.file(), message.bytes);
