@@ -9,7 +9,7 @@ use quell_mail::{canon, date, message_id};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::copy::{Copy, Place};
-use super::{actor, names};
+use super::names;
 use crate::facts::Ms;
 
 /// One stamp, read.
@@ -241,10 +241,14 @@ impl Chain {
     fn finish(&mut self) {
         let newest = || self.hops.iter().rev().find_map(|hop| hop.at_ms);
         self.arrived_ms = self.arrived_ms.or_else(newest);
-        self.hearsay = actor::hearsay(self);
+        self.marks.inner_id = self.id_domain().is_some_and(names::is_inner);
+    }
+
+    /// Takes the oldest `stamps` for hearsay: they are counted and no longer looked at.
+    pub(super) fn distrust(&mut self, stamps: usize) {
+        self.hearsay = stamps.min(self.hops.len());
         self.hops.drain(..self.hearsay);
         self.at.drain(..self.hearsay);
-        self.marks.inner_id = self.id_domain().is_some_and(names::is_inner);
     }
 
     /// The domain of its Message-ID, in lower case.

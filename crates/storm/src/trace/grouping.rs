@@ -16,6 +16,7 @@ use quell_mail::header::fields;
 use quell_mail::{date, hop};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::actor::vouched;
 use super::chain::Reader;
 use super::copy::{Copy, Place, Seen};
 use super::origin::{Home, STRANGE, suspicion};
@@ -115,7 +116,7 @@ impl Sights {
     pub fn look(&mut self, i: usize, record: &Record, header: &[u8], body: &[u8]) {
         let seen =
             Seen { header, own_stamp: None, recipient: "", arrived_ms: None, id: i as u64, place: None };
-        let chain = Reader::default().read(&Copy::new(&seen, MAX_COPY_BYTES), 1.0);
+        let chain = vouched(Reader::default().read(&Copy::new(&seen, MAX_COPY_BYTES), 1.0));
         let home = Home::of(&chain);
         let name = xxh3_64(format!("{home:?}").as_bytes());
         let home = Arc::clone(self.homes.entry(name).or_insert_with(|| Arc::new(home)));

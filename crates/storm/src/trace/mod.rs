@@ -10,6 +10,7 @@
 //! with the storm.
 
 mod actor;
+mod case;
 mod chain;
 mod charge;
 mod convict;
@@ -32,8 +33,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::case::FileName;
 pub use self::copy::{Copy, Place, Seen};
-pub use self::group::FileName;
 use self::sample::Sample;
 use crate::facts::Ms;
 

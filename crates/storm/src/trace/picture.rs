@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::actor::{Actor, actor};
+use super::case::Case;
 use super::chain::Chain;
-use super::group::Case;
 use super::names;
 use super::report::{MAX_NODES, MAX_POINTS, Point, Role, Timeline, Tree, TreeNode};
 

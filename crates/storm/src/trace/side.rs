@@ -1,8 +1,8 @@
 //! Evidence: copies laid side by side, and the lines that prove it with the place where they stand.
 
+use super::case::{Case, FileName};
 use super::chain::{Chain, Hop};
 use super::convict::Convict;
-use super::group::{Case, FileName};
 use super::report::{Comparison, Side, Stamp};
 use crate::storm::EvidenceLine;
 

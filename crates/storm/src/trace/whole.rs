@@ -4,8 +4,8 @@ use quell_mail::exact::exact_key;
 use quell_mail::header::split;
 use quell_mail::key::ExactKey;
 
+use super::case::FileName;
 use super::copy::{Place, Seen};
-use super::group::FileName;
 use super::grouping::{self, Record, Sights};
 use super::report::{Finding, Group, Report};
 use super::{Bounds, Trace, id_of};

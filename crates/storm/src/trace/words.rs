@@ -1,7 +1,7 @@
 //! Findings as sentences for people who have never read a header.
 
+use super::case::Case;
 use super::charge::Reason;
-use super::group::Case;
 use super::report::Finding;
 use crate::facts::Ms;
 use crate::storm::{Culprit, CulpritClass};
