@@ -40,7 +40,7 @@ pub fn relaxed_value(value: &[u8], mut out: impl FnMut(&[u8])) {
 
 /// The relaxed form of a field's value as one piece.
 pub fn relaxed_value_to_vec(value: &[u8]) -> Vec<u8> {
-    let mut whole = Vec::new();
+    let mut whole = Vec::with_capacity(value.len());
     relaxed_value(value, |slice| whole.extend_from_slice(slice));
     whole
 }

@@ -7,9 +7,13 @@ use std::ops::Range;
 use super::scan::skip;
 use super::sink::Sink;
 use super::source::{FromHere, Source, fill};
+use super::stream::READ_BYTES;
 use super::unpack::unpack;
 use super::work::divide;
 use super::{Archive, Damages, Message, Packing, Place, Progress, What};
+
+/// So much between two messages is read along with them: more than a separator and a postmark.
+const MOST_BETWEEN: u64 = 4 << 10;
 
 /// Most messages of files that are not compressed in one job.
 const PLACES_PER_JOB: usize = 256;
@@ -69,7 +73,9 @@ fn of_one_file(places: &[Place], sink: &mut Sink<'_>) {
     };
     let mut buffer = std::mem::take(&mut sink.buffer);
     match packing {
-        Packing::Plain => places.iter().for_each(|place| one(*place, &source, &mut buffer, sink)),
+        Packing::Plain => {
+            places.chunk_by(is_near).for_each(|run| together(run, &source, &mut buffer, sink));
+        }
         packing => streamed(places, packing, &source, &mut buffer, sink),
     }
     if buffer.len() > super::stream::KEPT_BYTES {
@@ -91,6 +97,45 @@ fn room<'b>(place: Place, buffer: &'b mut Vec<u8>, sink: &Sink<'_>) -> Option<&'
         buffer.resize(len, 0);
     }
     Some(&mut buffer[..len])
+}
+
+/// Whether the second message lies so close behind the first that they are read in one go.
+fn is_near(first: &Place, second: &Place) -> bool {
+    let end = first.offset().saturating_add(u64::from(first.len()));
+    (end..=end.saturating_add(MOST_BETWEEN)).contains(&second.offset())
+}
+
+/// Messages that lie close together, as many at a time as have room.
+fn together(mut run: &[Place], source: &Source<'_>, buffer: &mut Vec<u8>, sink: &mut Sink<'_>) {
+    while let Some(first) = run.first() {
+        let begin = first.offset();
+        let span = |place: &Place| (place.offset() - begin).saturating_add(u64::from(place.len()));
+        let many = run.partition_point(|place| span(place) <= READ_BYTES as u64);
+        let (now, rest) = run.split_at(many.max(1));
+        run = rest;
+        let bytes = now.last().map_or(0, |last| usize::try_from(span(last)).unwrap_or(usize::MAX));
+        let most = sink.archive.limits.message_bytes;
+        let possible = now.len() > 1 && now.iter().all(|place| place.len() as usize <= most);
+        if !possible || !fills(begin, bytes, source, buffer) {
+            // One by one it is seen which of them is damaged.
+            now.iter().for_each(|place| one(*place, source, buffer, sink));
+            continue;
+        }
+        for place in now {
+            let at = usize::try_from(place.offset() - begin).unwrap_or(usize::MAX);
+            sink.progress.bytes(u64::from(place.len()));
+            sink.again(*place, &buffer[at..at + place.len() as usize]);
+        }
+    }
+}
+
+/// Reads `bytes` bytes, at most [`READ_BYTES`], from `begin` on; false if they are not there.
+fn fills(begin: u64, bytes: usize, source: &Source<'_>, buffer: &mut Vec<u8>) -> bool {
+    if buffer.len() < bytes {
+        buffer.resize(bytes, 0);
+    }
+    let (filled, error) = fill(&mut FromHere { source, at: begin, end: u64::MAX }, &mut buffer[..bytes]);
+    filled == bytes && error.is_none()
 }
 
 fn one(place: Place, source: &Source<'_>, buffer: &mut Vec<u8>, sink: &mut Sink<'_>) {

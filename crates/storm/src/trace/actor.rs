@@ -14,7 +14,7 @@ const MAX_INNER_HOPS: usize = 4;
 const MAX_IPS: usize = 64;
 
 /// A machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(super) struct Actor {
     /// Its address, as the next server on the public network saw it.
     pub(super) ip: Option<IpAddr>,

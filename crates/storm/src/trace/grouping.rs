@@ -9,6 +9,7 @@
 //! a person who sends twice, a monthly report and a series of patches stay apart.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use quell_mail::content::{self, Content, Likeness};
@@ -118,7 +119,9 @@ impl Sights {
             Seen { header, own_stamp: None, recipient: "", arrived_ms: None, id: i as u64, place: None };
         let chain = vouched(Reader::default().read(&Copy::new(&seen, MAX_COPY_BYTES), 1.0));
         let home = Home::of(&chain);
-        let name = xxh3_64(format!("{home:?}").as_bytes());
+        let mut name = Xxh3::new();
+        home.hash(&mut name);
+        let name = name.digest();
         let home = Arc::clone(self.homes.entry(name).or_insert_with(|| Arc::new(home)));
         let content = self.content(record, header, body);
         let (suspicion, arrived_ms) = (suspicion(&chain), chain.arrived_ms);
@@ -228,14 +231,19 @@ fn join(members: &mut [&Sight], sets: &mut Sets) {
     members
         .sort_by_key(|sight| (sight.suspicion, sight.arrived_ms.is_none(), sight.arrived_ms, sight.record));
     let Some(own) = members.first().copied() else { return };
-    let (home, foreign): (Vec<&Sight>, Vec<&Sight>) =
-        members.iter().partition(|sight| sight.home.is_same(&own.home));
+    // Homes are few, and copies may be a million.
+    let mut same = HashMap::new();
+    let (home, foreign): (Vec<&Sight>, Vec<&Sight>) = members.iter().partition(|sight| {
+        *same.entry(Arc::as_ptr(&sight.home)).or_insert_with(|| sight.home.is_same(&own.home))
+    });
     if home.iter().any(|sight| sight.suspicion >= STRANGE) {
         return join_strangers(members, sets);
     }
+    let mut by_time = home.clone();
+    by_time.sort_by_key(|sight| sight.arrived_ms);
     for sight in foreign {
-        let before = home.iter().filter(|own| own.arrived_ms <= sight.arrived_ms);
-        let nearest = before.max_by_key(|own| own.arrived_ms).unwrap_or(&home[0]);
+        let before = by_time.partition_point(|own| own.arrived_ms <= sight.arrived_ms);
+        let nearest = before.checked_sub(1).map_or(home[0], |last| by_time[last]);
         sets.join(nearest.record, sight.record);
     }
 }
@@ -295,12 +303,12 @@ pub fn recipient(header: &[u8], mailbox: &str) -> String {
         }
     }
     let stamps = fields(header).filter(|field| field.is("received")).take(2);
-    let stamps: Vec<hop::Hop<'_>> = stamps.map(|field| hop::parse(field.value)).collect();
-    let by = |hop: &hop::Hop<'_>| hop.by.map(|by| by.lower()).unwrap_or_default();
-    let newest = stamps.first().map(by).unwrap_or_default();
+    let stamps: Vec<&[u8]> = stamps.map(|field| field.value).collect();
+    let by = |stamp: &[u8]| hop::by_of(stamp).lower();
+    let newest = stamps.first().map(|stamp| by(stamp)).unwrap_or_default();
     // What another house was told says nothing of who reads it here.
-    let here = stamps.iter().filter(|hop| super::names::same_house(&by(hop), &newest));
-    let for_ = here.filter_map(|hop| hop.for_.map(|word| word.lower())).next();
+    let here = stamps.iter().filter(|stamp| super::names::same_house(&by(stamp), &newest));
+    let for_ = here.filter_map(|stamp| hop::for_of(stamp).map(|word| word.lower())).next();
     let is_told = |address: &String| address.contains('@') && !address.ends_with("@localhost");
     for_.filter(is_told).unwrap_or_else(|| mailbox.to_owned())
 }

@@ -129,7 +129,7 @@ fn is_foreign(chain: &Chain, own: &Chain) -> bool {
 }
 
 /// Where a message got its identity: the machine of its oldest stamp, and the domain of its Message-ID.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Home {
     /// It passed a machine of the author's own house.
     is_authors: bool,
