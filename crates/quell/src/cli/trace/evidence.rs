@@ -52,6 +52,7 @@ pub(super) fn write(
             written += 1;
         }
     }
+    out.flush()?;
     Ok(written)
 }
 

@@ -1,6 +1,6 @@
 //! `quell trace` from its arguments to its answers.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -203,22 +203,25 @@ fn answer(
     if is_stdout(args.html.as_ref()) {
         out.write_all(page_for(&traced.report, owner).as_bytes())?;
     } else if is_stdout(args.mbox.as_ref()) {
-        evidence::write(archive, traced, reading, out)?;
+        evidence::write(archive, traced, reading, &mut BufWriter::new(&mut *out))?;
     } else {
-        let report =
-            owner.map_or_else(|| traced.report.clone(), |owner| owner::report_for(&traced.report, owner));
+        let for_owner = owner.map(|owner| owner::report_for(&traced.report, owner));
+        let report = for_owner.as_ref().unwrap_or(&traced.report);
         if args.json {
-            json(&report, out)?;
+            json(report, out)?;
         } else {
-            out.write_all(text(&report, &screen::options(args.all)).as_bytes())?;
+            out.write_all(text(report, &screen::options(args.all)).as_bytes())?;
         }
     }
     Ok(out.flush()?)
 }
 
 fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(Escaped(&mut *out), report)?;
-    out.write_all(b"\n")
+    // Standard output by itself writes every line.
+    let mut out = BufWriter::new(out);
+    serde_json::to_writer_pretty(Escaped(&mut out), report)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// JSON may hold what a terminal obeys; here it is written as `\uXXXX`, which means the same.
