@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use quell_mail::header::Field;
 use quell_mail::hop::{self, HopKind, Protocol};
 use quell_mail::{canon, date, message_id};
 use xxhash_rust::xxh3::xxh3_64;
@@ -32,11 +33,16 @@ pub(super) struct Hop {
     pub(super) software: Option<String>,
     /// It came from the same machine.
     pub(super) loopback: bool,
-    /// The field unfolded.
-    pub(super) text: String,
+    /// The field's value as it stands there.
+    raw: Box<[u8]>,
 }
 
 impl Hop {
+    /// The whole field unfolded.
+    pub(super) fn text(&self) -> String {
+        format!("Received: {}", text_of(&self.raw))
+    }
+
     /// Whether it tells of a sender on another machine.
     pub(super) fn has_sender(&self) -> bool {
         !self.loopback
@@ -74,7 +80,7 @@ pub(super) struct Chain {
     pub(super) at: Vec<u32>,
     pub(super) identity: Identity,
     pub(super) author: Option<String>,
-    pub(super) subject: String,
+    subject: Box<[u8]>,
     pub(super) recipient: Arc<str>,
     /// A hash of its List-Id.
     pub(super) list: Option<u64>,
@@ -87,10 +93,10 @@ pub(super) struct Chain {
     pub(super) weight: f64,
     /// Addresses in Delivered-To and the like, newest first.
     pub(super) delivered_to: Vec<String>,
-    /// Addresses in To and Cc, as far as they were kept.
-    pub(super) to: Vec<String>,
-    /// Lines that are marks, with their place in the header.
-    pub(super) mark_lines: Vec<(u32, String)>,
+    /// To and Cc, as far as they were kept.
+    to: Vec<Box<[u8]>>,
+    /// Fields that are marks, with their place in the header.
+    mark_fields: Vec<(u32, Box<[u8]>)>,
 }
 
 /// Marks of software that puts messages back into the stream. No single one convicts.
@@ -120,7 +126,7 @@ impl Reader {
             at: Vec::new(),
             identity: Identity::default(),
             author: None,
-            subject: String::new(),
+            subject: Box::default(),
             recipient: Arc::clone(&copy.recipient),
             list: None,
             marks: Marks { pickup_address: copy.pickup_address, ..Marks::default() },
@@ -130,14 +136,14 @@ impl Reader {
             weight,
             delivered_to: Vec::new(),
             to: Vec::new(),
-            mark_lines: Vec::new(),
+            mark_fields: Vec::new(),
         };
         for (at, field) in copy.fields() {
             if field.is("received") {
                 chain.hops.push(self.stamp(field.value));
                 chain.at.push(at);
             } else {
-                chain.take(at, field.name, field.value);
+                chain.take(at, &field);
             }
         }
         chain.hops.reverse();
@@ -156,8 +162,7 @@ fn read_hop(hash: u128, value: &[u8]) -> Hop {
     let hop = hop::parse(value);
     // Nobody says who handed it in: a program on the machine itself, or any client.
     let is_hidden = hop.kind == HopKind::Local && hop.has_no_from() && !is_said_to_be_local(&hop, value);
-    let lower =
-        |word: Option<hop::Word<'_>>| word.map(|w| names::clean(&w.lower())).filter(|n| !n.is_empty());
+    let lower = |word: Option<hop::Word<'_>>| word.map(|word| names::clean(word.0)).filter(|n| !n.is_empty());
     Hop {
         hash,
         kind: if is_hidden { HopKind::Transfer } else { hop.kind },
@@ -171,7 +176,7 @@ fn read_hop(hash: u128, value: &[u8]) -> Hop {
         at_ms: hop.date_ms,
         software: hop.software.map(software),
         loopback: hop.is_loopback() || is_itself(&hop),
-        text: format!("Received: {}", text_of(value)),
+        raw: value.into(),
     }
 }
 
@@ -183,8 +188,8 @@ fn software(software: hop::Software<'_>) -> String {
 /// Whether the sender is the server itself by its short name, at an address of its own house.
 fn is_itself(hop: &hop::Hop<'_>) -> bool {
     let (Some(from), Some(by)) = (hop.from, hop.by) else { return false };
-    let begins = by.lower().strip_prefix(&from.lower()).is_some_and(|rest| rest.starts_with('.'));
-    begins && !hop.ip.is_some_and(names::is_public)
+    let begins = by.0.get(..from.0.len()).is_some_and(|start| start.eq_ignore_ascii_case(from.0));
+    begins && by.0.get(from.0.len()) == Some(&b'.') && !hop.ip.is_some_and(names::is_public)
 }
 
 /// Whether a stamp says that the message was made on the machine, and does not just name nobody.
@@ -201,13 +206,9 @@ fn text_of(value: &[u8]) -> String {
 }
 
 impl Chain {
-    fn take(&mut self, at: u32, name: &[u8], value: &[u8]) {
-        let written = String::from_utf8_lossy(name);
-        let name = name.to_ascii_lowercase();
-        let mut mark = || {
-            let line = format!("{written}: {}", text_of(value));
-            self.mark_lines.push((at, line));
-        };
+    fn take(&mut self, at: u32, field: &Field<'_>) {
+        let (name, value) = (field.name.to_ascii_lowercase(), field.value);
+        let mut mark = || self.mark_fields.push((at, field.whole.into()));
         match name.as_slice() {
             b"message-id" if self.identity.message_id.is_none() => {
                 let id = message_id::parse(value).unwrap_or_else(|| text_of(value));
@@ -216,16 +217,16 @@ impl Chain {
             }
             b"date" if self.identity.date_ms.is_none() => self.identity.date_ms = date::parse(value),
             b"from" if self.author.is_none() => self.author = names::address_in(&text_of(value)),
-            b"subject" if self.subject.is_empty() => self.subject = text_of(value),
+            b"subject" if self.subject.is_empty() => self.subject = value.into(),
             b"list-id" => self.list = Some(xxh3_64(text_of(value).to_ascii_lowercase().as_bytes())),
             b"delivered-to" | b"x-original-to" | b"envelope-to" => {
                 self.delivered_to.extend(names::address_in(&text_of(value)));
             }
             b"to" => {
                 self.marks.torn_to |= names::is_torn(value);
-                self.to.extend(text_of(value).split(',').filter_map(names::address_in));
+                self.to.push(value.into());
             }
-            b"cc" => self.to.extend(text_of(value).split(',').filter_map(names::address_in)),
+            b"cc" => self.to.push(value.into()),
             b"x-originalarrivaltime" | b"x-mimeole" => {
                 self.marks.exchange = true;
                 mark();
@@ -265,7 +266,25 @@ impl Chain {
         }
         let domain = self.recipient.rsplit_once('@').map(|(_, domain)| domain);
         let there = |address: &&String| address.rsplit_once('@').map(|(_, other)| other) == domain;
-        self.to.iter().filter(there).filter(|address| names::is_role(address)).count()
+        self.to().iter().filter(there).filter(|address| names::is_role(address)).count()
+    }
+
+    /// Addresses in To and Cc, as far as they were kept.
+    pub(super) fn to(&self) -> Vec<String> {
+        let addresses = |value: &[u8]| -> Vec<String> {
+            text_of(value).split(',').filter_map(names::address_in).collect()
+        };
+        self.to.iter().flat_map(|value| addresses(value)).collect()
+    }
+
+    /// Its subject, unfolded.
+    pub(super) fn subject(&self) -> String {
+        text_of(&self.subject)
+    }
+
+    /// Lines that are marks, with their place in the header.
+    pub(super) fn mark_lines(&self) -> impl Iterator<Item = (u32, String)> {
+        self.mark_fields.iter().map(|(at, whole)| (*at, text_of(whole)))
     }
 
     /// The domain of its author.

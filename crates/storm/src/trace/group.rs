@@ -31,7 +31,7 @@ impl Trace {
         let finding = case.finding();
         Group {
             key: key.to_string(),
-            subject: original.map(|chain| words::subject(&chain.subject)).unwrap_or_default(),
+            subject: original.map(|chain| words::subject(&chain.subject())).unwrap_or_default(),
             message_ids: case.message_ids(),
             copies: self.messages,
             recipients: self.recipients(),

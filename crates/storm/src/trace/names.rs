@@ -124,9 +124,16 @@ pub(super) fn is_made_of_address(name: &str, ip: Option<IpAddr>) -> bool {
         }
         None => return name.bytes().filter(u8::is_ascii_digit).count() >= 12,
     };
-    let digits: Vec<&str> = name.split(|c: char| !c.is_ascii_digit()).filter(|d| !d.is_empty()).collect();
-    let found = v4.octets().iter().filter(|o| digits.contains(&o.to_string().as_str())).count();
-    found >= 3 || name.contains(&v4.octets().map(|o| format!("{o:03}")).concat())
+    let (mut found, octets) = (0u8, v4.octets());
+    for digits in
+        name.as_bytes().split(|b| !b.is_ascii_digit()).filter(|digits| (1..=3).contains(&digits.len()))
+    {
+        let number = digits.iter().fold(0u16, |number, digit| number * 10 + u16::from(digit - b'0'));
+        let place =
+            octets.iter().enumerate().find(|(i, o)| found & (1 << i) == 0 && u16::from(**o) == number);
+        found |= place.map_or(0, |(i, _)| 1 << i);
+    }
+    found.count_ones() >= 3 || has_padded(name, v4)
 }
 
 /// Whether a machine is called what providers call those that take in and pass on.
@@ -138,10 +145,33 @@ pub(super) fn is_called_relay(name: &str) -> bool {
     name.contains('.') && PASS_ON.contains(&first)
 }
 
-/// A name without brackets, dots at its end and what cannot stand in one.
-pub(super) fn clean(name: &str) -> String {
-    let bare = name.trim().trim_matches(['<', '>', '[', ']', '(', ')', ',', ';', '"']).trim_end_matches('.');
-    bare.to_owned()
+/// Whether a name holds an address as twelve digits in a row.
+fn has_padded(name: &str, v4: std::net::Ipv4Addr) -> bool {
+    let mut run = name.as_bytes().split(|b| !b.is_ascii_digit()).filter(|digits| digits.len() == 12);
+    run.any(|digits| {
+        let octets =
+            digits.chunks(3).map(|three| three.iter().fold(0u16, |n, d| n * 10 + u16::from(d - b'0')));
+        octets.eq(v4.octets().into_iter().map(u16::from))
+    })
+}
+
+/// A name in lower case, without brackets, dots at its end and what cannot stand in one.
+pub(super) fn clean(name: &[u8]) -> String {
+    const AROUND: &[u8] = b"<>[](),;\" \t\r\n";
+    let mut name = name;
+    while let [first, rest @ ..] = name
+        && AROUND.contains(first)
+    {
+        name = rest;
+    }
+    while let [rest @ .., last] = name
+        && (AROUND.contains(last) || *last == b'.')
+    {
+        name = rest;
+    }
+    let mut text = String::from_utf8_lossy(name).into_owned();
+    text.make_ascii_lowercase();
+    text
 }
 
 /// The address in a field such as From or Delivered-To, in lower case: within the last angle brackets,
@@ -201,13 +231,18 @@ pub(super) fn is_keepers(address: &str) -> bool {
 
 /// Whether To holds an address of an inner host beside others: one that was torn in two (INCIDENT.md).
 pub(super) fn is_torn(value: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(&value[..value.len().min(4_096)]).to_lowercase();
-    text.contains("(no to-header on input)")
-        || text.contains("unlisted-recipients:") && text.contains('@')
-        || text
-            .split(',')
-            .filter_map(address_in)
-            .any(|a| a.rsplit_once('@').is_some_and(|(_, d)| is_inner(d)))
+    let value = &value[..value.len().min(4_096)];
+    let has = |words: &[u8]| value.windows(words.len()).any(|window| window.eq_ignore_ascii_case(words));
+    let inner = |at: usize| {
+        let domain = &value[at + 1..];
+        let ends = |b: &u8| b.is_ascii_whitespace() || b"<>,;\"()".contains(b);
+        let end = domain.iter().position(ends).unwrap_or(domain.len());
+        let last = domain[..end].rsplit(|b| *b == b'.').next().unwrap_or_default();
+        let name = std::str::from_utf8(&domain[..end]).unwrap_or_default();
+        end > 0 && (last.len() == end || name.is_ascii() && is_inner(&name.to_ascii_lowercase()))
+    };
+    // `unlisted-recipients:; (no To-header on input)` is what honest servers write; made an address it is torn.
+    memchr::memchr_iter(b'@', value).any(|at| inner(at) || has(b"unlisted-recipients:"))
 }
 
 #[cfg(test)]
@@ -261,5 +296,7 @@ mod tests {
         assert_eq!(address_in("\"x\" nobody"), None);
         assert!(is_torn(b"<a@server.sbs.local>, <firm1.example@server.sbs.local>, b@firm2.example"));
         assert!(!is_torn(b"a@firm1.example, b@firm2.example"));
+        assert!(is_torn(b"<unlisted-recipients:@firm1.example>, <no@firm1.example>"));
+        assert!(!is_torn(b" unlisted-recipients:; (no To-header on input)"));
     }
 }

@@ -64,10 +64,10 @@ fn multiplies(chains: &[Chain], partings: &[Parting], machines: &[Actor]) -> boo
 
 /// Whether a machine is of a house that a recipient of the message is in.
 fn is_addressed(chain: &Chain, machine: &Actor) -> bool {
+    let to = chain.to();
     let fors = chain.hops.iter().filter_map(|hop| hop.for_.as_deref());
     let all = fors.chain(chain.delivered_to.iter().map(String::as_str)).chain([&*chain.recipient]);
-    let mut domains =
-        all.chain(chain.to.iter().map(String::as_str)).filter_map(|a| Some(a.rsplit_once('@')?.1));
+    let mut domains = all.chain(to.iter().map(String::as_str)).filter_map(|a| Some(a.rsplit_once('@')?.1));
     domains.any(|domain| {
         let own = |name: &&String| !is_made_of_address(name, machine.ip);
         machine.names.iter().filter(own).any(|name| same_house(name, domain))

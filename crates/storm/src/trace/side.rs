@@ -61,7 +61,7 @@ fn side(chain: &Chain, file: FileName<'_>) -> Side {
 
 fn stamp(hop: &Hop) -> Stamp {
     Stamp {
-        text: cut(&hop.text),
+        text: cut(&hop.text()),
         by: hop.by.clone(),
         from: hop.sender_names().next().map(str::to_owned).or_else(|| hop.from.clone()),
         ip: hop.ip,
@@ -100,11 +100,11 @@ pub(super) fn lines(case: &Case, convict: &Convict, file: FileName<'_>) -> Vec<E
 
 fn line(chain: &Chain, at: usize, file: FileName<'_>) -> Option<EvidenceLine> {
     let hop = chain.hops.get(at)?;
-    Some(placed(chain, chain.at.get(at).copied(), &hop.text, file))
+    Some(placed(chain, chain.at.get(at).copied(), &hop.text(), file))
 }
 
 fn marks(chain: &Chain, file: FileName<'_>) -> Vec<EvidenceLine> {
-    chain.mark_lines.iter().map(|(at, text)| placed(chain, Some(*at), text, file)).collect()
+    chain.mark_lines().map(|(at, text)| placed(chain, Some(at), &text, file)).collect()
 }
 
 fn placed(chain: &Chain, at: Option<u32>, text: &str, file: FileName<'_>) -> EvidenceLine {
