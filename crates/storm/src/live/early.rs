@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use quell_mail::key::LedgerKey;
 
-use super::OVERHEAD_BYTES;
+use super::{OVERHEAD_BYTES, seed_of};
 use crate::facts::Ms;
 use crate::trace::{Bounds, Seen, Trace};
 
@@ -42,7 +42,7 @@ impl Early {
                 self.by_age.remove(&held.age);
                 (held.trace, held.bytes)
             }
-            None => (Trace::new(BOUNDS), 0),
+            None => (Trace::seeded(BOUNDS, seed_of(&key)), 0),
         };
         if trace.messages() < MAX_COPIES {
             trace.add(seen);

@@ -35,6 +35,13 @@ pub const NARROW: Bounds = Bounds { copies: 8, copy_bytes: 4 << 10 };
 /// What a trace takes beside its copies: its own fields, maps and sets.
 const OVERHEAD_BYTES: usize = 2 << 10;
 
+/// The seed of the trace of a key. Keys are made with the installation's secret, which gateways of one firm
+/// share: nobody else can tell which copies are kept.
+fn seed_of(key: &LedgerKey) -> u64 {
+    let [low, ..] = key.0.as_chunks::<8>().0 else { return 0 };
+    u64::from_le_bytes(*low)
+}
+
 /// The traces of the storms in the book.
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
@@ -54,7 +61,7 @@ impl Traces {
     pub(crate) fn open(&mut self, copy: &CopySeen<'_>, limits: &Limits) -> Vec<Culprit> {
         let is_scarce = self.bytes > limits.trace_book_bytes / 4 * 3;
         let bounds = if is_scarce && !self.live.is_empty() { NARROW } else { Bounds::LIVE };
-        let live = Live::new(bounds, self.early.take(&copy.key).as_ref());
+        let live = Live::new(bounds, seed_of(&copy.key), self.early.take(&copy.key).as_ref());
         self.put(copy.key, live);
         self.add(copy, limits);
         self.look(&copy.key).unwrap_or_default()
@@ -110,7 +117,7 @@ impl Traces {
     /// A storm comes back after a restart: its trace begins with the header sets that were kept.
     pub(crate) fn restore(&mut self, storm: &Storm, limits: &Limits) {
         let bounds = if self.bytes > limits.trace_book_bytes / 4 * 3 { NARROW } else { Bounds::LIVE };
-        self.put(storm.key, Live::restored(bounds, storm));
+        self.put(storm.key, Live::restored(bounds, seed_of(&storm.key), storm));
         if self.bytes > limits.trace_book_bytes {
             self.make_room(&storm.key, limits.trace_book_bytes);
         }

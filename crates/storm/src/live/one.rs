@@ -32,17 +32,17 @@ pub(super) struct Live {
 
 impl Live {
     /// Of a storm that opens; `early` are the copies remembered from before.
-    pub(super) fn new(bounds: Bounds, early: Option<&Trace>) -> Self {
-        let mut trace = Trace::new(bounds);
+    pub(super) fn new(bounds: Bounds, seed: u64, early: Option<&Trace>) -> Self {
+        let mut trace = Trace::seeded(bounds, seed);
         early.into_iter().for_each(|early| trace.merge(early));
         Self::of(trace, bounds == NARROW)
     }
 
     /// Of a storm that was stored: from its header sets, as far as they go.
-    pub(super) fn restored(bounds: Bounds, storm: &Storm) -> Self {
+    pub(super) fn restored(bounds: Bounds, seed: u64, storm: &Storm) -> Self {
         let evidence = &storm.evidence;
         let samples = evidence.first().into_iter().chain(evidence.random()).chain(evidence.last());
-        let (mut trace, mut ids) = (Trace::new(bounds), BTreeSet::new());
+        let (mut trace, mut ids) = (Trace::seeded(bounds, seed), BTreeSet::new());
         for sample in samples {
             let id = id(sample.queue_id, &sample.recipient);
             // The last copy may stand in the random sample as well.
@@ -104,7 +104,7 @@ impl Live {
         if !std::mem::replace(&mut self.is_narrow, true) {
             // What is left over could say less than all did.
             self.read();
-            let mut narrow = Trace::new(NARROW);
+            let mut narrow = Trace::seeded(NARROW, self.trace.seed());
             narrow.merge(&self.trace);
             self.trace = narrow;
         }
@@ -115,7 +115,7 @@ impl Live {
     pub(super) fn begin_anew(&mut self) -> isize {
         self.read();
         self.known.clone_from(&self.found);
-        self.trace = Trace::new(NARROW);
+        self.trace = Trace::seeded(NARROW, self.trace.seed());
         (self.is_narrow, self.counted, self.read) = (true, 0, 0);
         self.weigh()
     }

@@ -1,6 +1,7 @@
 //! The machine that sent a copy on its next way: whom a stamp speaks of.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use quell_mail::hop::HopKind;
 
@@ -9,6 +10,9 @@ use super::names::{self, is_public, is_telling};
 
 /// Stamps looked at above a machine's own for the address under which the public network knows it.
 const MAX_INNER_HOPS: usize = 4;
+
+/// Stamps in a row that one machine may have written itself; filters hand mail back a few times.
+const MAX_MADE_THERE: usize = 12;
 
 /// Addresses of a pool that are told apart.
 const MAX_IPS: usize = 64;
@@ -39,7 +43,13 @@ impl Actor {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self.ip, other.ip) {
             (Some(a), Some(b)) => a == b || self.more_ips.contains(&b) || other.more_ips.contains(&a),
-            _ if self.is_known() && other.is_known() => self.names.iter().any(|n| other.names.contains(n)),
+            // Inner names are in many houses: they tell only between two that both have nothing else.
+            (None, None) if self.is_known() && other.is_known() => {
+                self.names.iter().any(|name| other.names.contains(name))
+            }
+            _ if self.is_known() && other.is_known() => {
+                self.names.iter().any(|name| !names::is_inner(name) && other.names.contains(name))
+            }
             _ => self.is_known() == other.is_known() && self.client_of == other.client_of,
         }
     }
@@ -82,22 +92,25 @@ impl Actor {
 
 /// The machine that brought about stamp `i` of `chain`: its sender, or the server itself where the stamp
 /// says that the message was made there.
-pub(super) fn actor(chain: &Chain, i: usize) -> Actor {
-    let Some(hop) = chain.hops.get(i) else { return Actor::default() };
+pub(super) fn actor(chain: &Chain, i: usize) -> Arc<Actor> {
+    chain.machines.get(i).map(Arc::clone).unwrap_or_default()
+}
+
+fn find(chain: &Chain, i: usize, hop: &Hop) -> Actor {
     if hop.is_made_there() {
-        return made_there(chain, i);
+        made_there(chain, i)
+    } else if hop.has_sender() {
+        sender(chain, i)
+    } else {
+        hidden_client(chain, i, hop)
     }
-    if hop.has_sender() {
-        return sender(chain, i);
-    }
-    hidden_client(chain, i, hop)
 }
 
 /// A message that came into being on the machine that stamped it.
 fn made_there(chain: &Chain, i: usize) -> Actor {
     let mut actor = Actor::default();
     let mut own = Vec::new();
-    for (n, hop) in chain.hops.iter().enumerate().skip(i) {
+    for (n, hop) in chain.hops.iter().enumerate().skip(i).take(MAX_MADE_THERE) {
         if n == i || hop.is_made_there() {
             own.extend(hop.by.as_deref());
             actor.software = actor.software.or_else(|| hop.software.clone());
@@ -148,15 +161,17 @@ fn own_names(actor: &mut Actor, own: &[&str]) {
 fn see_from_outside(actor: &mut Actor, chain: &Chain, n: usize) {
     let Some(hop) = chain.hops.get(n) else { return };
     hop.sender_names().for_each(|name| actor.add_name(name));
-    let mut at = n;
-    for _ in 0..MAX_INNER_HOPS {
-        match chain.hops.get(at) {
-            Some(hop) if hop.ip.is_some_and(is_public) => {
-                actor.ip = hop.ip;
-                return;
-            }
-            Some(hop) if hop.loopback || hop.ip.is_some() => at += 1,
-            _ => return,
+    for hop in chain.hops.iter().skip(n).take(MAX_INNER_HOPS) {
+        if hop.ip.is_some_and(is_public) {
+            actor.ip = hop.ip;
+            return;
+        }
+        // Within one's own house it goes on; at a provider's it is the provider's address that follows.
+        let is_out = hop.by.as_deref().is_some_and(|by| {
+            names::is_called_relay(by) && !actor.names.iter().any(|name| names::same_house(name, by))
+        });
+        if is_out || !(hop.loopback || hop.ip.is_some()) {
+            return;
         }
     }
 }
@@ -183,10 +198,11 @@ pub(super) fn is_written_by(hop: &Hop, actor: &Actor) -> bool {
             .any(|name| name == by || (names::same_house(name, by) && !is_customer(name, actor)))
 }
 
-/// The copy without what nobody vouches for.
+/// The copy without what nobody vouches for, and with the machines that it passed.
 pub(super) fn vouched(mut chain: Chain) -> Chain {
     let stamps = hearsay(&chain);
     chain.distrust(stamps);
+    chain.machines = chain.hops.iter().enumerate().map(|(i, hop)| Arc::new(find(&chain, i, hop))).collect();
     chain
 }
 

@@ -96,7 +96,7 @@ impl Case {
             times.extend(at.map(|at| (&*chain.recipient, at)));
         }
         times.sort_unstable();
-        let gap = |pair: &[(&str, Ms)]| (pair[0].0 == pair[1].0).then(|| pair[1].1 - pair[0].1);
+        let gap = |pair: &[(&str, Ms)]| (pair[0].0 == pair[1].0).then(|| pair[1].1.saturating_sub(pair[0].1));
         let mut gaps: Vec<Ms> = times.windows(2).filter_map(gap).collect();
         gaps.sort_unstable();
         gaps.get(gaps.len() / 2).copied()

@@ -9,6 +9,7 @@ use quell_mail::hop::{self, HopKind, Protocol};
 use quell_mail::{canon, date, message_id};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::actor::Actor;
 use super::copy::{Copy, Place};
 use super::names;
 use crate::facts::Ms;
@@ -76,6 +77,8 @@ pub(super) struct Chain {
     pub(super) hops: Vec<Arc<Hop>>,
     /// Older stamps that nobody vouches for: below a client that had nothing to do with who wrote them.
     pub(super) hearsay: usize,
+    /// The machine that brought about each stamp; filled in once what nobody vouches for is gone.
+    pub(super) machines: Vec<Arc<Actor>>,
     /// Where each stamp begins in the header.
     pub(super) at: Vec<u32>,
     pub(super) identity: Identity,
@@ -95,6 +98,8 @@ pub(super) struct Chain {
     pub(super) delivered_to: Vec<String>,
     /// To and Cc, as far as they were kept.
     to: Vec<Box<[u8]>>,
+    /// Its first Resent-Message-ID.
+    pub(super) resent: Option<String>,
     /// Fields that are marks, with their place in the header.
     mark_fields: Vec<(u32, Box<[u8]>)>,
 }
@@ -123,6 +128,7 @@ impl Reader {
         let mut chain = Chain {
             hops: Vec::new(),
             hearsay: 0,
+            machines: Vec::new(),
             at: Vec::new(),
             identity: Identity::default(),
             author: None,
@@ -136,6 +142,7 @@ impl Reader {
             weight,
             delivered_to: Vec::new(),
             to: Vec::new(),
+            resent: None,
             mark_fields: Vec::new(),
         };
         for (at, field) in copy.fields() {
@@ -218,6 +225,7 @@ impl Chain {
             b"date" if self.identity.date_ms.is_none() => self.identity.date_ms = date::parse(value),
             b"from" if self.author.is_none() => self.author = names::address_in(&text_of(value)),
             b"subject" if self.subject.is_empty() => self.subject = value.into(),
+            b"resent-message-id" if self.resent.is_none() => self.resent = Some(text_of(value)),
             b"list-id" => self.list = Some(xxh3_64(text_of(value).to_ascii_lowercase().as_bytes())),
             b"delivered-to" | b"x-original-to" | b"envelope-to" => {
                 self.delivered_to.extend(names::address_in(&text_of(value)));
@@ -275,6 +283,15 @@ impl Chain {
             text_of(value).split(',').filter_map(names::address_in).collect()
         };
         self.to.iter().flat_map(|value| addresses(value)).collect()
+    }
+
+    /// The address it is for, where To and Cc together name one.
+    pub(super) fn only_address(&self) -> Option<String> {
+        let [value] = &self.to[..] else { return None };
+        if memchr::memchr_iter(b'@', value).count() != 1 {
+            return None;
+        }
+        names::address_in(&text_of(value))
     }
 
     /// Its subject, unfolded.

@@ -23,6 +23,20 @@ const SLOW_MS: Ms = 5 * 60_000;
 /// Longer than this no server sits on an answer: one of the two stamps tells a wrong time.
 const MAX_SLOW_MS: Ms = 3 * 3_600_000;
 
+/// Each kind of reason once: of several partings and delays those that say most.
+pub(super) fn fold(all: impl Iterator<Item = Reason>) -> Vec<Reason> {
+    let mut once: Vec<Reason> = Vec::new();
+    for reason in all {
+        match once.iter_mut().find(|known| std::mem::discriminant(*known) == std::mem::discriminant(&reason))
+        {
+            Some(known) => *known = (*known).max(reason),
+            None => once.push(reason),
+        }
+    }
+    once.sort();
+    once
+}
+
 /// Why a machine is suspected, for words and for confidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reason {
@@ -192,8 +206,11 @@ fn next_of(chain: &Chain, depth: usize) -> (String, Option<String>) {
     let same_house = |hop: &&std::sync::Arc<Hop>| {
         hop.by.as_deref().is_some_and(|other| other == by || names::same_owner(other, by))
     };
-    let for_ = chain.hops.iter().skip(depth).take_while(same_house).find_map(|hop| hop.for_.clone());
-    (house.to_owned(), for_)
+    let mut behind = chain.hops.iter().skip(depth);
+    let there = chain.hops.iter().skip(depth).take_while(same_house).find_map(|hop| hop.for_.clone());
+    // Where the next house does not say, those behind it may: the recipient's own server knows best.
+    let for_ = there.or_else(|| behind.rfind(|hop| hop.for_.is_some()).and_then(|hop| hop.for_.clone()));
+    (house.to_owned(), for_.or_else(|| chain.only_address()))
 }
 
 /// Whether the copies begin with stamps of the recipient's own house, and none says who brought them there:
@@ -228,7 +245,11 @@ fn is_author_again(chains: &[Chain], branches: &[&Branch], origin: &Origin) -> b
     let mut identities: Vec<_> = firsts().map(|i| &chains[*i].identity).collect();
     identities.sort();
     identities.dedup();
-    identities.len() > 1 && firsts().all(|i| !origin.is_foreign(*i))
+    let mut resent: Vec<_> = firsts().filter_map(|i| chains[*i].resent.as_ref()).collect();
+    resent.sort();
+    resent.dedup();
+    // Who redirects a message by hand says so (RFC 5322 §3.6.6).
+    (identities.len() > 1 && firsts().all(|i| !origin.is_foreign(*i))) || resent.len() == branches.len()
 }
 
 /// What is to be known of a parting.
@@ -272,7 +293,7 @@ impl Facts {
         Self {
             depth,
             median_gap_ms,
-            span_ms: times.last().zip(times.first()).map_or(0, |(last, first)| last - first),
+            span_ms: times.last().zip(times.first()).map_or(0, |(last, first)| last.saturating_sub(*first)),
             is_linked: before.is_some_and(|hop| is_written_by(hop, &parting.actor)),
             has_marks: marks.iter().any(|mark| *mark != Reason::ExchangeLines),
             is_elsewhere: others == 0 && origin.has_other_way(chains, &mine, parting),
@@ -282,7 +303,8 @@ impl Facts {
             roles_there: firsts.iter().map(|chain| chain.roles_there()).max().unwrap_or(0),
             may_be_roles: !same_for && slow_ms.is_none(),
             hearsay: depth == 0 && firsts.iter().all(|chain| chain.hearsay > 0),
-            is_list: hops().any(|hop| hop.kind == HopKind::Expanded),
+            is_list: hops().any(|hop| hop.kind == HopKind::Expanded)
+                || firsts.iter().any(|c| c.list.is_some()),
             is_known: parting.actor.is_known(),
             marks,
         }
@@ -341,7 +363,7 @@ impl Facts {
 /// servers, each has a clock of its own: then the arrivals count if they lie closer together.
 fn median_gap_ms(times: &[Ms], copies: &[&Chain], depth: usize) -> Option<Ms> {
     let median = |times: &[Ms]| {
-        let mut gaps: Vec<Ms> = times.windows(2).map(|w| w[1] - w[0]).collect();
+        let mut gaps: Vec<Ms> = times.windows(2).map(|w| w[1].saturating_sub(w[0])).collect();
         gaps.sort_unstable();
         gaps.get(gaps.len() / 2).copied()
     };
@@ -408,7 +430,10 @@ pub(super) fn leaves_house(chain: &Chain, i: usize) -> bool {
     let here = chain.hops.get(i).and_then(|hop| hop.by.as_deref()).filter(|by| names::is_telling(by));
     let elsewhere = |hop: &Hop| {
         let there = hop.by.as_deref().filter(|by| names::is_telling(by) && !names::is_inner(by));
-        here.zip(there).is_some_and(|(here, there)| !names::same_house(here, there))
+        let domain = chain.recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
+        // From one machine to the next within the recipient's own house it has not left.
+        let at_home = |there: &str| names::same_house(there, domain);
+        here.zip(there).is_some_and(|(here, there)| !names::same_house(here, there) && !at_home(there))
     };
     let over_network = |hop: &Hop| hop.has_sender() && hop.ip.is_some_and(names::is_public);
     chain.hops.iter().skip(i + 1).any(|hop| over_network(hop) || elsewhere(hop))
@@ -434,7 +459,7 @@ fn slow_ms(copies: &[&Chain], depth: usize) -> Option<Ms> {
             || then
                 .sender_names()
                 .any(|name| first.by.as_deref().is_some_and(|by| names::same_owner(name, by)));
-        same.then(|| then.at_ms.zip(first.at_ms).map(|(then, first)| then - first)).flatten()
+        same.then(|| then.at_ms.zip(first.at_ms).map(|(then, first)| then.saturating_sub(first))).flatten()
     });
     delays.max().filter(|ms| (SLOW_MS..MAX_SLOW_MS).contains(ms))
 }
@@ -456,7 +481,7 @@ pub(super) fn injections(chains: &[Chain], origin: &Origin) -> Vec<Injection> {
         for depth in 0..copy.hops.len() {
             let marks = of_stamp(chains, chain, depth, origin);
             if !marks.is_empty() {
-                found.push(Injection { chain, depth, actor: actor(copy, depth), marks });
+                found.push(Injection { chain, depth, actor: (*actor(copy, depth)).clone(), marks });
             }
         }
     }

@@ -9,7 +9,14 @@ use super::charge::{self, Charge, Injection, Known, Reason};
 use super::graph::{self, Parting};
 use super::origin::{Origin, passes};
 use super::rounds;
-use crate::storm::CulpritClass;
+use crate::storm::{CulpritClass, MAX_CULPRITS};
+
+/// Machines that are looked at because of marks: those of most copies. A real storm has a handful.
+const MAX_MACHINES: usize = 32;
+/// Machines told apart before that; what further ones did is not looked at.
+const MAX_MET: usize = 256;
+/// Recipients of one machine's copies at which proof is looked for: those with most of them.
+const MAX_RECIPIENTS: usize = 32;
 
 /// Marks in one single copy that are enough, in thousandths; see [`weight`].
 const ONE_IS_ENOUGH: u32 = 800;
@@ -71,6 +78,7 @@ pub(super) fn judge(chains: &[Chain], origin: &Origin) -> Judgement {
         convict.confidence_permille = confidence(convict);
     }
     convicts.sort_by_key(|c| (std::cmp::Reverse(c.made.len()), c.actor.names.clone()));
+    convicts.truncate(MAX_CULPRITS);
     let unexplained = unexplained(&known, &convicts, &partings);
     let mut recipients: Vec<&str> = chains.iter().map(|chain| &*chain.recipient).collect();
     recipients.sort_unstable();
@@ -105,6 +113,9 @@ fn rounds(chains: &[Chain], sets: &[Set], partings: &[Parting]) -> Vec<Charge> {
 fn of_injections(chains: &[Chain], origin: &Origin, charged: &[Charge]) -> Vec<Charge> {
     let mut machines: Vec<(Actor, Vec<Injection>)> = Vec::new();
     for injection in charge::injections(chains, origin) {
+        if machines.len() >= MAX_MET && !machines.iter().any(|(actor, _)| actor.is_same(&injection.actor)) {
+            continue;
+        }
         match machines.iter_mut().find(|(actor, _)| actor.is_same(&injection.actor)) {
             Some((actor, all)) => {
                 actor.merge(&injection.actor);
@@ -113,17 +124,35 @@ fn of_injections(chains: &[Chain], origin: &Origin, charged: &[Charge]) -> Vec<C
             None => machines.push((injection.actor.clone(), vec![injection])),
         }
     }
-    machines.into_iter().filter_map(|(actor, all)| of_machine(chains, actor, &all, charged)).collect()
+    // Who forges as many machines as he likes shall not make this take as long as he likes.
+    machines.sort_by_key(|(_, all)| std::cmp::Reverse(all.len()));
+    machines.truncate(MAX_MACHINES);
+    let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (i, chain) in chains.iter().enumerate() {
+        of.entry(&chain.recipient).or_default().push(i);
+    }
+    machines.into_iter().filter_map(|(actor, all)| of_machine(chains, &of, actor, &all, charged)).collect()
 }
 
-fn of_machine(chains: &[Chain], actor: Actor, all: &[Injection], charged: &[Charge]) -> Option<Charge> {
+fn of_machine(
+    chains: &[Chain],
+    of: &BTreeMap<&str, Vec<usize>>,
+    actor: Actor,
+    all: &[Injection],
+    charged: &[Charge],
+) -> Option<Charge> {
     let known = charged.iter().any(|c| c.class == CulpritClass::Resends && c.actor.is_same(&actor));
     let mut by_recipient: BTreeMap<&str, Vec<&Injection>> = BTreeMap::new();
     for injection in all {
         by_recipient.entry(&chains[injection.chain].recipient).or_default().push(injection);
     }
-    let proven = by_recipient.values().filter_map(|mine| proof(chains, &actor, mine)).max_by_key(|p| p.1);
-    let circles = || by_recipient.values().find_map(|mine| circle(chains, mine));
+    let mut most: Vec<(&&str, &Vec<&Injection>)> = by_recipient.iter().collect();
+    most.sort_by_key(|(_, mine)| std::cmp::Reverse(mine.len()));
+    let looked_at = || most.iter().take(MAX_RECIPIENTS);
+    let others = |recipient: &str| of.get(recipient).map_or(&[][..], Vec::as_slice);
+    let proofs = looked_at().filter_map(|(to, mine)| proof(chains, others(to), &actor, mine));
+    let proven = proofs.max_by_key(|p| p.1);
+    let circles = || looked_at().find_map(|(_, mine)| circle(chains, mine));
     let proven = proven.or_else(circles);
     let mut reasons: Vec<Reason> = all.iter().flat_map(|i| i.marks.iter().copied()).collect();
     if proven.is_none() && !known {
@@ -137,13 +166,16 @@ fn of_machine(chains: &[Chain], actor: Actor, all: &[Injection], charged: &[Char
 }
 
 /// The pair that proves it, and what it weighs: the recipient has one that did not pass this machine.
-fn proof(chains: &[Chain], actor: &Actor, mine: &[&Injection]) -> Option<((usize, usize, usize), u32)> {
+fn proof(
+    chains: &[Chain],
+    others: &[usize],
+    actor: &Actor,
+    mine: &[&Injection],
+) -> Option<((usize, usize, usize), u32)> {
     let first = mine.iter().min_by_key(|i| (chains[i.chain].arrived_ms, chains[i.chain].id))?;
     let copy = &chains[first.chain];
-    let others = chains
-        .iter()
-        .enumerate()
-        .filter(|(i, other)| *i != first.chain && other.recipient == copy.recipient && !passes(other, actor));
+    let others = others.iter().map(|i| (*i, &chains[*i]));
+    let others = others.filter(|(i, other)| *i != first.chain && !passes(other, actor));
     let (original, _) = others.min_by_key(|(_, c)| (c.arrived_ms.is_none(), c.arrived_ms, c.id))?;
     let weight = mine.iter().map(|i| weight_of(chains, i)).max().unwrap_or(0);
     let enough = mine.len() > 1 || weight >= ONE_IS_ENOUGH;
@@ -214,8 +246,7 @@ fn gather(charges: Vec<Charge>) -> Vec<(Convict, Vec<(usize, usize)>)> {
         }
     }
     for (convict, _) in &mut all {
-        convict.reasons.sort();
-        convict.reasons.dedup();
+        convict.reasons = charge::fold(convict.reasons.drain(..));
     }
     all
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use memchr::memmem;
 use quell_mail::header::{Field, fields};
 use quell_mail::hop;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use crate::facts::Ms;
 
@@ -185,8 +185,8 @@ pub(super) struct Cells {
 
 /// The cells of a copy. The names of servers are looked for, and nothing else: this runs for each copy
 /// of a storm, [`Copy::new`] only for those that are kept.
-pub(super) fn cells(seen: &Seen<'_>) -> Cells {
-    let mut path = Xxh3::new();
+pub(super) fn cells(seen: &Seen<'_>, seed: u64) -> Cells {
+    let mut path = Xxh3::with_seed(seed);
     let own = seen.own_stamp.unwrap_or_default().as_bytes();
     let stamps = fields(own).chain(fields(seen.header)).filter(|f| f.is("received"));
     for field in stamps.take(MAX_STAMPS) {
@@ -194,6 +194,6 @@ pub(super) fn cells(seen: &Seen<'_>) -> Cells {
         path.update(&(by.len() as u32).to_le_bytes());
         path.update(by);
     }
-    let recipient = xxh3_64(seen.recipient.as_bytes());
-    Cells { path: path.digest(), recipient, copy: xxh3_64(&seen.id.to_le_bytes()) }
+    let recipient = xxh3_64_with_seed(seen.recipient.as_bytes(), seed);
+    Cells { path: path.digest(), recipient, copy: xxh3_64_with_seed(&seen.id.to_le_bytes(), seed) }
 }

@@ -79,12 +79,15 @@ fn by_actor(chains: &[Chain], ways: &[Vec<usize>], set: &[usize], depth: usize) 
                 parting.actor.merge(&actor);
                 parting.branches.push(branch);
             }
-            None => found.push(Parting { depth, actor, branches: vec![branch], others: Vec::new() }),
+            None => found.push(Parting {
+                depth,
+                actor: (*actor).clone(),
+                branches: vec![branch],
+                others: Vec::new(),
+            }),
         }
     }
-    if depth > 0 {
-        pool(&mut found);
-    }
+    pool(&mut found);
     for parting in &mut found {
         parting.branches.sort_by_key(|branch| (branch.at_ms, branch.chains.first().map(|i| chains[*i].id)));
         let mine: Vec<usize> = parting.branches.iter().flat_map(|b| b.chains.iter().copied()).collect();

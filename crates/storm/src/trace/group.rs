@@ -57,14 +57,13 @@ impl Trace {
         let mut reader = Reader::default();
         let mut seen = BTreeSet::new();
         let mut chains: Vec<Chain> = Vec::new();
-        // Those that stand for others come first: they carry the weight.
-        for (copy, weight) in self.by_path.weighted() {
-            seen.insert(copy.id);
-            chains.push(vouched(reader.read(copy, weight)));
-        }
-        for (copy, _) in self.by_recipient.weighted() {
+        // Only the sample of all copies alike says how many each stands for.
+        let weight = self.of_all.weight();
+        let fair = self.of_all.copies().map(|copy| (copy, weight));
+        let others = self.by_path.copies().chain(self.by_recipient.copies()).map(|copy| (copy, 0.0));
+        for (copy, weight) in fair.chain(others) {
             if seen.insert(copy.id) {
-                chains.push(vouched(reader.read(copy, 0.0)));
+                chains.push(vouched(reader.read(copy, weight)));
             }
         }
         Case::of(chains)

@@ -8,7 +8,7 @@
 //! identities are put together only if one of them got its identity somewhere else than at its author's:
 //! a person who sends twice, a monthly report and a series of patches stay apart.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ const MAX_COPY_BYTES: usize = 32 << 10;
 /// Copies without an original are taken for one message only if this many came within a day.
 const MIN_STRANGERS: usize = 2;
 const DAY_MS: Ms = 86_400_000;
+/// Messages of one content that an author has sent himself from which on they are reports.
+const MIN_REPORTS: usize = 3;
 
 /// One message of an archive, in the first reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,12 +205,11 @@ fn join_by_content(records: &[Record], sights: Sights, sets: &mut Sets) {
         let keys: Vec<&[Sight]> = bucket.chunk_by(|a, b| a.content == b.content).collect();
         let compared: Vec<Option<&Content>> =
             keys.iter().map(|same| contents.get(&same[0].content)).collect();
-        let clusters = clusters(&compared);
-        for root in 0..keys.len() {
-            let members = || (0..keys.len()).filter(|i| clusters[*i] == root).flat_map(|i| keys[i]);
-            let mut members: Vec<&Sight> = members().collect();
-            join(&mut members, sets);
+        let mut by_root: BTreeMap<usize, Vec<&Sight>> = BTreeMap::new();
+        for (root, same) in clusters(&compared).into_iter().zip(keys) {
+            by_root.entry(root).or_default().extend(same);
         }
+        by_root.values_mut().for_each(|members| join(members, sets));
     }
 }
 
@@ -241,18 +242,32 @@ fn join(members: &mut [&Sight], sets: &mut Sets) {
     }
     let mut by_time = home.clone();
     by_time.sort_by_key(|sight| sight.arrived_ms);
-    for sight in foreign {
+    let authors = authors_of_their_own(&by_time, &foreign);
+    let copies = foreign
+        .iter()
+        .filter(|sight| sight.suspicion >= STRANGE || !authors.contains(&Arc::as_ptr(&sight.home)));
+    for sight in copies {
         let before = by_time.partition_point(|own| own.arrived_ms <= sight.arrived_ms);
         let nearest = before.checked_sub(1).map_or(home[0], |last| by_time[last]);
         sets.join(nearest.record, sight.record);
     }
 }
 
+/// Homes of messages that are no copies of the author's: they sent the same before he did, or he sends it
+/// again and again himself, as machines do that report.
+fn authors_of_their_own(home: &[&Sight], foreign: &[&Sight]) -> BTreeSet<*const Home> {
+    let first = home.iter().find_map(|sight| sight.arrived_ms);
+    let reports = home.len() >= MIN_REPORTS;
+    let before =
+        |sight: &&&Sight| reports || sight.arrived_ms.zip(first).is_some_and(|(at, first)| at < first);
+    foreign.iter().filter(before).map(|sight| Arc::as_ptr(&sight.home)).collect()
+}
+
 /// Copies of which no original is there: marks stand in those of the least suspicious one's home, so that is
 /// not the author's; and several came within a day.
 fn join_strangers(members: &mut [&Sight], sets: &mut Sets) {
     members.sort_by_key(|sight| (sight.arrived_ms, sight.record));
-    let span = |a: &Sight, b: &Sight| Some(b.arrived_ms? - a.arrived_ms?);
+    let span = |a: &Sight, b: &Sight| Some(b.arrived_ms?.saturating_sub(a.arrived_ms?));
     for few in members.windows(MIN_STRANGERS) {
         let within_a_day = span(few[0], few[MIN_STRANGERS - 1]).is_none_or(|ms| ms <= DAY_MS);
         if within_a_day {

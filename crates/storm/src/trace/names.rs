@@ -29,7 +29,19 @@ pub(super) fn owner(name: &str) -> Option<&str> {
 
 /// Whether two names have the same owner.
 pub(super) fn same_owner(a: &str, b: &str) -> bool {
-    a == b || owner(a).is_some_and(|mine| !is_inner(a) && owner(b) == Some(mine))
+    let mine = || owner(a).filter(|_| !is_inner(a)).map(firm);
+    a == b || mine().is_some_and(|mine| owner(b).map(firm) == Some(mine))
+}
+
+/// Providers that hand mail from one of their domains to another, by the first of these.
+fn firm(owner: &str) -> &str {
+    const FIRMS: [&[&str]; 4] = [
+        &["outlook.com", "office365.com", "exchangelabs.com", "microsoft.com", "hotmail.com"],
+        &["google.com", "googlemail.com", "gmail.com", "1e100.net"],
+        &["yahoo.com", "yahoodns.net", "yahoo.net"],
+        &["zoho.com", "zohomail.com", "zoho.eu", "zohomail.eu"],
+    ];
+    FIRMS.iter().find(|domains| domains.contains(&owner)).map_or(owner, |domains| domains[0])
 }
 
 /// The word that a house is called by: of `mail.firm.example` and of `server.firm.local` it is `firm`. None:

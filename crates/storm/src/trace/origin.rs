@@ -49,7 +49,12 @@ impl Origin {
     pub(super) fn has_other_way(&self, chains: &[Chain], mine: &[usize], parting: &Parting) -> bool {
         let Some(recipient) = mine.first().map(|i| &chains[*i].recipient) else { return false };
         let other = |(i, chain): (usize, &Chain)| {
-            !mine.contains(&i) && chain.recipient == *recipient && !passes(chain, &parting.actor)
+            let pool =
+                |chain: &Chain| chain.machines.iter().any(|machine| machine.is_pool_of(&parting.actor));
+            chain.recipient == *recipient
+                && !mine.contains(&i)
+                && !passes(chain, &parting.actor)
+                && !pool(chain)
         };
         chains.iter().enumerate().any(other)
     }
@@ -57,7 +62,7 @@ impl Origin {
 
 /// Whether a copy was sent on by `machine` at any of its stamps.
 pub(super) fn passes(chain: &Chain, machine: &Actor) -> bool {
-    (0..chain.hops.len()).any(|i| actor(chain, i).is_same(machine))
+    chain.machines.iter().any(|passed| passed.is_same(machine))
 }
 
 /// How little a copy looks like the original: marks, a foreign domain in its Message-ID.
@@ -140,7 +145,7 @@ pub(super) struct Home {
 impl Home {
     pub(super) fn of(chain: &Chain) -> Self {
         let id_domain = chain.id_domain().map(str::to_ascii_lowercase);
-        Self { is_authors: passes_authors_house(chain), machine: actor(chain, 0), id_domain }
+        Self { is_authors: passes_authors_house(chain), machine: (*actor(chain, 0)).clone(), id_domain }
     }
 
     /// Whether the author of one could be at home where the other comes from.

@@ -32,7 +32,7 @@ pub(super) fn charges(chains: &[Chain], in_set: &[usize], partings: &[Parting]) 
     let turn = round.visits.len() - 2;
     let (from, to) = (round.visits[turn], round.visits[turn + 1]);
     let mut machines: Vec<Actor> = Vec::new();
-    for machine in (from + 1..=to).map(|at| actor(&chains[longest], at)).filter(Actor::is_known) {
+    for machine in (from + 1..=to).map(|at| (*actor(&chains[longest], at)).clone()).filter(Actor::is_known) {
         match machines.iter_mut().find(|known| known.is_same(&machine)) {
             Some(known) => known.merge(&machine),
             None => machines.push(machine),

@@ -29,7 +29,7 @@ pub(super) struct Sample {
 struct Cell {
     count: u64,
     /// By hash of the copy, lowest first.
-    copies: Vec<(u64, Arc<Copy>)>,
+    copies: Vec<(u128, Arc<Copy>)>,
 }
 
 impl Sample {
@@ -39,7 +39,7 @@ impl Sample {
     }
 
     /// Counts a copy. True: it is to be kept, [`Sample::keep`] has to follow.
-    pub(super) fn count(&mut self, cell: u64, hash: u64) -> bool {
+    pub(super) fn count(&mut self, cell: u64, hash: u128) -> bool {
         let rank = match self.cells.get_mut(&cell) {
             Some(known) => {
                 known.count += 1;
@@ -55,7 +55,7 @@ impl Sample {
     }
 
     /// Keeps a copy that [`Sample::count`] has counted and found worth it.
-    pub(super) fn keep(&mut self, cell: u64, hash: u64, copy: Arc<Copy>) {
+    pub(super) fn keep(&mut self, cell: u64, hash: u128, copy: Arc<Copy>) {
         let fresh = !self.cells.contains_key(&cell);
         if self.put(cell, hash, copy) && fresh {
             self.cells.entry(cell).or_default().count = 1;
@@ -64,7 +64,7 @@ impl Sample {
     }
 
     /// False: it is there already.
-    fn put(&mut self, id: u64, hash: u64, copy: Arc<Copy>) -> bool {
+    fn put(&mut self, id: u64, hash: u128, copy: Arc<Copy>) -> bool {
         let cell = self.cells.entry(id).or_default();
         let at = cell.copies.partition_point(|(other, _)| *other < hash);
         if cell.copies.get(at).is_some_and(|(other, _)| *other == hash) {
@@ -106,12 +106,15 @@ impl Sample {
         self.shrink();
     }
 
-    /// The copies kept, and for how many of the storm each stands.
-    pub(super) fn weighted(&self) -> impl Iterator<Item = (&Arc<Copy>, f64)> {
-        self.cells.values().flat_map(|cell| {
-            let each = cell.count as f64 / cell.copies.len().max(1) as f64;
-            cell.copies.iter().map(move |(_, copy)| (copy, each))
-        })
+    /// The copies kept, in no order that says anything.
+    pub(super) fn copies(&self) -> impl Iterator<Item = &Arc<Copy>> {
+        self.cells.values().flat_map(|cell| cell.copies.iter().map(|(_, copy)| copy))
+    }
+
+    /// Copies seen for each one kept, where all are in one cell.
+    pub(super) fn weight(&self) -> f64 {
+        let seen: u64 = self.cells.values().map(|cell| cell.count).sum();
+        if self.kept > 0 { seen as f64 / self.kept as f64 } else { 0.0 }
     }
 
     /// Bytes held by the copies kept.

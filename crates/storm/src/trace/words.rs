@@ -1,7 +1,7 @@
 //! Findings as sentences for people who have never read a header.
 
 use super::case::Case;
-use super::charge::Reason;
+use super::charge::{Reason, fold};
 use super::report::Finding;
 use crate::facts::Ms;
 use crate::storm::{Culprit, CulpritClass};
@@ -19,7 +19,7 @@ pub(super) fn subject(text: &str) -> String {
 pub(super) fn of(case: &Case, finding: Finding, culprits: &[Culprit]) -> Vec<String> {
     let mut words: Vec<String> = culprits.iter().map(|culprit| deed(&called(culprit), culprit)).collect();
     let reasons = case.judgement.convicts.iter().flat_map(|convict| convict.reasons.iter().copied());
-    words.extend(reasons_once(reasons).iter().map(because));
+    words.extend(fold(reasons).iter().map(because));
     let inner = culprits.iter().any(|c| c.ip.is_none() && c.host.is_some());
     words
         .extend(inner.then(|| {
@@ -39,20 +39,6 @@ pub(super) fn of(case: &Case, finding: Finding, culprits: &[Culprit]) -> Vec<Str
     words
 }
 
-/// Each kind of reason once: of several partings and delays those that say most.
-fn reasons_once(all: impl Iterator<Item = Reason>) -> Vec<Reason> {
-    let mut once: Vec<Reason> = Vec::new();
-    for reason in all {
-        match once.iter_mut().find(|known| std::mem::discriminant(*known) == std::mem::discriminant(&reason))
-        {
-            Some(known) => *known = (*known).max(reason),
-            None => once.push(reason),
-        }
-    }
-    once.sort();
-    once
-}
-
 /// How a culprit is called in a sentence.
 pub(super) fn called(culprit: &Culprit) -> String {
     match (&culprit.host, culprit.ip) {
@@ -64,14 +50,16 @@ pub(super) fn called(culprit: &Culprit) -> String {
 }
 
 fn deed(name: &str, culprit: &Culprit) -> String {
+    if culprit.copies == Some(0) {
+        return format!("{name} made copies too; another server behind it made more of each of them.");
+    }
     let copies = match culprit.copies {
-        Some(0) => "none of the copies here is its own, another server made more of what it sent".to_owned(),
         Some(1) => "one copy".to_owned(),
         Some(n) => format!("{n} copies"),
         None => "copies".to_owned(),
     };
     let often =
-        culprit.interval_ms.filter(|ms| *ms >= 1_000).map(|ms| format!(", one about every {}", span(ms)));
+        culprit.interval_ms.filter(|ms| *ms >= 2_000).map(|ms| format!(", one about every {}", span(ms)));
     let often = often.unwrap_or_default();
     match culprit.class {
         Some(CulpritClass::Retries) => {
@@ -161,7 +149,8 @@ fn without_culprit(case: &Case, finding: Finding) -> Vec<String> {
                 .to_owned(),
         ],
         Finding::NoCulprit if case.chains.len() > 1 => vec![
-            "Each copy has a good reason: another address of the same person, or the author sent it again."
+            "Each copy may well have a good reason: another address of the same person, another list, or the author \
+             sent it again."
                 .to_owned(),
         ],
         Finding::CannotTell => vec![
