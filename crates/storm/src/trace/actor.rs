@@ -30,6 +30,8 @@ pub(super) struct Actor {
     pub(super) client_of: Option<String>,
     /// What it runs.
     pub(super) software: Option<String>,
+    /// The owner of all its names of the public network, if it could be one of a pool of servers.
+    pub(super) pool: Option<String>,
 }
 
 impl Actor {
@@ -57,13 +59,13 @@ impl Actor {
     /// Whether the two are outgoing servers of one pool: names of one owner, that each gives itself and
     /// its address bears, and that are not made of the address of a customer's line.
     pub(super) fn is_pool_of(&self, other: &Self) -> bool {
-        let own = |actor: &Self| -> Option<String> {
-            let mut outer = actor.names.iter().filter(|name| !names::is_inner(name));
-            let first = outer.next().filter(|name| !names::is_made_of_address(name, actor.ip))?;
-            let all = outer.all(|name| names::same_owner(name, first));
-            all.then(|| names::owner(first).map(str::to_owned)).flatten()
-        };
-        !self.is_same(other) && own(self).is_some() && own(self) == own(other)
+        self.pool.is_some() && self.pool == other.pool && !self.is_same(other)
+    }
+
+    fn owner_of_pool(&self) -> Option<&str> {
+        let mut outer = self.names.iter().filter(|name| !names::is_inner(name));
+        let first = outer.next().filter(|name| !names::is_made_of_address(name, self.ip))?;
+        outer.all(|name| names::same_owner(name, first)).then(|| names::owner(first)).flatten()
     }
 
     /// Takes in what another sight of the same machine, or of its pool, says.
@@ -97,13 +99,15 @@ pub(super) fn actor(chain: &Chain, i: usize) -> Arc<Actor> {
 }
 
 fn find(chain: &Chain, i: usize, hop: &Hop) -> Actor {
-    if hop.is_made_there() {
+    let mut actor = if hop.is_made_there() {
         made_there(chain, i)
     } else if hop.has_sender() {
         sender(chain, i)
     } else {
         hidden_client(chain, i, hop)
-    }
+    };
+    actor.pool = actor.owner_of_pool().map(str::to_owned);
+    actor
 }
 
 /// A message that came into being on the machine that stamped it.

@@ -87,6 +87,8 @@ pub(super) struct Chain {
     pub(super) recipient: Arc<str>,
     /// A hash of its List-Id.
     pub(super) list: Option<u64>,
+    /// The name within its List-Id (RFC 2919), in lower case.
+    pub(super) list_name: Option<String>,
     pub(super) marks: Marks,
     /// By the newest stamp, unless somebody knew better.
     pub(super) arrived_ms: Option<Ms>,
@@ -135,6 +137,7 @@ impl Reader {
             subject: Box::default(),
             recipient: Arc::clone(&copy.recipient),
             list: None,
+            list_name: None,
             marks: Marks { pickup_address: copy.pickup_address, ..Marks::default() },
             arrived_ms: copy.arrived_ms,
             place: copy.place,
@@ -226,7 +229,12 @@ impl Chain {
             b"from" if self.author.is_none() => self.author = names::address_in(&text_of(value)),
             b"subject" if self.subject.is_empty() => self.subject = value.into(),
             b"resent-message-id" if self.resent.is_none() => self.resent = Some(text_of(value)),
-            b"list-id" => self.list = Some(xxh3_64(text_of(value).to_ascii_lowercase().as_bytes())),
+            b"list-id" => {
+                let text = text_of(value).to_ascii_lowercase();
+                self.list = Some(xxh3_64(text.as_bytes()));
+                let inner = text.rsplit('<').next().unwrap_or_default();
+                self.list_name = Some(inner.trim_end_matches('>').trim().to_owned());
+            }
             b"delivered-to" | b"x-original-to" | b"envelope-to" => {
                 self.delivered_to.extend(names::address_in(&text_of(value)));
             }
@@ -248,9 +256,21 @@ impl Chain {
     }
 
     fn finish(&mut self) {
+        self.join_doubles();
         let newest = || self.hops.iter().rev().find_map(|hop| hop.at_ms);
         self.arrived_ms = self.arrived_ms.or_else(newest);
         self.marks.inner_id = self.id_domain().is_some_and(names::is_inner);
+    }
+
+    /// qmail writes two stamps, and the number of its process stands in the newer one: without it two messages
+    /// of one second would have the same stamp.
+    fn join_doubles(&mut self) {
+        for i in 1..self.hops.len() {
+            if self.hops[i].raw.trim_ascii_start().starts_with(b"(qmail ") {
+                let hash = self.hops[i - 1].hash.rotate_left(1) ^ self.hops[i].hash;
+                self.hops[i - 1] = Arc::new(Hop { hash, ..(*self.hops[i - 1]).clone() });
+            }
+        }
     }
 
     /// Takes the oldest `stamps` for hearsay: they are counted and no longer looked at.

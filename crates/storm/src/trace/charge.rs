@@ -4,8 +4,10 @@
 use super::actor::{Actor, actor, is_written_by};
 use super::chain::{Chain, Hop};
 use super::graph::{Branch, Parting};
+use super::mark::of_stamp;
 use super::names;
 use super::origin::Origin;
+use super::reason::Reason;
 use crate::facts::Ms;
 use crate::storm::CulpritClass;
 use quell_mail::hop::HopKind;
@@ -20,68 +22,11 @@ const LONG_GAP_MS: Ms = 4 * 60_000;
 /// the answer within ten minutes, and many clients wait for five.
 const SLOW_MS: Ms = 5 * 60_000;
 
+/// Times that one person may be in a list, by several addresses or by mistake.
+const MAX_IN_LIST: usize = 5;
+
 /// Longer than this no server sits on an answer: one of the two stamps tells a wrong time.
 const MAX_SLOW_MS: Ms = 3 * 3_600_000;
-
-/// Each kind of reason once: of several partings and delays those that say most.
-pub(super) fn fold(all: impl Iterator<Item = Reason>) -> Vec<Reason> {
-    let mut once: Vec<Reason> = Vec::new();
-    for reason in all {
-        match once.iter_mut().find(|known| std::mem::discriminant(*known) == std::mem::discriminant(&reason))
-        {
-            Some(known) => *known = (*known).max(reason),
-            None => once.push(reason),
-        }
-    }
-    once.sort();
-    once
-}
-
-/// Why a machine is suspected, for words and for confidence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reason {
-    /// Several ways on from one stamp, to one recipient.
-    Parting {
-        /// The stamps in common.
-        depth: usize,
-    },
-    /// A line of its pickup folder stands above older stamps.
-    PickupLine,
-    /// It was collected from a mailbox before.
-    Collected,
-    /// The copies have a Message-ID and a Date of their own.
-    NewIdentity,
-    /// That Message-ID's domain is an inner name.
-    InnerId,
-    /// The address of a collector's pickup folder stands in it.
-    PickupAddress,
-    /// Lines that a mail service adds to what it takes from a folder.
-    ExchangeLines,
-    /// It had been delivered to somebody else before.
-    OtherRecipient,
-    /// The recipient has the original, and it came another way.
-    HasOriginal,
-    /// Its trace begins anew.
-    LostTrace,
-    /// Again and again to the same next server.
-    SameNextHop,
-    /// The next server answered late: its own two stamps lie so far apart.
-    SlowAnswer {
-        /// The longest such delay.
-        ms: Ms,
-    },
-    /// At once, within so long.
-    AtOnce {
-        /// From the first to the last.
-        ms: Ms,
-    },
-    /// There is no stamp in common.
-    NoCommonStamp,
-    /// Its copies bring stamps along that nobody vouches for.
-    Hearsay,
-    /// It has been at the same server before.
-    Round,
-}
 
 /// One thing that speaks against a machine.
 #[derive(Debug, Clone)]
@@ -193,7 +138,7 @@ pub(super) fn without_reason(known: &Known<'_>, parting: &Parting) -> Vec<usize>
         // As good a reason as any: several addresses of one person.
         return Vec::new();
     }
-    if facts.may_be_roles && next.len() <= 1 + facts.roles_there {
+    if facts.may_be_roles && (next.len() <= 1 + facts.roles_there || facts.explodes) {
         return Vec::new();
     }
     next.iter().filter_map(|branch| branch.chains.first().copied()).collect()
@@ -271,6 +216,9 @@ struct Facts {
     /// Addresses of roles that the recipient may read, each with a transaction of its own.
     roles_there: usize,
     may_be_roles: bool,
+    /// The sender is the list's own server, or what it got was for an address of its own house, and it sent
+    /// all on at once.
+    explodes: bool,
     /// All bring stamps along that nobody vouches for.
     hearsay: bool,
     is_list: bool,
@@ -290,6 +238,8 @@ impl Facts {
         let mine: Vec<usize> = next.iter().flat_map(|b| b.chains.iter().copied()).collect();
         let same_for = fors.len() == firsts.len() && fors.windows(2).all(|pair| pair[0] == pair[1]);
         let slow_ms = slow_ms(&firsts, depth);
+        let before = before.map(|hop| &**hop);
+        let at_once = median_gap_ms.is_none_or(|gap| gap < AT_ONCE_MS);
         Self {
             depth,
             median_gap_ms,
@@ -302,6 +252,7 @@ impl Facts {
             same_for,
             roles_there: firsts.iter().map(|chain| chain.roles_there()).max().unwrap_or(0),
             may_be_roles: !same_for && slow_ms.is_none(),
+            explodes: explodes(parting, &firsts, before, at_once),
             hearsay: depth == 0 && firsts.iter().all(|chain| chain.hearsay > 0),
             is_list: hops().any(|hop| hop.kind == HopKind::Expanded)
                 || firsts.iter().any(|c| c.list.is_some()),
@@ -315,6 +266,10 @@ impl Facts {
             return Some(CulpritClass::Resends);
         }
         if self.may_be_roles && copies <= 1 + self.roles_there {
+            return None;
+        }
+        // Who is in a list several times gets it as often.
+        if self.may_be_roles && self.explodes && copies <= MAX_IN_LIST {
             return None;
         }
         // Who forges stamps does not wait for answers.
@@ -359,6 +314,14 @@ impl Facts {
     }
 }
 
+/// Whether the sender of the copies hands on what is sent to an address of its own: a list, an alias of many.
+fn explodes(parting: &Parting, copies: &[&Chain], before: Option<&Hop>, at_once: bool) -> bool {
+    let own = |name: &str| parting.actor.names.iter().any(|other| names::same_house(other, name));
+    let lists = copies.iter().all(|copy| copy.list_name.as_deref().is_some_and(own));
+    let alias = || before.and_then(|hop| hop.for_.as_deref()?.rsplit_once('@')).is_some_and(|(_, d)| own(d));
+    lists || (at_once && alias())
+}
+
 /// The median time between two copies, by the clock of the server behind the parting. Where that is several
 /// servers, each has a clock of its own: then the arrivals count if they lie closer together.
 fn median_gap_ms(times: &[Ms], copies: &[&Chain], depth: usize) -> Option<Ms> {
@@ -386,59 +349,6 @@ fn marks(chains: &[Chain], next: &[&Branch], depth: usize, origin: &Origin) -> V
     marks
 }
 
-/// Marks of re-injection at stamp `i` of a copy; none if that stamp is as any.
-pub(super) fn of_stamp(chains: &[Chain], chain: usize, i: usize, origin: &Origin) -> Vec<Reason> {
-    let copy = &chains[chain];
-    let mut marks = Vec::new();
-    let Some(hop) = copy.hops.get(i) else { return marks };
-    match hop.kind {
-        HopKind::Pickup if i > 0 => marks.push(Reason::PickupLine),
-        HopKind::Collected if leaves_house(copy, i) => marks.push(Reason::Collected),
-        _ if i > 0 && comes_from_nowhere(copy, i) && leaves_house(copy, i) => marks.push(Reason::Collected),
-        _ => {}
-    }
-    let is_new = i == 0 && origin.is_foreign(chain);
-    if is_new {
-        marks.push(Reason::NewIdentity);
-        marks.extend(copy.marks.inner_id.then_some(Reason::InnerId));
-        marks.extend((hop.kind == HopKind::Pickup).then_some(Reason::PickupLine));
-    }
-    if i == 0 && !is_new && hop.kind == HopKind::Pickup && origin.has_lost_trace(chains, chain) {
-        marks.extend([Reason::PickupLine, Reason::LostTrace]);
-    }
-    if !marks.is_empty() {
-        marks.extend(copy.marks.pickup_address.then_some(Reason::PickupAddress));
-        marks.extend(copy.marks.exchange.then_some(Reason::ExchangeLines));
-    }
-    marks
-}
-
-/// Whether stamp `i` was made on a machine of another house than the stamp below, and nobody handed it over:
-/// it was taken from a mailbox there.
-fn comes_from_nowhere(chain: &Chain, i: usize) -> bool {
-    let (below, hop) = (&chain.hops[i - 1], &chain.hops[i]);
-    let (Some(there), Some(here)) = (below.by.as_deref(), hop.by.as_deref()) else { return false };
-    hop.is_made_there()
-        && hop.kind != HopKind::Expanded
-        && names::is_telling(there)
-        && names::is_telling(here)
-        && !names::same_house(there, here)
-}
-
-/// Whether a copy went on to another house after stamp `i`.
-pub(super) fn leaves_house(chain: &Chain, i: usize) -> bool {
-    let here = chain.hops.get(i).and_then(|hop| hop.by.as_deref()).filter(|by| names::is_telling(by));
-    let elsewhere = |hop: &Hop| {
-        let there = hop.by.as_deref().filter(|by| names::is_telling(by) && !names::is_inner(by));
-        let domain = chain.recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
-        // From one machine to the next within the recipient's own house it has not left.
-        let at_home = |there: &str| names::same_house(there, domain);
-        here.zip(there).is_some_and(|(here, there)| !names::same_house(here, there) && !at_home(there))
-    };
-    let over_network = |hop: &Hop| hop.has_sender() && hop.ip.is_some_and(names::is_public);
-    chain.hops.iter().skip(i + 1).any(|hop| over_network(hop) || elsewhere(hop))
-}
-
 /// Whether stamp `before` says that the message was for somebody else than the copies are.
 fn is_for_another(before: &Hop, copies: &[&Chain], depth: usize) -> bool {
     let Some(was) = before.for_.as_deref() else { return false };
@@ -462,28 +372,4 @@ fn slow_ms(copies: &[&Chain], depth: usize) -> Option<Ms> {
         same.then(|| then.at_ms.zip(first.at_ms).map(|(then, first)| then.saturating_sub(first))).flatten()
     });
     delays.max().filter(|ms| (SLOW_MS..MAX_SLOW_MS).contains(ms))
-}
-
-/// A message that `actor` put back into the stream, found in one copy alone.
-#[derive(Debug, Clone)]
-pub(super) struct Injection {
-    pub(super) chain: usize,
-    /// Stamps below.
-    pub(super) depth: usize,
-    pub(super) actor: Actor,
-    pub(super) marks: Vec<Reason>,
-}
-
-/// The places in all copies where a message was put back into the stream, by its marks.
-pub(super) fn injections(chains: &[Chain], origin: &Origin) -> Vec<Injection> {
-    let mut found = Vec::new();
-    for (chain, copy) in chains.iter().enumerate() {
-        for depth in 0..copy.hops.len() {
-            let marks = of_stamp(chains, chain, depth, origin);
-            if !marks.is_empty() {
-                found.push(Injection { chain, depth, actor: (*actor(copy, depth)).clone(), marks });
-            }
-        }
-    }
-    found
 }

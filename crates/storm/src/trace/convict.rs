@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::actor::Actor;
 use super::chain::Chain;
-use super::charge::{self, Charge, Injection, Known, Reason};
+use super::charge::{self, Charge, Known};
 use super::graph::{self, Parting};
+use super::mark::{self, Injection};
 use super::origin::{Origin, passes};
+use super::reason::{Reason, fold};
 use super::rounds;
 use crate::storm::{CulpritClass, MAX_CULPRITS};
 
@@ -112,7 +114,7 @@ fn rounds(chains: &[Chain], sets: &[Set], partings: &[Parting]) -> Vec<Charge> {
 /// several for one recipient, or one whose marks are enough.
 fn of_injections(chains: &[Chain], origin: &Origin, charged: &[Charge]) -> Vec<Charge> {
     let mut machines: Vec<(Actor, Vec<Injection>)> = Vec::new();
-    for injection in charge::injections(chains, origin) {
+    for injection in mark::injections(chains, origin) {
         if machines.len() >= MAX_MET && !machines.iter().any(|(actor, _)| actor.is_same(&injection.actor)) {
             continue;
         }
@@ -121,7 +123,7 @@ fn of_injections(chains: &[Chain], origin: &Origin, charged: &[Charge]) -> Vec<C
                 actor.merge(&injection.actor);
                 all.push(injection);
             }
-            None => machines.push((injection.actor.clone(), vec![injection])),
+            None => machines.push(((*injection.actor).clone(), vec![injection])),
         }
     }
     // Who forges as many machines as he likes shall not make this take as long as he likes.
@@ -189,7 +191,7 @@ fn circle(chains: &[Chain], mine: &[&Injection]) -> Option<((usize, usize, usize
     let times = |chain: usize| mine.iter().filter(|i| i.chain == chain).count();
     let more = mine.iter().map(|i| i.chain).max_by_key(|chain| times(*chain))?;
     let fewer = mine.iter().map(|i| i.chain).min_by_key(|chain| times(*chain))?;
-    let leaves = mine.iter().any(|i| charge::leaves_house(&chains[i.chain], i.depth));
+    let leaves = mine.iter().any(|i| mark::leaves_house(&chains[i.chain], i.depth));
     let shared = rounds::shared(&chains[fewer], &chains[more]);
     (leaves && times(more) > times(fewer)).then_some(((fewer, more, shared), 1))
 }
@@ -198,7 +200,7 @@ fn circle(chains: &[Chain], mine: &[&Injection]) -> Option<((usize, usize, usize
 /// what a collector, a filter and a mailbox never do with it.
 fn weight_of(chains: &[Chain], injection: &Injection) -> u32 {
     let marks: u32 = injection.marks.iter().map(weight).sum();
-    let leaves = charge::leaves_house(&chains[injection.chain], injection.depth);
+    let leaves = mark::leaves_house(&chains[injection.chain], injection.depth);
     marks + if leaves && injection.depth > 0 { 300 } else { 0 }
 }
 
@@ -246,7 +248,7 @@ fn gather(charges: Vec<Charge>) -> Vec<(Convict, Vec<(usize, usize)>)> {
         }
     }
     for (convict, _) in &mut all {
-        convict.reasons = charge::fold(convict.reasons.drain(..));
+        convict.reasons = fold(convict.reasons.drain(..));
     }
     all
 }

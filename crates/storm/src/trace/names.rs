@@ -46,7 +46,7 @@ fn firm(owner: &str) -> &str {
 
 /// The word that a house is called by: of `mail.firm.example` and of `server.firm.local` it is `firm`. None:
 /// the name has none, or one that says nothing.
-fn house(name: &str) -> Option<&str> {
+pub(super) fn house(name: &str) -> Option<&str> {
     const NOTHING: [&str; 14] = [
         "server",
         "sbs",
@@ -254,7 +254,8 @@ pub(super) fn is_torn(value: &[u8]) -> bool {
         end > 0 && (last.len() == end || name.is_ascii() && is_inner(&name.to_ascii_lowercase()))
     };
     // `unlisted-recipients:; (no To-header on input)` is what honest servers write; made an address it is torn.
-    memchr::memchr_iter(b'@', value).any(|at| inner(at) || has(b"unlisted-recipients:"))
+    let mut ats = memchr::memchr_iter(b'@', value).peekable();
+    (ats.peek().is_some() && has(b"unlisted-recipients:")) || ats.any(inner)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use super::actor::{Actor, actor};
 use super::chain::Chain;
-use super::charge::{Charge, Reason};
+use super::charge::Charge;
 use super::graph::{Branch, Parting};
 use super::names::{is_called_relay, is_made_of_address, is_telling, owner, same_house, same_owner};
+use super::reason::Reason;
 use crate::storm::CulpritClass;
 use quell_mail::hop::HopKind;
 
@@ -25,8 +26,14 @@ pub(super) fn charges(chains: &[Chain], in_set: &[usize], partings: &[Parting]) 
         in_set.iter().filter_map(|i| Some((*i, round(&chains[*i])?))).max_by_key(|(_, r)| r.visits.len());
     let Some((longest, round)) = longest else { return found };
     // A copy that ended before its last visit is the proof that each turn leaves one behind.
-    let shorter =
-        in_set.iter().copied().filter(|i| *i != longest && shared(&chains[*i], &chains[longest]) > 0);
+    // It shares all of the way until it was there last: what parts before is no round, or another.
+    let server = chains[longest].hops[round.visits[0]].by.clone().unwrap_or_default();
+    let shorter = in_set.iter().copied().filter(|i| {
+        let visits = visits_of(&chains[*i], &server);
+        let last = visits.last().copied();
+        visits.len() < round.visits.len()
+            && last.is_some_and(|last| shared(&chains[*i], &chains[longest]) > last)
+    });
     let Some(pair) = shorter.max_by_key(|i| chains[*i].hops.len()) else { return found };
     // The last turn is a whole one.
     let turn = round.visits.len() - 2;
@@ -124,25 +131,33 @@ fn round(chain: &Chain) -> Option<Round> {
 /// The stamps of the server that a copy visits most often, with another house between any two; at least
 /// two of them.
 fn visits(chain: &Chain) -> Option<Vec<usize>> {
-    let by = |i: usize| chain.hops[i].by.as_deref().filter(|by| is_telling(by));
+    let mut known: Vec<&str> = Vec::new();
     let mut most: Option<Vec<usize>> = None;
-    for start in 0..chain.hops.len() {
-        let Some(name) = by(start) else { continue };
-        let mut visits = vec![start];
-        let mut away = false;
-        for i in start + 1..chain.hops.len() {
-            match by(i) {
-                Some(other) if other == name && away => {
-                    visits.push(i);
-                    away = false;
-                }
-                Some(other) if other != name && !same_owner(other, name) => away = true,
-                _ => {}
-            }
+    for name in chain.hops.iter().filter_map(|hop| hop.by.as_deref()).filter(|by| is_telling(by)) {
+        if known.contains(&name) {
+            continue;
         }
+        known.push(name);
+        let visits = visits_of(chain, name);
         if visits.len() > most.as_ref().map_or(1, Vec::len) {
             most = Some(visits);
         }
     }
     most
+}
+
+/// The stamps of the server `name`, those with nothing but its own house between counted once.
+fn visits_of(chain: &Chain, name: &str) -> Vec<usize> {
+    let (mut visits, mut away) = (Vec::new(), true);
+    for (i, hop) in chain.hops.iter().enumerate() {
+        match hop.by.as_deref().filter(|by| is_telling(by)) {
+            Some(by) if by == name && away => {
+                visits.push(i);
+                away = false;
+            }
+            Some(by) if by != name && !same_owner(by, name) => away = true,
+            _ => {}
+        }
+    }
+    visits
 }

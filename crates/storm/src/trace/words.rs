@@ -1,7 +1,8 @@
 //! Findings as sentences for people who have never read a header.
 
 use super::case::Case;
-use super::charge::{Reason, fold};
+
+use super::reason::{Reason, fold};
 use super::report::Finding;
 use crate::facts::Ms;
 use crate::storm::{Culprit, CulpritClass};
