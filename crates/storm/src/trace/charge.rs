@@ -251,7 +251,8 @@ impl Facts {
             slow_ms,
             same_for,
             roles_there: firsts.iter().map(|chain| chain.roles_there()).max().unwrap_or(0),
-            may_be_roles: !same_for && slow_ms.is_none(),
+            may_be_roles: !same_for
+                && (slow_ms.is_none() || firsts.iter().any(|c| names::is_keepers(&c.recipient))),
             explodes: explodes(parting, &firsts, before, at_once),
             hearsay: depth == 0 && firsts.iter().all(|chain| chain.hearsay > 0),
             is_list: hops().any(|hop| hop.kind == HopKind::Expanded)
