@@ -7,18 +7,22 @@
 //!          ─ Answer ─ text · --json
 //! ```
 //!
-//! Every message goes through the door: a class that a later rule adds is measured without a line here,
-//! but for its [`opportunity::Opportunity`].
+//! A class that a later rule adds is measured once two places here know it: `desk` wants to be told whether
+//! it looks at more than the rows of an arrival's own key, and [`opportunity`] what it has to decide on.
 
 mod answer;
 mod args;
 mod desk;
+#[cfg(test)]
+mod desk_tests;
 mod headers;
 mod mails;
 pub mod opportunity;
 mod record;
 mod replaying;
 mod run;
+#[cfg(test)]
+mod tests;
 mod text;
 mod when;
 

@@ -9,6 +9,7 @@ use quell_mail::key::ExactKey;
 use quell_mail::reading::Reader;
 use quell_mail::{date, hop};
 use quell_storm::trace::grouping;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::when::{Secs, Times};
 use crate::archive::Place;
@@ -122,7 +123,7 @@ impl Found {
         let record = Record {
             key: key.unwrap_or(ExactKey([0; 32])),
             place,
-            header: hash(plain.header),
+            header: xxh3_64(plain.header),
             times: said.times,
             recipient: self.recipients.number_of_text(recipient),
             source: self.sources.number(said.source),
@@ -142,12 +143,6 @@ impl Found {
             }
         }
     }
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&blake3::hash(bytes).as_bytes()[..8]);
-    u64::from_le_bytes(first)
 }
 
 /// What the header says of the arrival itself.
@@ -183,7 +178,7 @@ fn source_of(hop: &hop::Hop<'_>) -> IpAddr {
 
 /// An address that stands for a name: of the net for examples (RFC 3849), which nobody's mail comes from.
 fn named(name: &[u8]) -> IpAddr {
-    let hash = hash(name).to_le_bytes();
+    let hash = xxh3_64(name).to_le_bytes();
     let part = |n: usize| u16::from_le_bytes([hash[n], hash[n + 1]]);
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, part(0), part(2), 0, 0, 0, 1))
 }
