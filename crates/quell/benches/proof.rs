@@ -4,7 +4,12 @@
 //!
 //! `MAIL` names the folder, `QUELL` the program (without it, the one built along).
 
-#![allow(clippy::print_stdout, clippy::print_stderr, missing_docs, reason = "a program of its own, for people")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a program of its own, for people"
+)]
 
 use std::process::{Command, ExitCode};
 
@@ -84,7 +89,12 @@ fn wrong(answer: &Value) -> Vec<String> {
     let examples: Vec<&Value> = examples.filter(|example| example["verdict"] != "absorb").collect();
     let unknown = examples.iter().filter(|example| !KNOWN.iter().any(|id| example["message_id"] == *id));
     let mut wrong: Vec<String> = unknown
-        .map(|e| format!("{} was not let pass ({}, {}): {}", e["message_id"], e["verdict"], e["class"], e["reason"]))
+        .map(|e| {
+            format!(
+                "{} was not let pass ({}, {}): {}",
+                e["message_id"], e["verdict"], e["class"], e["reason"]
+            )
+        })
         .collect();
     if examples.len() == MOST_EXAMPLES {
         wrong.push(format!("{severe} were held or refused, and only {MOST_EXAMPLES} examples are known"));

@@ -31,13 +31,13 @@ pub(super) fn scan(archive: &Archive, threads: usize, quiet: bool, now_ms: i64) 
     });
     drop(drawing);
     let mut mails = Mails::of(found);
-    mails.put_in_order(archive);
+    mails.put_in_order(|a, b| is_one_mailbox(archive, a, b));
     (mails, damages)
 }
 
 impl Mails {
     /// Puts together what workers have found; how many there were does not show.
-    fn of(found: Vec<Found>) -> Self {
+    pub(super) fn of(found: Vec<Found>) -> Self {
         let (mut pieces, mut recipients, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         for Found { pieces: of_worker, recipients: r, sources: s } in found {
             pieces.push(of_worker);
@@ -57,12 +57,12 @@ impl Mails {
         Self { records, recipients: people, sources: machines }
     }
 
-    /// Finds out when each came, which have the same exact key, and sorts them. Messages of one second come
+    /// Finds out when each came (`is_one_mailbox` says of two files whether they are neighbours), which have the same exact key, and sorts them. Messages of one second come
     /// in an order that depends on themselves only, so that the order of files does not show.
-    fn put_in_order(&mut self, archive: &Archive) {
+    pub(super) fn put_in_order(&mut self, is_one_mailbox: impl Fn(u32, u32) -> bool) {
         let records = &mut self.records;
         records.sort_unstable_by_key(|r| r.place);
-        for mailbox in records.chunk_by_mut(|a, b| is_one_mailbox(archive, a.place.file(), b.place.file())) {
+        for mailbox in records.chunk_by_mut(|a, b| is_one_mailbox(a.place.file(), b.place.file())) {
             set_right(mailbox.iter_mut().map(|r| &mut r.times));
         }
         for record in records.iter_mut() {

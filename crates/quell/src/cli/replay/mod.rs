@@ -16,6 +16,7 @@ mod desk;
 #[cfg(test)]
 mod desk_tests;
 mod headers;
+pub mod in_memory;
 mod mails;
 pub mod opportunity;
 mod record;

@@ -9,21 +9,23 @@ use quell_storm::limits::Limits;
 
 use super::answer::{Answer, Example, MAX_EXAMPLES};
 use super::desk::{Desk, Letter};
-use super::headers::{self, Headers, portions};
+use super::headers::{Headers, portions};
 use super::mails::Mails;
 use super::opportunity::{Met, Opportunity};
 use super::record::Record;
-use crate::archive::{Archive, Damages, Place};
+use crate::archive::{Damages, Place};
 
 /// Storms whose Message-ID is looked for.
 const MAX_NAMED: usize = 1_000;
 
-/// Lets `mails` arrive once more.
+/// Reads the headers at these places.
+pub(super) type Read<'a> = dyn Fn(&[Place]) -> (Headers, Damages) + 'a;
+
+/// Lets `mails` arrive once more. `read` reads headers again.
 pub(super) fn replay(
-    archive: &Archive,
     mails: &Mails,
     limits: &Limits,
-    threads: usize,
+    read: &Read<'_>,
 ) -> Result<(Answer, Damages), StoreError> {
     let began_ms = mails.records.first().map_or(0, arrival_ms);
     let mut replay = Replay {
@@ -48,13 +50,13 @@ pub(super) fn replay(
         let records = &mails.records[portion];
         let wanted = records.iter().filter(|record| may_be_storm(&replay.desk, record));
         let places: Vec<Place> = wanted.map(|record| record.place).collect();
-        let (mut headers, more) = headers::read(archive, &places, threads);
+        let (mut headers, more) = read(&places);
         add(&mut damages, more);
         for record in records {
             replay.arrives(record, &mut headers)?;
         }
     }
-    replay.end(archive)?;
+    replay.end(read)?;
     Ok((replay.answer, damages))
 }
 
@@ -161,7 +163,7 @@ impl Replay<'_> {
         }
     }
 
-    fn end(&mut self, archive: &Archive) -> Result<(), StoreError> {
+    fn end(&mut self, read: &Read<'_>) -> Result<(), StoreError> {
         self.answer.storms = self.desk.storms()?;
         let mut found = std::mem::take(&mut self.severe);
         found.append(&mut self.absorbed);
@@ -169,7 +171,7 @@ impl Replay<'_> {
         let of_storms: Vec<Option<Place>> = self.storm_places();
         let mut places: Vec<Place> = found.iter().map(|example| example.place).collect();
         places.extend(of_storms.iter().flatten());
-        let ids = message_ids(archive, &places);
+        let ids = message_ids(read, &places);
         let id = |place: &Place| ids.get(place).cloned().flatten();
         self.answer.examples = found
             .into_iter()
@@ -205,11 +207,11 @@ impl Replay<'_> {
 }
 
 /// Message-IDs by place.
-fn message_ids(archive: &Archive, places: &[Place]) -> HashMap<Place, Option<String>> {
+fn message_ids(read: &Read<'_>, places: &[Place]) -> HashMap<Place, Option<String>> {
     if places.is_empty() {
         return HashMap::new();
     }
-    let (headers, _changed_meanwhile) = headers::read(archive, places, 1);
+    let (headers, _changed_meanwhile) = read(places);
     let id = |header: &[u8]| {
         let mut reader = Reader::new(usize::MAX);
         reader.push(header).ok()?;

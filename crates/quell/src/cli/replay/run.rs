@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use quell_storm::limits::Limits as Thresholds;
 
 use super::args::Args;
+use super::headers;
 use super::mails::scan;
 use super::replaying::replay;
 use super::text::{Settings, text};
@@ -38,7 +39,7 @@ pub fn run(args: &Args, config: Option<&Path>, out: &mut dyn Write) -> Result<()
         Archive::open(&args.paths, limits).map_err(|why| Failure::Failed(harmless(&why.to_string())))?;
     let threads = args.threads.map_or_else(threads, usize::from);
     let (mails, mut damages) = scan(&archive, threads, args.quiet, now_ms());
-    let (answer, more) = replay(&archive, &mails, &thresholds, threads)
+    let (answer, more) = replay(&mails, &thresholds, &|places| headers::read(&archive, places, threads))
         .map_err(|why| Failure::Failed(format!("the replay cannot go on: {why}")))?;
     damages.count += more.count;
     damages.examples.extend(more.examples);

@@ -10,6 +10,7 @@ use quell_sim::traces::{kinds, mbox, world};
 use quell_storm::limits::Limits as Thresholds;
 
 use super::answer::Answer;
+use super::headers;
 use super::mails::scan;
 use super::replaying::replay;
 use super::text::{Settings, text};
@@ -46,7 +47,7 @@ impl Drop for Folder {
 fn replayed(paths: &[PathBuf], threads: usize) -> Answer {
     let archive = Archive::open(paths, Limits { part_bytes: 5_000, ..Limits::default() }).unwrap();
     let (mails, _) = scan(&archive, threads, true, NOW);
-    replay(&archive, &mails, &Thresholds::default(), threads).unwrap().0
+    replay(&mails, &Thresholds::default(), &|places| headers::read(&archive, places, threads)).unwrap().0
 }
 
 fn json(answer: &Answer) -> String {

@@ -106,6 +106,12 @@ impl<'a> Plain<'a> {
         Self { whole, header, body, body_as_it_lies }
     }
 
+    /// Of a message that lies nowhere.
+    pub(in crate::cli) fn alone(whole: &'a [u8]) -> Self {
+        let (header, body_as_it_lies) = split(whole);
+        Self { whole, header, body: Cow::Borrowed(body_as_it_lies), body_as_it_lies }
+    }
+
     /// The header with the empty line that ends it, if one does.
     pub(in crate::cli) fn head(&self) -> &'a [u8] {
         &self.whole[..self.whole.len() - self.body_as_it_lies.len()]
