@@ -24,6 +24,8 @@ use super::opportunity::Opportunity;
 const MAX_BATCH: usize = 256;
 /// So long after the first of them they are, however few.
 const BATCH_MS: Ms = HOUR_MS;
+/// So long rows are kept, as on a server.
+const RETENTION_MS: Ms = 14 * DAY_MS;
 const HOUR_MS: Ms = 3_600_000;
 const DAY_MS: Ms = 24 * HOUR_MS;
 /// Storms given back, the last seen first. Once so many have ended, those of more than 30 days ago are
@@ -41,6 +43,8 @@ pub(super) struct Letter<'a> {
     pub(super) recipient: &'a str,
     pub(super) size_bytes: u64,
     pub(super) hops: usize,
+    /// How long ago the last of its key for its recipient came; 0 if none did.
+    pub(super) idle_ms: Ms,
     /// Only what may be part of a storm needs one.
     pub(super) header: Vec<u8>,
 }
@@ -134,6 +138,9 @@ impl Desk {
     /// Lets one arrive.
     pub(super) fn judge(&mut self, letter: Letter<'_>) -> Result<Judged, StoreError> {
         self.comes_to(letter.ms)?;
+        if letter.idle_ms >= RETENTION_MS {
+            self.keep_up(DAY_MS)?;
+        }
         let is_alone = letter.key.is_none() || letter.same <= 1;
         if is_alone && self.judges_alone {
             return self.alone(letter);
@@ -221,26 +228,35 @@ impl Desk {
             self.commit()?;
         }
         self.now_ms = self.now_ms.max(ms);
-        if self.now_ms - self.ticked_ms >= HOUR_MS {
+        let every_ms = if self.door.storms_open() > 0 { HOUR_MS } else { DAY_MS };
+        if self.now_ms - self.ticked_ms >= every_ms {
             self.tick()?;
         }
         Ok(())
     }
 
     /// What time alone does. Storms end at the tick after their time or at their next copy: an hour is
-    /// fine enough.
+    /// fine enough. Without one nothing waits for it.
     fn tick(&mut self) -> Result<(), StoreError> {
         self.commit()?;
         self.ticked_ms = self.now_ms;
         let now = self.now();
         self.door.tick(&now);
         self.write()?;
-        if self.now_ms - self.kept_up_ms >= DAY_MS {
-            self.kept_up_ms = self.now_ms;
-            let usual = Retention::default();
-            let evidence_days = if self.ended < MAX_STORMS { u32::MAX } else { usual.evidence_days };
-            self.store.upkeep(self.now_ms, &Retention { evidence_days, ..usual })?;
+        self.keep_up(RETENTION_MS)
+    }
+
+    /// Forgets what a server would have forgotten, if that was last done `every_ms` ago: each day where somebody
+    /// asks for something so old. It takes a look at every row.
+    fn keep_up(&mut self, every_ms: Ms) -> Result<(), StoreError> {
+        if self.now_ms - self.kept_up_ms < every_ms {
+            return Ok(());
         }
+        self.kept_up_ms = self.now_ms;
+        self.commit()?;
+        let usual = Retention::default();
+        let evidence_days = if self.ended < MAX_STORMS { u32::MAX } else { usual.evidence_days };
+        self.store.upkeep(self.now_ms, &Retention { evidence_days, ..usual })?;
         Ok(())
     }
 

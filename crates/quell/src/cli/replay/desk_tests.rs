@@ -16,14 +16,19 @@ const T: Ms = 1_795_000_000_000;
 fn letter(ms: Ms, key: Option<u8>, same: u32, recipient: &str) -> Letter<'_> {
     let (source, header) = (IpAddr::from([192, 0, 2, 1]), b"Subject: x\n".to_vec());
     let key = key.map(|key| ExactKey([key; 32]));
-    Letter { ms, key, same, source, recipient, size_bytes: 100, hops: 3, header }
+    Letter { ms, key, same, source, recipient, size_bytes: 100, hops: 3, idle_ms: 0, header }
 }
 
 /// What becomes of letters with the key 7, each for whom and at which time.
-fn judged(letters: &[(Ms, &str)]) -> Vec<&'static str> {
+fn judged(letters: &[(Ms, &'static str)]) -> Vec<&'static str> {
     let mut desk = Desk::open(&Limits::default(), T).unwrap();
     let same = letters.len() as u32;
-    letters.iter().map(|(ms, to)| desk.judge(letter(T + ms, Some(7), same, to)).unwrap().1.name()).collect()
+    let mut last = std::collections::HashMap::new();
+    let mut judge = |(ms, to): &(Ms, &'static str)| {
+        let idle_ms = last.insert(*to, *ms).map_or(0, |before: Ms| ms - before);
+        desk.judge(Letter { idle_ms, ..letter(T + ms, Some(7), same, to) }).unwrap().1.name()
+    };
+    letters.iter().map(&mut judge).collect()
 }
 
 #[test]
@@ -38,6 +43,8 @@ fn what_passed_is_delivered_at_once_and_absorbs_its_copies() {
 #[test]
 fn after_fourteen_days_nothing_is_known_of_it_as_on_a_server() {
     assert_eq!(judged(&[(0, "a@b"), (16 * DAY, "a@b")]), ["first_arrival"; 2]);
+    // That somebody else has had it meanwhile changes nothing.
+    assert_eq!(judged(&[(0, "a@b"), (10 * DAY, "c@d"), (16 * DAY, "a@b")]), ["first_arrival"; 3]);
 }
 
 #[test]

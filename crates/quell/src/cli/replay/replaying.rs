@@ -73,6 +73,8 @@ fn arrival_ms(record: &Record) -> i64 {
 /// What is known of the first arrival of a key for a recipient.
 struct First {
     source: u32,
+    /// When the last of them came, in seconds since 1970.
+    last: u32,
     /// Headers that came, as hashes; at most [`MAX_HEADERS`].
     headers: Vec<u64>,
 }
@@ -103,7 +105,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn arrives(&mut self, record: &Record, headers: &mut Headers) -> Result<(), StoreError> {
-        let (met, lies_twice) = self.meet(record);
+        let (met, lies_twice, idle_ms) = self.meet(record);
         for opportunity in Opportunity::ALL.into_iter().filter(|o| o.is_in(&met)) {
             *self.answer.opportunities.entry(opportunity.class().name()).or_default() += 1;
         }
@@ -117,6 +119,7 @@ impl Replay<'_> {
             recipient,
             size_bytes: u64::from(record.place.len()),
             hops: usize::from(record.hops),
+            idle_ms,
             header: headers.remove(&record.place).unwrap_or_default(),
         };
         let (verdict, reason) = self.desk.judge(letter)?;
@@ -129,20 +132,23 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// What is known of a message as it arrives, and whether its whole header has come before.
-    fn meet(&mut self, record: &Record) -> (Met, bool) {
+    /// What is known of a message as it arrives, whether its whole header has come before, and how long ago
+    /// the last of its key for its recipient came.
+    fn meet(&mut self, record: &Record) -> (Met, bool, i64) {
         let mut met = Met { came_before: None, has_token: record.has_token, hops: usize::from(record.hops) };
-        let Some(key) = record.exact_key().filter(|_| record.same > 1) else { return (met, false) };
-        let new = || First { source: record.source, headers: Vec::new() };
+        let Some(key) = record.exact_key().filter(|_| record.same > 1) else { return (met, false, 0) };
+        let new = || First { source: record.source, last: record.times.came, headers: Vec::new() };
         let first = self.before.entry((key, record.recipient)).or_insert_with(new);
         if !first.headers.is_empty() {
             met.came_before = Some(first.source == record.source);
         }
+        let idle_ms = i64::from(record.times.came.saturating_sub(first.last)) * 1_000;
+        first.last = record.times.came;
         let lies_twice = first.headers.contains(&record.header);
         if !lies_twice && first.headers.len() < MAX_HEADERS {
             first.headers.push(record.header);
         }
-        (met, lies_twice)
+        (met, lies_twice, idle_ms)
     }
 
     fn show(
