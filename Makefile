@@ -1,5 +1,5 @@
 # run, demo and test do their own set-up on a bare Debian 12 with Rust.
-.PHONY: run demo test build fuzz bench bench-parts trace-worlds
+.PHONY: run demo test build fuzz bench bench-parts trace-worlds proof
 
 run:
 	@scripts/run
@@ -47,6 +47,20 @@ FIRST ?= 1000000
 KIND ?=
 trace-worlds:
 	@WORLDS=$(WORLDS) FIRST=$(FIRST) KIND=$(KIND) cargo bench -q --locked -p quell-sim --bench traces
+
+# make proof MAIL=FOLDER: what quell would have done with the real mail in FOLDER, as the table in
+# docs/replay.md; fails if a message is held or refused that is no known storm.
+# (A login often sets MAIL to a file: then the usual folder counts.)
+ifneq ($(origin MAIL),command line)
+MAIL := $(or $(patsubst %/.,%,$(wildcard $(MAIL:%=%/.))),$(wildcard ../shared/data))
+endif
+proof:
+	@[ -n "$(MAIL)" ] && [ -e "$(MAIL)" ] || { \
+		echo "proof: FAILED: there is no mail at '$(or $(MAIL),../shared/data)': make proof MAIL=FOLDER" >&2; \
+		exit 1; }
+	@$(MAKE) -s build
+	@MAIL="$(abspath $(MAIL))" QUELL="$(abspath $(bench_target))/release/quell" \
+		cargo bench -q --locked -p quell --bench proof
 
 # make bench ONLY=relay,storm ROUNDS=1 QUICK=1: the measurements named, once, with a tenth of the
 # messages. A run of all with all messages writes BENCHMARKS.md, WRITE=1 does so in any case. The

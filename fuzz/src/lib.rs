@@ -18,7 +18,7 @@ pub use mbox::mbox;
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
 pub use sim::sim_host;
-pub use trace::{hop_line, trace};
+pub use trace::{hop_line, replay, trace};
 pub use typed::{address, config, control, maildir_name};
 pub use wire::{content, lines, pop3_client, pop3_server, session};
 
@@ -26,7 +26,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 32] = [
+pub const TARGETS: [(&str, Target); 33] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -53,6 +53,7 @@ pub const TARGETS: [(&str, Target); 32] = [
     ("pop3_server", pop3_server),
     ("reading", reading),
     ("received", received),
+    ("replay", replay),
     ("report", report),
     ("sample", sample),
     ("session", session),

@@ -1,5 +1,6 @@
 //! What of a message's lines leaves the house on a page for a server's owner.
 
+use quell::cli::replay::in_memory::replayed;
 use quell::cli::trace::clean::harmless;
 use quell::cli::trace::owner::hop;
 use quell_storm::trace::whole::{Mail, report};
@@ -76,4 +77,23 @@ fn merged_in_any_order(mails: &[Mail<'_>]) {
     one.merge(&parts[1]);
     two.merge(&parts[0]);
     assert!(one == all && two == all);
+}
+
+/// A day in 2030.
+const NOW_MS: i64 = 1_900_000_000_000;
+
+/// The replay of any messages: each gets one verdict, no class has more to decide on than there are, and whether a
+/// message goes round does not depend on the order in which they lie there.
+pub fn replay(bytes: &[u8]) {
+    let mails: Vec<&[u8]> = split_at(bytes, BETWEEN).take(64).collect();
+    let judged = |mails: &[&[u8]]| replayed(mails, NOW_MS).expect("the store in memory does not fail");
+    let ([pass, absorb, hold, refuse], opportunities) = judged(&mails);
+    assert_eq!(pass + absorb + hold + refuse, mails.len() as u64);
+    assert!(opportunities.iter().all(|n| *n <= mails.len() as u64));
+    let mut other_way: Vec<&[u8]> = mails;
+    other_way.reverse();
+    let (figures, again) = judged(&other_way);
+    assert_eq!(figures.iter().sum::<u64>(), other_way.len() as u64);
+    // Whether it goes round stands in a message itself.
+    assert_eq!((figures[3], again.get(1)), (refuse, opportunities.get(1)));
 }

@@ -67,6 +67,11 @@ impl FileInfo {
         }
     }
 
+    /// The folder it was found in; empty if it was named without one.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whose mail it may be, by its name: of an mbox without its ending, of a Maildir (also for the
     /// folders in it) the folder's.
     pub fn mailbox(&self) -> Option<&str> {

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod mailbox;
 pub mod manual;
 pub mod queue;
+pub mod replay;
 pub mod serve;
 pub mod storms;
 pub mod trace;
@@ -53,6 +54,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Find the server that makes copies
     Trace(trace::Args),
+    /// Say what quell would have done with mail that already came
+    Replay(replay::Args),
     /// Show a mail storm on this machine, without quell and with it
     Demo(demo::Args),
     /// Print a script that makes a shell complete quell's commands
@@ -104,6 +107,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Ledger(args) => ledger::run(&args, &Config::load(&file)?, out),
         Command::Explain(args) => explain::run(&args, &Config::load(&file)?, out),
         Command::Trace(args) => trace::run(&args, out),
+        Command::Replay(args) => replay::run(&args, cli.config.as_deref(), out),
         Command::Completion(args) => Ok(completion::run(&args, out)?),
         Command::Manual(args) => Ok(manual::run(&args, out)?),
         Command::Demo(args) => demo::run(&args, out),

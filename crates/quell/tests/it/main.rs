@@ -15,6 +15,7 @@ mod operate;
 mod outward;
 mod pop3;
 mod power;
+mod replay;
 mod smuggling;
 mod storm;
 mod trace;

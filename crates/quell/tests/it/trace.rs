@@ -2,7 +2,7 @@
 
 mod hostile;
 mod inputs;
-mod made;
+pub(crate) mod made;
 mod outputs;
 mod owner;
 mod real;

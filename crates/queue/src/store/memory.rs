@@ -42,6 +42,28 @@ fn lock(tables: &Mutex<Tables>) -> Result<MutexGuard<'_, Tables>, StoreError> {
     tables.lock().map_err(|_| StoreError::Broken("a thread died while it wrote".to_owned()))
 }
 
+impl MemoryStore {
+    /// Forgets a key with its rows and arrivals, as if they had never been. For those who know that it will
+    /// not be asked for again.
+    ///
+    /// # Errors
+    /// A thread died while it wrote.
+    pub fn forget(&mut self, key: &LedgerKey, kid: &QueueId) -> Result<(), StoreError> {
+        let mut tables = lock(&self.tables)?;
+        tables.keys.remove(key);
+        let rows: Vec<RowId> = tables.rows_of(kid).map(|row| row.id.clone()).collect();
+        for id in rows {
+            tables.rows.remove(&id);
+        }
+        let all = (*kid, QueueId::from_bytes([0; 10]))..=(*kid, QueueId::from_bytes([u8::MAX; 10]));
+        let arrivals: Vec<_> = tables.arrivals.range(all).map(|(id, _)| *id).collect();
+        for id in arrivals {
+            tables.arrivals.remove(&id);
+        }
+        Ok(())
+    }
+}
+
 impl Store for MemoryStore {
     type Reader = MemoryReader;
 

@@ -87,16 +87,16 @@ pub(super) fn place_of(place: Place) -> trace::Place {
 }
 
 /// A message as it was before it came into its file.
-pub(super) struct Plain<'a> {
+pub(in crate::cli) struct Plain<'a> {
     whole: &'a [u8],
-    pub(super) header: &'a [u8],
-    pub(super) body: Cow<'a, [u8]>,
+    pub(in crate::cli) header: &'a [u8],
+    pub(in crate::cli) body: Cow<'a, [u8]>,
     body_as_it_lies: &'a [u8],
 }
 
 impl<'a> Plain<'a> {
     /// Of a message as it lies in file `file`.
-    pub(super) fn of(archive: &Archive, file: u32, whole: &'a [u8]) -> Self {
+    pub(in crate::cli) fn of(archive: &Archive, file: u32, whole: &'a [u8]) -> Self {
         let (header, body_as_it_lies) = split(whole);
         let info = usize::try_from(file).ok().and_then(|file| archive.files().get(file));
         let body = match info.map(|info| info.kind) {
@@ -106,21 +106,29 @@ impl<'a> Plain<'a> {
         Self { whole, header, body, body_as_it_lies }
     }
 
+    /// Of a message that lies nowhere.
+    pub(in crate::cli) fn alone(whole: &'a [u8]) -> Self {
+        let (header, body_as_it_lies) = split(whole);
+        Self { whole, header, body: Cow::Borrowed(body_as_it_lies), body_as_it_lies }
+    }
+
+    /// The header with the empty line that ends it, if one does.
+    pub(in crate::cli) fn head(&self) -> &'a [u8] {
+        &self.whole[..self.whole.len() - self.body_as_it_lies.len()]
+    }
+
     /// All of it.
     pub(super) fn whole(&self) -> Cow<'a, [u8]> {
         match &self.body {
             Cow::Borrowed(_) => Cow::Borrowed(self.whole),
-            Cow::Owned(body) => {
-                let head = &self.whole[..self.whole.len() - self.body_as_it_lies.len()];
-                Cow::Owned([head, body].concat())
-            }
+            Cow::Owned(body) => Cow::Owned([self.head(), body].concat()),
         }
     }
 }
 
 /// Whose mail lies in file `file`, where no header tells: its name says it, else it is a mailbox of its
 /// own. Messages with a file each are one mailbox if they lie in one folder.
-pub(super) fn mailbox(archive: &Archive, file: u32) -> Cow<'_, str> {
+pub(in crate::cli) fn mailbox(archive: &Archive, file: u32) -> Cow<'_, str> {
     let Some(info) = usize::try_from(file).ok().and_then(|file| archive.files().get(file)) else {
         return Cow::Borrowed("");
     };

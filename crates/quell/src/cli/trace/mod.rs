@@ -14,17 +14,19 @@ pub mod clean;
 mod evidence;
 pub mod html;
 mod interrupt;
-mod mails;
+pub(super) mod json;
+pub(super) mod mails;
 mod output;
 pub mod owner;
 mod passes;
 mod run;
-mod screen;
+pub(super) mod screen;
 pub mod text;
 pub mod words;
 
 pub use args::Args;
 pub use run::run;
+pub(super) use run::tell_damage;
 
 #[cfg(test)]
 mod pipeline_tests;

@@ -8,15 +8,16 @@ use quell_storm::facts::Ms;
 use quell_storm::trace::report::Report;
 
 use super::args::Args;
-use super::clean::{harmless, is_obeyed};
+use super::clean::harmless;
 use super::html::{PageOptions, page};
 use super::interrupt::Leftovers;
+use super::json::json;
 use super::output::Output;
 use super::owner::{self, Owner};
 use super::passes::{Reading, Traced, trace};
 use super::text::text;
 use super::{evidence, screen, words};
-use crate::archive::{Archive, Limits, threads};
+use crate::archive::{Archive, Damage, Limits, threads};
 use crate::cli::Failure;
 
 /// Damaged places that are named.
@@ -37,7 +38,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     outputs.files().try_for_each(|output| output.refuse_input(&archive))?;
     let reading = Reading { threads: args.threads.map_or_else(threads, usize::from), quiet: args.quiet };
     let traced = trace(&archive, reading);
-    tell_damage(&traced);
+    tell_damage(&traced.damages, traced.report.damaged);
     if traced.report.messages == 0 && traced.report.damaged > 0 {
         return Err(Failure::Failed("nothing could be read: see above".to_owned()));
     }
@@ -98,13 +99,14 @@ impl Outputs {
     }
 }
 
-/// What could not be read, on standard error; a closed one changes nothing.
-fn tell_damage(traced: &Traced) {
+/// What could not be read, on standard error; a closed one changes nothing. `count` is all of it,
+/// `examples` the first.
+pub(in crate::cli) fn tell_damage(examples: &[Damage], count: u64) {
     let mut err = io::stderr().lock();
-    for damage in traced.damages.iter().take(MAX_DAMAGES) {
+    for damage in examples.iter().take(MAX_DAMAGES) {
         let _told = writeln!(err, "damaged: {}", harmless(&damage.to_string()));
     }
-    let more = traced.report.damaged.saturating_sub(MAX_DAMAGES as u64);
+    let more = count.saturating_sub(MAX_DAMAGES as u64);
     if more > 0 {
         let _told =
             writeln!(err, "and {}", words::counted(more, "damaged place more", "damaged places more"));
@@ -214,54 +216,4 @@ fn answer(
         }
     }
     Ok(out.flush()?)
-}
-
-fn json(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    // Standard output by itself writes every line.
-    let mut out = BufWriter::new(out);
-    serde_json::to_writer_pretty(Escaped(&mut out), report)?;
-    out.write_all(b"\n")?;
-    out.flush()
-}
-
-/// JSON may hold what a terminal obeys; here it is written as `\uXXXX`, which means the same.
-struct Escaped<'a>(&'a mut dyn Write);
-
-impl Write for Escaped<'_> {
-    /// Each piece that comes is whole UTF-8: strings are written as they are, or in parts of them.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.iter().all(|b| matches!(b, b' '..=b'~' | b'\n')) {
-            self.0.write_all(bytes)?;
-            return Ok(bytes.len());
-        }
-        for c in String::from_utf8_lossy(bytes).chars() {
-            if c != '\n' && is_obeyed(c) {
-                write!(self.0, "\\u{:04x}", u32::from(c))?;
-            } else {
-                write!(self.0, "{c}")?;
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn json_means_the_same_and_is_obeyed_by_nothing(text in any::<String>(), odd in "[\u{7f}-\u{a0}\u{2000}-\u{2070}\\\\\"\n]{0,20}") {
-            let mut out = Vec::new();
-            serde_json::to_writer_pretty(Escaped(&mut out), &[&text, &odd]).unwrap();
-            let written = String::from_utf8(out).unwrap();
-            prop_assert!(!written.chars().any(|c| c != '\n' && is_obeyed(c)));
-            prop_assert_eq!(serde_json::from_str::<Vec<String>>(&written).unwrap(), [text, odd]);
-        }
-    }
 }

@@ -8,7 +8,7 @@ use super::text::TextOptions;
 const WIDTH: usize = 100;
 
 /// What standard output and the environment ask for.
-pub(super) fn options(all: bool) -> TextOptions {
+pub(in crate::cli) fn options(all: bool) -> TextOptions {
     let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let is_terminal = io::stdout().is_terminal();
     let columns = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));

@@ -6,7 +6,7 @@ use quell_storm::trace::report::{Finding, Group, Report};
 use super::clean::clean;
 use super::words;
 
-mod columns;
+pub(in crate::cli) mod columns;
 mod pair;
 
 use columns::{Ink, Lines, fit, wrap};

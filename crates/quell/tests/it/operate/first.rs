@@ -81,7 +81,7 @@ fn every_command_has_help_and_refuses_wrong_usage() {
     let directory = TempDir::new("help");
     let server = Server::prepare(&directory, &config(""), Vec::new());
     let commands = "serve|check|mailbox|mailbox add|mailbox list|mailbox remove|queue|queue list|queue show|\
-        queue retry|queue remove|storms|storms list|storms show|ledger|ledger forget|explain|completion";
+        queue retry|queue remove|storms|storms list|storms show|ledger|ledger forget|explain|replay|completion";
     for command in commands.split('|') {
         let mut words: Vec<&str> = command.split(' ').collect();
         words.push("--help");

@@ -2,26 +2,26 @@
 
 /// A server that sends one message again and again.
 #[derive(Clone, Copy)]
-pub(super) struct Faulty {
-    pub(super) name: &'static str,
-    pub(super) ip: &'static str,
-    pub(super) subject: &'static str,
+pub(crate) struct Faulty {
+    pub(crate) name: &'static str,
+    pub(crate) ip: &'static str,
+    pub(crate) subject: &'static str,
 }
 
-pub(super) const KEARNEY: Faulty =
+pub(crate) const KEARNEY: Faulty =
     Faulty { name: "mail.kearney.example", ip: "198.51.100.9", subject: "The quarterly letter" };
-pub(super) const BUILDER: Faulty =
+pub(crate) const BUILDER: Faulty =
     Faulty { name: "mail.builder.example", ip: "203.0.113.77", subject: "An invitation" };
 
 /// People who get the copies.
-pub(super) const PEOPLE: [&str; 3] = ["jane", "bob", "eve"];
+pub(crate) const PEOPLE: [&str; 3] = ["jane", "bob", "eve"];
 
 fn time(secs: usize) -> String {
     format!("Sat, 10 Dec 2005 {:02}:{:02}:{:02} +0000", 9 + secs / 3600 % 14, secs / 60 % 60, secs % 60)
 }
 
 /// The original and `rounds` copies of one message for each of [`PEOPLE`], as they come.
-pub(super) fn storm(faulty: &Faulty, rounds: usize) -> Vec<String> {
+pub(crate) fn storm(faulty: &Faulty, rounds: usize) -> Vec<String> {
     let word = faulty.name.split('.').nth(1).expect("a name");
     let at_home = format!(
         "Received: from app.publisher.example (app.publisher.example [192.0.2.5])\n\tby out.publisher.example \
@@ -65,7 +65,7 @@ pub(super) fn storm(faulty: &Faulty, rounds: usize) -> Vec<String> {
 }
 
 /// Letters that have nothing to do with each other.
-pub(super) fn letters(count: usize) -> Vec<String> {
+pub(crate) fn letters(count: usize) -> Vec<String> {
     let letter = |n: usize| {
         format!(
             "Received: from mail.sender{n}.example (mail.sender{n}.example [192.0.2.{}])\n\tby mx.firm.example (Postfix) \
@@ -80,7 +80,7 @@ pub(super) fn letters(count: usize) -> Vec<String> {
 }
 
 /// Letters that can hardly be compressed.
-pub(super) fn noise(count: usize) -> Vec<String> {
+pub(crate) fn noise(count: usize) -> Vec<String> {
     let mut state = 7_u64;
     let mut word = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -90,7 +90,7 @@ pub(super) fn noise(count: usize) -> Vec<String> {
 }
 
 /// An mbox of them, in the dialect mboxrd.
-pub(super) fn mbox(messages: &[String]) -> String {
+pub(crate) fn mbox(messages: &[String]) -> String {
     let quoted = |line: &str| match line.trim_start_matches('>').starts_with("From ") {
         true => format!(">{line}"),
         false => line.to_owned(),
@@ -103,7 +103,7 @@ pub(super) fn mbox(messages: &[String]) -> String {
 }
 
 /// A storm with letters about it.
-pub(super) fn mailbox() -> Vec<String> {
+pub(crate) fn mailbox() -> Vec<String> {
     let mut all = letters(20);
     all.splice(10..10, storm(&KEARNEY, 5));
     all

@@ -1,0 +1,199 @@
+//! The replay of small archives.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use quell_mail::id::QueueId;
+use quell_mail::trace::ReceivedStamp;
+use quell_sim::traces::{kinds, mbox, world};
+use quell_storm::limits::Limits as Thresholds;
+
+use super::answer::Answer;
+use super::headers;
+use super::mails::scan;
+use super::replaying::replay;
+use super::text::{Settings, text};
+use crate::archive::{Archive, Limits};
+use crate::cli::trace::text::TextOptions;
+
+/// A day in 2030.
+const NOW: i64 = 1_900_000_000_000;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("quell-replay-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Small parts, so that there is work for every thread.
+fn replayed(paths: &[PathBuf], threads: usize) -> Answer {
+    let archive = Archive::open(paths, Limits { part_bytes: 5_000, ..Limits::default() }).unwrap();
+    let (mails, _) = scan(&archive, threads, true, NOW);
+    replay(&mails, &Thresholds::default(), &|places| headers::read(&archive, places, threads)).unwrap().0
+}
+
+fn json(answer: &Answer) -> String {
+    serde_json::to_string_pretty(answer).unwrap()
+}
+
+/// A message of Sat, 10 Dec 2005, that came `minute` minutes after nine from 192.0.2.`client`.
+fn message(id: &str, minute: u32, client: u8, extra: &str) -> String {
+    format!(
+        "Received: from c{client}.example (c{client}.example [192.0.2.{client}]) by mx.firm.example with ESMTP id \
+         {minute}x{client}\n\tfor <jane@firm.example>; Sat, 10 Dec 2005 09:{minute:02}:00 +0000\n{extra}Message-ID: \
+         <{id}@a.example>\nDate: Sat, 10 Dec 2005 08:59:00 +0000\nFrom: a@a.example\nSubject: {id}\n\nText\n"
+    )
+}
+
+fn mailbox(messages: &[String]) -> String {
+    messages.iter().map(|m| format!("From MAILER-DAEMON Sat Dec 10 09:12:11 2005\n{m}\n")).collect()
+}
+
+fn figures(answer: &Answer) -> [u64; 5] {
+    [answer.messages, answer.pass, answer.absorb, answer.hold, answer.refuse]
+}
+
+fn opportunities(answer: &Answer) -> Vec<(&str, u64)> {
+    answer.opportunities.iter().map(|(class, n)| (*class, *n)).collect()
+}
+
+/// A stamp with a token, as a quell writes it: whose it is nobody can tell.
+fn own_stamp() -> String {
+    let stamp = ReceivedStamp {
+        helo: "c1.example",
+        client_ip: None,
+        client_name: None,
+        by: "mx.elsewhere.example",
+        with: "ESMTP",
+        queue_id: QueueId::new(1_134_205_200_000, 1, 7),
+        token: [7; 16],
+        for_: None,
+        ms: 1_134_205_200_000,
+    };
+    stamp.field()
+}
+
+#[test]
+fn copies_by_time_whatever_their_order_in_the_file() {
+    let folder = Folder::new("order");
+    let token = own_stamp();
+    let messages = [
+        message("a", 9, 2, ""),
+        message("a", 3, 1, ""),
+        message("a", 5, 1, ""),
+        message("b", 4, 1, &"Received: by x; Sat, 10 Dec 2005 09:00:00 +0000\n".repeat(19)),
+        message("c", 4, 1, &"Received: by x; Sat, 10 Dec 2005 09:00:00 +0000\n".repeat(99)),
+        message("d", 4, 1, &token),
+    ];
+    let path = folder.put("box", mailbox(&messages));
+    let answer = replayed(&[path], 2);
+    assert_eq!(figures(&answer), [6, 3, 2, 0, 1]);
+    assert_eq!(opportunities(&answer), [("copies", 2), ("loop", 3), ("retry", 1)]);
+    let of_loop = answer.verdicts["loop"];
+    assert_eq!((of_loop.absorb, of_loop.hold, of_loop.refuse), (0, 0, 1));
+    let examples: Vec<_> =
+        answer.examples.iter().map(|e| (e.message_id.as_deref().unwrap(), e.verdict, e.class)).collect();
+    assert_eq!(examples, [("<c@a.example>", "refuse", "loop"), ("<a@a.example>", "absorb", "copies")]);
+}
+
+#[test]
+fn mail_that_lies_there_twice_is_told_from_mail_that_came_twice() {
+    let folder = Folder::new("twice");
+    let one = [message("a", 1, 1, ""), message("b", 2, 1, "")];
+    let paths = [folder.put("inbox", mailbox(&one)), folder.put("backup", mailbox(&one))];
+    let answer = replayed(&paths, 1);
+    assert_eq!((figures(&answer), answer.lie_twice), ([4, 2, 2, 0, 0], 2));
+    let path = folder.put("box", mailbox(&[message("a", 1, 1, ""), message("a", 2, 1, "")]));
+    let answer = replayed(&[path], 1);
+    assert_eq!((figures(&answer), answer.lie_twice), ([2, 1, 1, 0, 0], 0));
+}
+
+#[test]
+fn a_message_whose_date_is_far_from_its_arrival_is_compared_with_nothing() {
+    let folder = Folder::new("far");
+    let late = |id: &str| message(id, 1, 1, "").replace("Date: Sat, 10 Dec 2005", "Date: Fri, 11 Nov 2005");
+    let far = |id: &str| message(id, 1, 1, "").replace("Date: Sat, 10 Dec 2005", "Date: Thu, 10 Nov 2005");
+    let path = folder.put("box", mailbox(&[late("a"), late("a"), far("b"), far("b")]));
+    assert_eq!(figures(&replayed(&[path], 1)), [4, 4 - 1, 1, 0, 0]);
+}
+
+#[test]
+fn worlds_of_every_kind_with_any_number_of_threads_and_files_in_any_order() {
+    let mut storms = 0;
+    for (seed, kind) in (1..).zip(kinds()) {
+        let (world, folder) = (world(*kind, seed), Folder::new(kind.name()));
+        let mut paths: Vec<PathBuf> = mbox(&world).iter().map(|(name, b)| folder.put(name, b)).collect();
+        let wanted = replayed(&paths, 1);
+        assert_eq!(wanted.messages, world.mails.len() as u64);
+        assert_eq!(wanted.messages, wanted.pass + wanted.absorb + wanted.hold + wanted.refuse);
+        for threads in [2, 5] {
+            assert_eq!(json(&replayed(&paths, threads)), json(&wanted), "{} {threads} threads", kind.name());
+        }
+        paths.reverse();
+        assert_eq!(json(&replayed(&paths, 2)), json(&wanted), "{} the other way round", kind.name());
+        storms += wanted.storms.len();
+    }
+    assert!(storms > 3, "the worlds have storms in them: {storms}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn however_the_mail_is_divided_into_files_the_answer_is_the_same(
+        letters in prop::collection::vec((0u32..40, 0u8..8, 1u8..4, 0usize..3), 1..40),
+        swap in any::<bool>(),
+    ) {
+        let folder = Folder::new("divided");
+        let of_file = |n: usize| -> Vec<String> {
+            let own = letters.iter().filter(|(.., file)| *file == n);
+            own.map(|(minute, id, client, _)| message(&id.to_string(), *minute, *client, "")).collect()
+        };
+        let whole = folder.put("jane", mailbox(&[of_file(0), of_file(1), of_file(2)].concat()));
+        let mut parts: Vec<PathBuf> =
+            (0..3).map(|n| folder.put(&format!("part{n}"), mailbox(&of_file(n)))).collect();
+        if swap {
+            parts.swap(0, 2);
+        }
+        prop_assert_eq!(json(&replayed(&[whole], 1)), json(&replayed(&parts, 3)));
+    }
+}
+
+#[test]
+fn the_answer_on_a_terminal() {
+    let folder = Folder::new("terminal");
+    let mut messages: Vec<String> = (0..8).map(|n| message("storm", n * 7, 9, "")).collect();
+    messages.push(message("a", 1, 1, ""));
+    messages.push(message(
+        "round\u{1b}[31m\u{202e}",
+        4,
+        1,
+        &"Received: by x; Sat, 10 Dec 2005 09:00:00 +0000\n".repeat(99),
+    ));
+    let path = folder.put("box", mailbox(&messages));
+    let answer = replayed(&[path], 1);
+    let settings = Settings { limits: &Thresholds::default(), file: Some(Path::new("quell.toml")) };
+    let shown = text(&answer, &settings, &TextOptions { width: 100, colour: false, all: false });
+    let wanted = include_str!("golden.txt");
+    assert_eq!(shown, wanted, "\n{shown}");
+    let coloured = text(&answer, &settings, &TextOptions { width: 100, colour: true, all: false });
+    assert!(coloured.contains("\u{1b}[1m"));
+}
