@@ -59,7 +59,7 @@ proof:
 		echo "proof: FAILED: there is no mail at '$(or $(MAIL),../shared/data)': make proof MAIL=FOLDER" >&2; \
 		exit 1; }
 	@$(MAKE) -s build
-	@MAIL="$(abspath $(MAIL))" QUELL="$(abspath $(bench_target))/release/quell" \
+	@MAIL="$(abspath $(MAIL))" MAIL_SAID="$(MAIL)" QUELL="$(abspath $(bench_target))/release/quell" \
 		cargo bench -q --locked -p quell --bench proof
 
 # make bench ONLY=relay,storm ROUNDS=1 QUICK=1: the measurements named, once, with a tenth of the

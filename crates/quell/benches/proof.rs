@@ -2,7 +2,7 @@
 //! class, on how many messages it had something to decide and how many it absorbed, held or refused, with date and
 //! command. Fails if a message was held or refused that is not one of the known storms.
 //!
-//! `MAIL` names the folder, `QUELL` the program (without it, the one built along).
+//! `MAIL` names the folder, `MAIL_SAID` is what it is called in the answer, `QUELL` the program (without it, the one built along).
 
 #![allow(
     clippy::print_stdout,
@@ -57,7 +57,7 @@ fn proof() -> Result<Vec<String>, String> {
     if number(&answer["messages"]) == 0 {
         return Err(format!("no message is in {mail}"));
     }
-    table(&answer, &mail);
+    table(&answer, &std::env::var("MAIL_SAID").unwrap_or(mail));
     Ok(wrong(&answer))
 }
 

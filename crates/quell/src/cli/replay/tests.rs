@@ -197,3 +197,58 @@ fn the_answer_on_a_terminal() {
     let coloured = text(&answer, &settings, &TextOptions { width: 100, colour: true, all: false });
     assert!(coloured.contains("\u{1b}[1m"));
 }
+
+/// Measures and asserts no time: `cargo test --release -p quell --lib replay::tests::speed -- --ignored
+/// --nocapture`. The mail is a month's, in one mbox: 200,000 messages of 3.6 KB with four stamps, all different; and
+/// 100,000 twice, the second a fortnight later, as no mail is, so that each waits for its copy.
+#[test]
+#[ignore = "a measurement, of files of 700 MB"]
+fn speed() {
+    const MESSAGES: usize = 200_000;
+    let folder = Folder::new("speed");
+    for (what, different) in [("all different", MESSAGES), ("each twice", MESSAGES / 2)] {
+        let path = folder.0.join("box");
+        generate(&path, MESSAGES, different);
+        for threads in [1, 2] {
+            let (began, paths) = (std::time::Instant::now(), [path.clone()]);
+            let archive = Archive::open(&paths, Limits::default()).unwrap();
+            let (mails, _) = scan(&archive, threads, true, NOW);
+            let read = began.elapsed().as_secs_f64();
+            let (answer, _) =
+                replay(&mails, &Thresholds::default(), &|places| headers::read(&archive, places, threads))
+                    .unwrap();
+            assert_eq!([answer.messages, answer.pass], [MESSAGES as u64, different as u64]);
+            let all = began.elapsed().as_secs_f64();
+            let judged = all - read;
+            let rate = MESSAGES as f64 / all;
+            eprintln!(
+                "{what}, {threads} threads: read {read:.2} s, judged {judged:.2} s, {rate:.0} a second"
+            );
+        }
+    }
+}
+
+fn generate(path: &Path, messages: usize, different: usize) {
+    use std::io::Write;
+    let mut file = std::io::BufWriter::new(fs::File::create(path).unwrap());
+    let body = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eius.\n".repeat(40);
+    for n in 0..messages {
+        let id = n % different;
+        let ms = |secs: usize| NOW - 3_000_000_000 + (n * 12 + secs) as i64 * 1_000;
+        writeln!(file, "From MAILER-DAEMON Sat Dec 10 09:12:11 2005").unwrap();
+        for hop in 0..4 {
+            let at = quell_mail::date::print(ms(9 - hop));
+            write!(
+                file,
+                "Received: from h{hop}.example (h{hop}.example [192.0.2.{}])\n\tby b{hop}.example (Postfix) with \
+                 ESMTP id 4F{n:X}{hop}\n\tfor <user{}@firm.example>; {at}\n",
+                id % 250,
+                id % 50
+            )
+            .unwrap();
+        }
+        let date = quell_mail::date::print(NOW - 3_000_000_000 + id as i64 * 12_000);
+        write!(file, "Message-ID: <{id}@a.example>\nDate: {date}\nSubject: {id}\n\n{body}\n").unwrap();
+    }
+    file.flush().unwrap();
+}
