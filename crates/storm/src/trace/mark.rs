@@ -44,7 +44,10 @@ fn comes_from_nowhere(chain: &Chain, i: usize) -> bool {
     // qmail's own line names nobody; the one below it does.
     let there = chain.hops[..i].iter().rev().take(2).find_map(|below| below.by.as_deref());
     let (Some(there), Some(here)) = (there, hop.by.as_deref()) else { return false };
+    // In the author's own house it began, whatever lines stand below.
+    let is_authors = chain.author_domain().is_some_and(|domain| names::same_house(here, domain));
     hop.is_made_there()
+        && !is_authors
         && hop.kind != HopKind::Expanded
         && names::is_telling(there)
         && names::is_telling(here)
