@@ -170,9 +170,11 @@ fn see_from_outside(actor: &mut Actor, chain: &Chain, n: usize) {
             actor.ip = hop.ip;
             return;
         }
-        // Within one's own house it goes on; at a provider's it is the provider's address that follows.
+        // Within one's own house it goes on; in another's it is that one's address that follows.
         let is_out = hop.by.as_deref().is_some_and(|by| {
-            names::is_called_relay(by) && !actor.names.iter().any(|name| names::same_house(name, by))
+            let is_strange = actor.names.iter().any(|name| is_telling(name) && !names::is_inner(name))
+                || names::is_called_relay(by);
+            is_strange && !actor.names.iter().any(|name| names::same_house(name, by))
         });
         if is_out || !(hop.loopback || hop.ip.is_some()) {
             return;

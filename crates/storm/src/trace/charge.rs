@@ -81,11 +81,12 @@ pub(super) fn of_parting(known: &Known<'_>, parting: &Parting) -> Option<Charge>
     if at_all < 2 || is_author_again(chains, &next, origin) {
         return None;
     }
-    if is_own_house_alone(chains, parting, &next) {
-        return None;
-    }
+    let actor = match is_own_house_alone(chains, parting, &next) {
+        true => stranger_within(chains, &next)?,
+        false => parting.actor.clone(),
+    };
     let facts = Facts::of(chains, parting, &next, others, origin);
-    if !facts.has_marks && !facts.is_linked && is_own_gateway(chains, parting, &next) {
+    if !facts.has_marks && !facts.is_linked && is_own_gateway(chains, &actor, parting.depth, &next) {
         return None;
     }
     let class = facts.class(at_all)?;
@@ -94,7 +95,7 @@ pub(super) fn of_parting(known: &Known<'_>, parting: &Parting) -> Option<Charge>
     let first = usize::from(!facts.is_elsewhere && !facts.has_marks);
     let made = next.iter().skip(first).flat_map(|b| b.chains.iter().map(|c| (*c, parting.depth))).collect();
     let pair = Some((*next[0].chains.first()?, *next[1].chains.first()?, parting.depth));
-    Some(Charge { actor: parting.actor.clone(), class, made, pair, reasons })
+    Some(Charge { actor, class, made, pair, reasons })
 }
 
 /// Branches that went to the same next server: its owner and who put it back later; the recipient there.
@@ -171,17 +172,27 @@ fn is_own_house_alone(chains: &[Chain], parting: &Parting, branches: &[&Branch])
     parting.depth == 0 && is_inner && !from_outside && !is_authors
 }
 
+/// The client that handed the copies in on the recipient's own server and gave itself another house's name: a
+/// program there, or whoever is behind a proxy. The server itself did not make them.
+fn stranger_within(chains: &[Chain], branches: &[&Branch]) -> Option<Actor> {
+    let first = branches.first().and_then(|b| b.chains.first()).map(|i| &chains[*i])?;
+    let hop = first.hops.first()?;
+    let by = hop.by.as_deref()?;
+    let is_stranger = hop.loopback && hop.sender_names().any(|name| !names::same_house(name, by));
+    is_stranger.then(|| Actor { client_of: Some(by.to_owned()), ..Actor::default() })
+}
+
 /// Whether it is a gateway of the recipient's own house that leaves no stamp: whoever is behind it stays hidden.
-fn is_own_gateway(chains: &[Chain], parting: &Parting, branches: &[&Branch]) -> bool {
+fn is_own_gateway(chains: &[Chain], actor: &Actor, depth: usize, branches: &[&Branch]) -> bool {
     let Some(first) = branches.first().and_then(|b| b.chains.first()).map(|i| &chains[*i]) else {
         return false;
     };
     let domain = first.recipient.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let by = first.hops.get(parting.depth).and_then(|hop| hop.by.as_deref()).unwrap_or_default();
+    let by = first.hops.get(depth).and_then(|hop| hop.by.as_deref()).unwrap_or_default();
     let own = |name: &String| names::same_house(name, domain) || names::same_house(name, by);
     let author = first.author_domain().unwrap_or_default();
-    let is_authors = parting.actor.names.iter().any(|name| names::same_house(name, author));
-    parting.actor.ip.is_none() && parting.actor.names.iter().any(own) && !is_authors
+    let is_authors = actor.names.iter().any(|name| names::same_house(name, author));
+    actor.ip.is_none() && actor.names.iter().any(own) && !is_authors
 }
 
 /// Whether the author himself sent it again: other Dates, from his own place.

@@ -32,10 +32,13 @@ pub(super) fn comparisons(case: &Case, file: FileName<'_>) -> Vec<Comparison> {
     all
 }
 
-/// Pairs that show most come first: those that part late.
+/// Pairs that show most come first: two copies of its own, then those that part late.
 fn best(convict: &Convict) -> Vec<(usize, usize, usize)> {
     let mut pairs = convict.pairs.clone();
-    pairs.sort_by_key(|pair| (std::cmp::Reverse(pair.2), pair.0, pair.1));
+    let own = |i: usize| u8::from(!convict.made.contains(&i));
+    pairs.sort_by_cached_key(|&(left, right, shared)| {
+        (own(left) + own(right), std::cmp::Reverse(shared), left, right)
+    });
     pairs.dedup();
     pairs
 }

@@ -145,6 +145,11 @@ fn what_would_change_it(settings: &Settings<'_>, lines: &mut Lines) {
         "Absorbing has no threshold: who has a message, to the byte, does not get it again.",
         Ink::Plain,
     );
+    lines.wrapped(
+        2,
+        "Copies with a Message-ID or a date of their own pass in this version: `quell trace` finds who made them.",
+        Ink::Plain,
+    );
     lines.blank();
     lines.wrapped(0, "Nothing was delivered, and nothing was changed.", Ink::Bold);
 }

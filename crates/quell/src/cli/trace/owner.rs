@@ -84,21 +84,32 @@ fn is_called(culprit: &Culprit, who: &str) -> bool {
 fn select_in(group: &Group, chosen: usize) -> Group {
     let node = |node: &TreeNode| match node.role {
         Role::Culprit(index) if index == chosen => TreeNode { role: Role::Culprit(0), ..node.clone() },
-        Role::Culprit(_) => TreeNode { role: Role::Server, parting: false, ..node.clone() },
+        // Not by name: whoever gets the page is told about his own server, and of no other that it is
+        // guilty or that it is not.
+        Role::Culprit(_) => {
+            TreeNode { role: Role::Server, name: String::new(), ip: None, parting: false, ..node.clone() }
+        }
         _ => TreeNode { parting: false, ..node.clone() },
     };
     let point = |point: &Point| Point {
         at_ms: point.at_ms,
         culprit: point.culprit.filter(|index| *index == chosen).map(|_| 0),
     };
-    let of_it = group.comparisons.iter().filter(|comparison| comparison.culprit == chosen);
+    let of_it: Vec<_> =
+        group.comparisons.iter().filter(|comparison| comparison.culprit == chosen).cloned().collect();
+    let is_shown = |id: &&String| {
+        let mut sides = of_it.iter().flat_map(|pair| [&pair.left, &pair.right]);
+        sides.any(|side| side.message_id.as_ref() == Some(*id))
+    };
     Group {
+        // Those that other servers gave their copies name them.
+        message_ids: group.message_ids.iter().filter(is_shown).cloned().collect(),
         culprits: group.culprits.get(chosen).cloned().into_iter().collect(),
         // They may speak of other servers.
         words: Vec::new(),
         tree: Tree { nodes: group.tree.nodes.iter().map(node).collect(), left_out: group.tree.left_out },
         timeline: Timeline { points: group.timeline.points.iter().map(point).collect() },
-        comparisons: of_it.map(|comparison| Comparison { culprit: 0, ..comparison.clone() }).collect(),
+        comparisons: of_it.into_iter().map(|pair| Comparison { culprit: 0, ..pair }).collect(),
         ..group.clone()
     }
 }

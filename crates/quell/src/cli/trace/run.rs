@@ -42,6 +42,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     if traced.report.messages == 0 && traced.report.damaged > 0 {
         return Err(Failure::Failed("nothing could be read: see above".to_owned()));
     }
+    if traced.report.messages == 0 && args.paths.iter().all(|path| path == Path::new("-")) {
+        // An empty file can be a mailbox; an empty pipe is a command that failed.
+        return Err(Failure::Failed("no mail came on standard input".to_owned()));
+    }
     let owner = owner_in(args, &traced.report)?;
     if let Some(output) = outputs.html.take() {
         write_page(output, &traced.report, owner.as_ref(), args.quiet)?;

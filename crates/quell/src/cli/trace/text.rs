@@ -128,7 +128,7 @@ fn draw_culprit(index: usize, culprit: &Culprit, group: &Group, lines: &mut Line
         what = format!("{what}, {software},");
     }
     let mut said = format!("{what} {}", words::does(culprit.class));
-    let rhythm = culprit.interval_ms.map(words::every);
+    let rhythm = culprit.interval_ms.and_then(words::every);
     let parts = [words::part(culprit, group.copies), rhythm, words::how_sure(culprit)];
     for part in parts.into_iter().flatten() {
         said = format!("{said}; {part}");
@@ -153,7 +153,7 @@ fn evidence(index: usize, culprit: &Culprit, all: bool, lines: &mut Lines) {
         return;
     }
     lines.blank();
-    lines.wrapped(4, &format!("Lines that speak against {}:", words::letter(index)), Ink::Bold);
+    lines.wrapped(4, &format!("Lines that point to {}:", words::letter(index)), Ink::Bold);
     let most = if all { usize::MAX } else { EVIDENCE };
     for line in culprit.evidence.iter().take(most) {
         lines.wrapped(6, &line.text, Ink::Plain);

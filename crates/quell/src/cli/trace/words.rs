@@ -5,6 +5,9 @@ use quell_storm::facts::Ms;
 use quell_storm::storm::{Culprit, CulpritClass};
 use quell_storm::trace::report::{Finding, Group};
 
+/// What comes faster than this has no rhythm: it came at once.
+const MIN_RHYTHM: Ms = 2_000;
+
 /// The letter of a culprit, by its place in the group: `A`, `B`, … `Z`, `A2`.
 pub fn letter(index: usize) -> String {
     let letter = char::from(b'A' + u8::try_from(index % 26).unwrap_or_default());
@@ -126,16 +129,16 @@ pub fn from_to(first: Option<Ms>, last: Option<Ms>) -> Option<String> {
     Some(format!("{a} – {b} UTC"))
 }
 
-/// A rhythm: `about every 15 minutes`.
-pub fn every(ms: Ms) -> String {
-    format!("about every {}", how_long(ms))
+/// A rhythm: `about every 15 minutes`. What comes at once has none.
+pub fn every(ms: Ms) -> Option<String> {
+    (ms >= MIN_RHYTHM).then(|| format!("about every {}", how_long(ms)))
 }
 
 /// A duration in its largest fitting unit: `4 seconds`, `15 minutes`, `3 hours`, `2 days`.
 pub fn how_long(ms: Ms) -> String {
     let secs = ms.max(0).saturating_add(500) / 1_000;
     let (n, one, many) = match secs {
-        0 => return "fraction of a second".to_owned(),
+        0 => return "less than a second".to_owned(),
         1..120 => (secs, "second", "seconds"),
         120..7_200 => ((secs + 30) / 60, "minute", "minutes"),
         7_200..172_800 => ((secs + 1_800) / 3_600, "hour", "hours"),
@@ -174,14 +177,14 @@ pub fn in_order(groups: &[Group]) -> Vec<&Group> {
     ordered
 }
 
-/// `46 of 48 messages (95.8%)`; what is not known is left out.
+/// `46 of 48 messages, 95.8% of all surplus copies`; what is not known is left out. The share is one of the
+/// copies beyond the first for each recipient, which are fewer than the messages.
 pub fn part(culprit: &Culprit, all: u64) -> Option<String> {
-    let share = culprit.share_permille.map(percent);
-    match (culprit.copies, share) {
-        (Some(n), Some(share)) => Some(format!("{} of {} messages ({share})", number(n), number(all))),
-        (Some(n), None) => Some(format!("{} of {} messages", number(n), number(all))),
-        (None, Some(share)) => Some(format!("{share} of {} messages", number(all))),
-        (None, None) => None,
+    let share = culprit.share_permille.map(|share| format!("{} of all surplus copies", percent(share)));
+    let count = culprit.copies.map(|n| format!("{} of {} messages", number(n), number(all)));
+    match (count, share) {
+        (Some(count), Some(share)) => Some(format!("{count}, {share}")),
+        (count, share) => count.or(share),
     }
 }
 
@@ -207,11 +210,11 @@ mod tests {
         );
         assert_eq!([percent(990), percent(143), percent(u16::MAX)], ["99%", "14.3%", "100%"]);
         assert_eq!([letter(0), letter(25), letter(26)], ["A", "Z", "A2"]);
-        assert_eq!(every(900_000), "about every 15 minutes");
-        assert_eq!(every(1_000), "about every second");
+        assert_eq!(every(900_000).unwrap(), "about every 15 minutes");
+        assert_eq!(every(1_000), None);
         assert_eq!(
             [how_long(0), how_long(90_000), how_long(7_200_000)],
-            ["fraction of a second", "90 seconds", "2 hours"]
+            ["less than a second", "90 seconds", "2 hours"]
         );
         let at = 1_134_205_931_000;
         assert_eq!(stamp_time(at), "2005-12-10 09:12:11");
@@ -224,7 +227,8 @@ mod tests {
         #[test]
         fn no_number_is_too_strange(ms in any::<i64>(), n in any::<u64>(), permille in any::<u16>()) {
             prop_assert!(!from_to(Some(ms), Some(0)).unwrap().is_empty());
-            prop_assert!(!every(ms).is_empty() && !number(n).is_empty());
+            prop_assert_eq!(every(ms).is_some(), ms >= MIN_RHYTHM);
+            prop_assert!(!how_long(ms).is_empty() && !number(n).is_empty());
             prop_assert!(percent(permille).ends_with('%'));
         }
     }

@@ -112,7 +112,7 @@ fn lanes(points: &[Point], group: &Group) -> Vec<Lane> {
         culprit: None,
         name: match group.culprits.is_empty() {
             true => "All arrivals".to_owned(),
-            false => "All others: originals, and copies whose maker is not known".to_owned(),
+            false => "All others".to_owned(),
         },
         times: times(points, is_other),
     });

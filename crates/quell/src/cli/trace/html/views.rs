@@ -146,7 +146,7 @@ fn capital(text: &str) -> String {
 }
 
 fn since(culprit: &Culprit) -> Option<String> {
-    let rhythm = culprit.interval_ms.map(|ms| format!("One comes {}.", words::every(ms)));
+    let rhythm = culprit.interval_ms.and_then(words::every).map(|every| format!("One comes {every}."));
     let span = match (culprit.first_seen_ms, culprit.last_seen_ms) {
         (None, None) => return rhythm,
         (Some(first), Some(last)) if first < last => {
