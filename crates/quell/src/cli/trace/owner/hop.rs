@@ -61,9 +61,10 @@ pub fn id(word: &str) -> Option<String> {
     (!word.is_empty() && word.len() <= MAX_ID && word.chars().all(fits)).then(|| word.to_owned())
 }
 
-/// A Message-ID without its left side, which may hold a local part.
+/// A Message-ID without its left side, which may hold a local part, and without a right side that is the bare
+/// name of somebody's computer.
 pub fn message_id(text: &str) -> String {
-    let domain = text.contains('@').then(|| host(text)).flatten();
+    let domain = text.contains('@').then(|| host(text)).flatten().filter(|domain| domain.contains('.'));
     format!("<{GONE}@{}>", domain.as_deref().unwrap_or(GONE))
 }
 

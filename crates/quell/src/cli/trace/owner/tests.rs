@@ -154,3 +154,9 @@ fn the_test_can_fail() {
     assert!(page(&telling("jqaazq"), &ours).contains("jqaazq"));
     assert!(shown(&only(all_strings("zqsecret@firm.example"))).iter().all(|page| !page.contains("zqsecret")));
 }
+
+#[test]
+fn a_message_id_keeps_the_house_and_not_the_computer() {
+    assert_eq!(message_id("<1@server.kearney.local>"), "<…@server.kearney.local>");
+    assert_eq!(message_id("<1@JANES-PC>"), "<…@…>");
+}
