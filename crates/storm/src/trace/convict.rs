@@ -99,11 +99,7 @@ fn charges(known: &Known<'_>, partings: &[Parting], turns: &[Charge]) -> Vec<Cha
 }
 
 fn rounds(chains: &[Chain], sets: &[Set], partings: &[Parting]) -> Vec<Charge> {
-    let mut by_set: BTreeMap<&Set, Vec<usize>> = BTreeMap::new();
-    for (i, set) in sets.iter().enumerate() {
-        by_set.entry(set).or_default().push(i);
-    }
-    by_set
+    graph::by_key(sets)
         .values()
         .filter(|set| set.len() > 1)
         .flat_map(|set| rounds::charges(chains, set, partings))
@@ -115,24 +111,20 @@ fn rounds(chains: &[Chain], sets: &[Set], partings: &[Parting]) -> Vec<Charge> {
 fn of_injections(chains: &[Chain], origin: &Origin, charged: &[Charge]) -> Vec<Charge> {
     let mut machines: Vec<(Actor, Vec<Injection>)> = Vec::new();
     for injection in mark::injections(chains, origin) {
-        if machines.len() >= MAX_MET && !machines.iter().any(|(actor, _)| actor.is_same(&injection.actor)) {
-            continue;
-        }
+        let is_full = machines.len() >= MAX_MET;
         match machines.iter_mut().find(|(actor, _)| actor.is_same(&injection.actor)) {
             Some((actor, all)) => {
                 actor.merge(&injection.actor);
                 all.push(injection);
             }
+            None if is_full => {}
             None => machines.push(((*injection.actor).clone(), vec![injection])),
         }
     }
     // Who forges as many machines as he likes shall not make this take as long as he likes.
     machines.sort_by_key(|(_, all)| std::cmp::Reverse(all.len()));
     machines.truncate(MAX_MACHINES);
-    let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (i, chain) in chains.iter().enumerate() {
-        of.entry(&chain.recipient).or_default().push(i);
-    }
+    let of = graph::by_key(chains.iter().map(|chain| &*chain.recipient));
     machines.into_iter().filter_map(|(actor, all)| of_machine(chains, &of, actor, &all, charged)).collect()
 }
 

@@ -31,12 +31,8 @@ pub(super) struct Branch {
 /// All partings among `chains`. Copies are compared if they are in the same set: for the same recipient,
 /// and of the same list.
 pub(super) fn partings<K: Ord>(chains: &[Chain], set_of: &[K]) -> Vec<Parting> {
-    let mut sets: BTreeMap<&K, Vec<usize>> = BTreeMap::new();
-    for (i, set) in set_of.iter().enumerate() {
-        sets.entry(set).or_default().push(i);
-    }
     let mut found = Vec::new();
-    for set in sets.into_values() {
+    for set in by_key(set_of.iter()).into_values() {
         // A stack instead of recursion: a chain has up to 128 stamps, and who knows what else one day.
         let mut todo = vec![(set, 0)];
         while let Some((set, depth)) = todo.pop() {
@@ -51,6 +47,15 @@ pub(super) fn partings<K: Ord>(chains: &[Chain], set_of: &[K]) -> Vec<Parting> {
         }
     }
     found
+}
+
+/// The places at which each key stands, in rising order.
+pub(super) fn by_key<K: Ord>(keys: impl IntoIterator<Item = K>) -> BTreeMap<K, Vec<usize>> {
+    let mut places: BTreeMap<K, Vec<usize>> = BTreeMap::new();
+    for (i, key) in keys.into_iter().enumerate() {
+        places.entry(key).or_default().push(i);
+    }
+    places
 }
 
 /// The copies of `set` by their stamp at `depth`, and those that have none there.
