@@ -24,6 +24,15 @@ pub struct Limits {
     pub part_bytes: u64,
 }
 
+impl Limits {
+    /// The usual bounds, with messages of at most `bytes`.
+    pub fn for_messages_of(bytes: u64) -> Self {
+        let message_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let usual = Self::default();
+        Self { message_bytes, header_bytes: usual.header_bytes.min(message_bytes), ..usual }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

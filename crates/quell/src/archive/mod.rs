@@ -10,6 +10,7 @@ mod files;
 mod limits;
 mod look;
 mod place;
+mod portions;
 pub mod progress;
 mod read;
 mod scan;
@@ -19,7 +20,7 @@ mod source;
 mod spool;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unpack;
 mod walk;
 mod work;
@@ -34,6 +35,7 @@ pub use error::ArchiveError;
 pub use files::{FileInfo, Kind, Packing};
 pub use limits::Limits;
 pub use place::{Message, Place};
+pub(crate) use portions::portions;
 pub use progress::Progress;
 pub(crate) use work::joined;
 

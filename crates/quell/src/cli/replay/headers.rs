@@ -7,7 +7,7 @@ use std::ops::Range;
 use quell_mail::header::split;
 
 use super::record::{EVIDENCE_BYTES, Record};
-use crate::archive::{Archive, Damages, Place, Progress};
+use crate::archive::{self, Archive, Damages, Place, Progress};
 
 /// What the headers of one portion may take.
 const PORTION_BYTES: u64 = 32 << 20;
@@ -17,19 +17,8 @@ pub(super) type Headers = HashMap<Place, Vec<u8>>;
 
 /// Which records are judged together, so that the headers of those that `wanted` takes have room.
 pub(super) fn portions(records: &[Record], wanted: impl Fn(&Record) -> bool) -> Vec<Range<usize>> {
-    let (mut all, mut begin, mut bytes) = (Vec::new(), 0, 0);
-    for (n, record) in records.iter().enumerate() {
-        let own = if wanted(record) { u64::from(record.evidence_bytes) } else { 0 };
-        if bytes + own > PORTION_BYTES && n > begin {
-            all.push(begin..n);
-            (begin, bytes) = (n, 0);
-        }
-        bytes += own;
-    }
-    if begin < records.len() {
-        all.push(begin..records.len());
-    }
-    all
+    let own = |record: &Record| if wanted(record) { u64::from(record.evidence_bytes) } else { 0 };
+    archive::portions(records.iter().map(own), PORTION_BYTES)
 }
 
 /// The headers of the messages at `places`.

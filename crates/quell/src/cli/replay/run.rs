@@ -32,9 +32,7 @@ pub fn run(args: &Args, config: Option<&Path>, out: &mut dyn Write) -> Result<()
         ));
     }
     let thresholds = config.map(Config::load).transpose()?.map_or_else(Thresholds::default, |c| c.limits);
-    let message_bytes = usize::try_from(args.max_message).unwrap_or(usize::MAX);
-    let limits = Limits::default();
-    let limits = Limits { message_bytes, header_bytes: limits.header_bytes.min(message_bytes), ..limits };
+    let limits = Limits::for_messages_of(args.max_message);
     let archive =
         Archive::open(&args.paths, limits).map_err(|why| Failure::Failed(harmless(&why.to_string())))?;
     let threads = args.threads.map_or_else(threads, usize::from);

@@ -14,34 +14,12 @@ use super::headers;
 use super::mails::scan;
 use super::replaying::replay;
 use super::text::{Settings, text};
+use crate::archive::tests::Folder;
 use crate::archive::{Archive, Limits};
 use crate::cli::trace::text::TextOptions;
 
 /// A day in 2030.
 const NOW: i64 = 1_900_000_000_000;
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("quell-replay-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Small parts, so that there is work for every thread.
 fn replayed(paths: &[PathBuf], threads: usize) -> Answer {
@@ -93,7 +71,7 @@ fn own_stamp() -> String {
 
 #[test]
 fn copies_by_time_whatever_their_order_in_the_file() {
-    let folder = Folder::new("order");
+    let folder = Folder::new("replay-order");
     let token = own_stamp();
     let messages = [
         message("a", 9, 2, ""),
@@ -116,7 +94,7 @@ fn copies_by_time_whatever_their_order_in_the_file() {
 
 #[test]
 fn mail_that_lies_there_twice_is_told_from_mail_that_came_twice() {
-    let folder = Folder::new("twice");
+    let folder = Folder::new("replay-twice");
     let one = [message("a", 1, 1, ""), message("b", 2, 1, "")];
     let paths = [folder.put("inbox", mailbox(&one)), folder.put("backup", mailbox(&one))];
     let answer = replayed(&paths, 1);
@@ -128,7 +106,7 @@ fn mail_that_lies_there_twice_is_told_from_mail_that_came_twice() {
 
 #[test]
 fn a_message_whose_date_is_far_from_its_arrival_is_compared_with_nothing() {
-    let folder = Folder::new("far");
+    let folder = Folder::new("replay-far");
     let late = |id: &str| message(id, 1, 1, "").replace("Date: Sat, 10 Dec 2005", "Date: Fri, 11 Nov 2005");
     let far = |id: &str| message(id, 1, 1, "").replace("Date: Sat, 10 Dec 2005", "Date: Thu, 10 Nov 2005");
     let path = folder.put("box", mailbox(&[late("a"), late("a"), far("b"), far("b")]));
@@ -139,7 +117,7 @@ fn a_message_whose_date_is_far_from_its_arrival_is_compared_with_nothing() {
 fn worlds_of_every_kind_with_any_number_of_threads_and_files_in_any_order() {
     let mut storms = 0;
     for (seed, kind) in (1..).zip(kinds()) {
-        let (world, folder) = (world(*kind, seed), Folder::new(kind.name()));
+        let (world, folder) = (world(*kind, seed), Folder::new(&format!("replay-{}", kind.name())));
         let mut paths: Vec<PathBuf> = mbox(&world).iter().map(|(name, b)| folder.put(name, b)).collect();
         let wanted = replayed(&paths, 1);
         assert_eq!(wanted.messages, world.mails.len() as u64);
@@ -162,7 +140,7 @@ proptest! {
         letters in prop::collection::vec((0u32..40, 0u8..8, 1u8..4, 0usize..3), 1..40),
         swap in any::<bool>(),
     ) {
-        let folder = Folder::new("divided");
+        let folder = Folder::new("replay-divided");
         let of_file = |n: usize| -> Vec<String> {
             let own = letters.iter().filter(|(.., file)| *file == n);
             own.map(|(minute, id, client, _)| message(&id.to_string(), *minute, *client, "")).collect()
@@ -179,7 +157,7 @@ proptest! {
 
 #[test]
 fn the_answer_on_a_terminal() {
-    let folder = Folder::new("terminal");
+    let folder = Folder::new("replay-terminal");
     let mut messages: Vec<String> = (0..8).map(|n| message("storm", n * 7, 9, "")).collect();
     messages.push(message("a", 1, 1, ""));
     messages.push(message(
@@ -205,7 +183,7 @@ fn the_answer_on_a_terminal() {
 #[ignore = "a measurement, of files of 700 MB"]
 fn speed() {
     const MESSAGES: usize = 200_000;
-    let folder = Folder::new("speed");
+    let folder = Folder::new("replay-speed");
     for (what, different) in [("all different", MESSAGES), ("each twice", MESSAGES / 2)] {
         let path = folder.0.join("box");
         generate(&path, MESSAGES, different);

@@ -11,7 +11,7 @@ use quell_storm::trace::{Bounds, Seen, Trace, grouping, id_of, whole};
 use super::mails::{Mails, Plain, file_name, mailbox, place_of};
 use super::passes::{Reading, add};
 use crate::archive::progress::Drawing;
-use crate::archive::{Archive, Damages, Place, Progress, joined};
+use crate::archive::{Archive, Damages, Place, Progress, joined, portions};
 
 /// What the traces of a batch may take, by estimate; a larger group is a batch of its own.
 const BATCH_BYTES: usize = 96 << 20;
@@ -59,19 +59,8 @@ pub(super) fn trace(archive: &Archive, mails: &Mails, groups: Vec<Vec<usize>>, r
 
 /// Which groups are read together: neighbours, so that their messages are too.
 fn batches(groups: &[Vec<usize>], threads: usize) -> Vec<Range<usize>> {
-    let (mut all, mut begin, mut bytes) = (Vec::new(), 0, 0);
-    for (n, group) in groups.iter().enumerate() {
-        let own = group.len().min(MOST_COPIES * threads.min(MOST_READERS)) * COPY_BYTES;
-        if n > begin && bytes + own > BATCH_BYTES {
-            all.push(begin..n);
-            (begin, bytes) = (n, 0);
-        }
-        bytes += own;
-    }
-    if begin < groups.len() {
-        all.push(begin..groups.len());
-    }
-    all
+    let most = MOST_COPIES * threads.min(MOST_READERS);
+    portions(groups.iter().map(|group| (group.len().min(most) * COPY_BYTES) as u64), BATCH_BYTES as u64)
 }
 
 /// No group.

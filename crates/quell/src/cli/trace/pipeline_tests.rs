@@ -11,30 +11,8 @@ use quell_storm::trace::whole::{self, Mail};
 use super::batches::{MAX_PICTURES, forget_pictures};
 use super::mails::{file_name, place_of};
 use super::passes::{Reading, trace};
+use crate::archive::tests::Folder;
 use crate::archive::{Archive, Limits, Place, Progress};
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("quell-passes-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn put(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Small parts, so that there is work for every thread.
 fn open(paths: &[PathBuf]) -> Archive {
@@ -69,7 +47,7 @@ fn in_memory(world: &World, archive: &Archive) -> Report {
 fn worlds_of_every_kind_with_any_number_of_threads() {
     let mut culprits = 0;
     for (seed, kind) in (1..).zip(kinds()) {
-        let (world, folder) = (world(*kind, seed), Folder::new(kind.name()));
+        let (world, folder) = (world(*kind, seed), Folder::new(&format!("passes-{}", kind.name())));
         let paths: Vec<PathBuf> = mbox(&world).iter().map(|(name, bytes)| folder.put(name, bytes)).collect();
         let archive = open(&paths);
         let wanted = in_memory(&world, &archive);
@@ -101,7 +79,7 @@ fn twice(count: usize) -> String {
 
 #[test]
 fn more_groups_than_pictures() {
-    let folder = Folder::new("many");
+    let folder = Folder::new("passes-many");
     let path = folder.put("box", twice(MAX_PICTURES + 200));
     let archive = open(&[path]);
     let report = traced(&archive, 2);
@@ -113,7 +91,7 @@ fn more_groups_than_pictures() {
 }
 
 fn group(key: usize, finding: Finding) -> Group {
-    let folder = Folder::new(&format!("group-{key}"));
+    let folder = Folder::new(&format!("passes-group-{key}"));
     let archive = open(&[folder.put("box", twice(1))]);
     let mut group = traced(&archive, 1).groups.remove(0);
     (group.key, group.finding) = (key.to_string(), finding);
@@ -138,7 +116,7 @@ fn pictures_go_to_those_that_matter() {
 
 #[test]
 fn a_file_that_loses_its_end_meanwhile_is_damage_and_no_fault() {
-    let folder = Folder::new("shrinks");
+    let folder = Folder::new("passes-shrinks");
     let text = twice(50);
     let path = folder.put("box", &text);
     let archive = open(std::slice::from_ref(&path));
@@ -149,7 +127,7 @@ fn a_file_that_loses_its_end_meanwhile_is_damage_and_no_fault() {
 
 #[test]
 fn single_messages_of_a_folder_are_one_mailbox() {
-    let folder = Folder::new("singles");
+    let folder = Folder::new("passes-singles");
     let paths = ["a.eml", "b.eml"].map(|name| folder.put(name, letter(1, 1)));
     let boxed = folder.put("jane.mbox", twice(1));
     let archive = open(&[paths[0].clone(), paths[1].clone(), boxed]);

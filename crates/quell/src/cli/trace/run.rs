@@ -30,9 +30,7 @@ const MAX_DAMAGES: usize = 5;
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     check(args)?;
     let mut outputs = Outputs::begin(args)?;
-    let message_bytes = usize::try_from(args.max_message).unwrap_or(usize::MAX);
-    let limits = Limits::default();
-    let limits = Limits { message_bytes, header_bytes: limits.header_bytes.min(message_bytes), ..limits };
+    let limits = Limits::for_messages_of(args.max_message);
     let archive =
         Archive::open(&args.paths, limits).map_err(|why| Failure::Failed(harmless(&why.to_string())))?;
     outputs.files().try_for_each(|output| output.refuse_input(&archive))?;
