@@ -7,14 +7,14 @@
 //!
 //! [`bucket`] is the sieve for every message; [`content`] is for those whose bucket is taken.
 
-mod address;
+pub(crate) mod address;
 mod decode;
 mod html;
 mod marks;
 mod parts;
-mod subject;
+pub(crate) mod subject;
 mod text;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;
@@ -51,7 +51,7 @@ pub fn bucket(from: Option<&[u8]>, subject: Option<&[u8]>) -> Option<u64> {
     (author || about).then(|| hash.finish())
 }
 
-fn start_of(value: Option<&[u8]>) -> &[u8] {
+pub(crate) fn start_of(value: Option<&[u8]>) -> &[u8] {
     let value = value.unwrap_or_default();
     &value[..value.len().min(MAX_FIELD_BYTES)]
 }
