@@ -14,6 +14,7 @@ pub mod sources;
 pub mod stored;
 pub mod storm;
 pub mod storm_id;
+pub mod table;
 pub mod tell;
 pub mod trace;
 pub mod verdict;
