@@ -15,6 +15,7 @@ use quell_storm::book::{Book, CopySeen, Fate, KeyTotals};
 use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, RowState, RowView, Source, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 use quell_storm::table::Table;
 use quell_storm::verdict::Class;
 
@@ -28,6 +29,7 @@ fn recipient(n: usize) -> Recipient {
         identity: address.clone(),
         as_given: address,
         tenant: "firm.example".to_owned(),
+        is_ours: true,
         notify: None,
         orcpt: None,
     }
@@ -52,6 +54,8 @@ fn facts(recipients: usize) -> Facts {
         hops: 6,
         tokens: Vec::new(),
         recipients: (0..recipients).map(recipient).collect(),
+        is_author_ours: false,
+        said: Said::default(),
     }
 }
 
@@ -84,7 +88,7 @@ fn verdicts(c: &mut Criterion<CpuTime>) {
         let facts = facts(recipients);
         let rows = vec![known.then(row); recipients];
         let seen = u32::from(known);
-        let counts = Counts { key_copies: seen, rcpt_copies: vec![seen; recipients] };
+        let counts = Counts { key_copies: seen, rcpt_copies: vec![seen; recipients], ..Counts::default() };
         group.throughput(Throughput::Elements(recipients as u64));
         group.bench_function(name, |b| b.iter(|| judge(black_box(&facts), &rows, &counts, &limits, NOW)));
     }
