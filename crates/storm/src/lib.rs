@@ -9,6 +9,7 @@ pub mod facts;
 pub mod judge;
 pub mod limits;
 pub mod live;
+pub mod rhythm;
 mod rules;
 pub mod sources;
 pub mod stored;
