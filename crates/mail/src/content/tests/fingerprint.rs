@@ -65,6 +65,11 @@ fn two_messages_are_two() {
         ("a form letter, and a footer", plain(HEADER, TEXT), footed(&TEXT.replace("readers", "Ann"))),
         ("a daily report", plain(HEADER, TEXT), footed(&TEXT.replace("41", "42"))),
         ("a report that grew", plain(HEADER, TEXT), plain(AGAIN, &format!("{TEXT}sales on Friday 3\r\n"))),
+        (
+            "a report that grew, and a footer",
+            plain(HEADER, TEXT),
+            footed(&format!("{TEXT}sales on Friday 3\r\n")),
+        ),
         ("a patch, v2", plain(HEADER, patch), footed(&patch.replace("int c", "int d"))),
         ("a word moved", plain(HEADER, "one two three four\r\n"), footed("one three two four\r\n")),
         ("two words", plain(HEADER, "Thank you\r\n"), footed("Thank you\r\n")),
