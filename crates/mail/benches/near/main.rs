@@ -10,6 +10,7 @@
 
 mod changes;
 mod lookalikes;
+#[path = "../../tests/near/mail.rs"]
 mod mail;
 mod mime;
 
