@@ -112,6 +112,8 @@ fn templates() {
         answer(7, "On 21 November jane@firm.example wrote:\r\nWhat about the printer?\r\n"),
         answer(7, "-----Original Message-----\r\nWhat about the printer?\r\n"),
         answer(7, "From: Jane\r\nSent: today\r\n\r\nWhat about the printer?\r\n"),
+        format!("> On Monday Bob wrote:\r\n{}", answer(7, "")),
+        format!("> From: Bob\r\n> Date: today\r\n> -----Original Message-----\r\n{}", answer(7, "")),
         answer(7, "").replace("Your ticket", "> a quotation\r\nYour\r\nticket"),
     ] {
         assert_eq!(template(&text), first, "{text}");
