@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 
-use super::cast::{Cast, Home, Responder};
+use super::cast::{Cast, DOMAIN, Home, Responder};
 use super::hours::Hours;
 use super::kinds::{self, Habits};
 use super::letter::{Form, Letter, Party};
@@ -104,6 +104,18 @@ impl Office {
     /// How many people work there.
     pub fn people(&self) -> usize {
         self.cast.ours
+    }
+
+    /// When its first day begins; ms since 1970.
+    pub fn begins_ms(&self) -> i64 {
+        self.hours.midnight(self.day)
+    }
+
+    /// Our addresses that have a mailbox: people's, and those of programs.
+    pub fn mailboxes(&self) -> Vec<String> {
+        let people = self.cast.people[..self.cast.ours].iter().map(|person| person.party.address.clone());
+        let programs = ["support", "newsletter", "invoices", "accounts-robot", "root", "reports"];
+        people.chain(programs.map(|name| format!("{name}@{DOMAIN}"))).collect()
     }
 
     /// Our addresses that stand for several.
