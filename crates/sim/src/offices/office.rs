@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 
-use super::cast::{Cast, DOMAIN, Home, Responder};
+use super::cast::{Cast, DOMAIN, Home, Responder, SERVER};
 use super::hours::Hours;
 use super::kinds::{self, Habits};
 use super::letter::{Form, Letter, Party};
@@ -133,6 +133,10 @@ impl Office {
                 let days = self.dice.tail(1, 21) as i64;
                 self.cast.people[at].away_until = midnight + days * DAY;
             }
+        }
+        if self.dice.one_in(60) {
+            // The office moves, or its server is replaced.
+            self.cast.inside[SERVER].ip = [10, 0, 0, 40 + self.dice.below(99) as u8].into();
         }
         kinds::day(self, day);
         if self.shape.days_per_storm > 0 && self.dice.one_in(u64::from(self.shape.days_per_storm)) {

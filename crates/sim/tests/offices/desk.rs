@@ -18,12 +18,10 @@ use quell_sim::offices::{Office, Posting};
 use quell_sim::random::Random;
 use quell_storm::facts::{Answered, Facts};
 use quell_storm::limits::Limits;
-use quell_storm::storm::Storm;
 use quell_wire::server::Settings;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-const MAX_STORMS: usize = 10_000;
 const HOSTNAME: &str = "mx.firm.example";
 
 /// A world that has a clock, and ids.
@@ -114,11 +112,6 @@ impl Desk {
         }
         self.write();
         Judged { facts, verdicts: verdicts.expect("the judge says something of each") }
-    }
-
-    /// Every storm there was.
-    pub fn storms(&mut self) -> Vec<Storm> {
-        self.door.storms(MAX_STORMS).unwrap()
     }
 
     fn comes_to(&mut self, ms: i64) {

@@ -32,8 +32,12 @@ fn real_mail_passes_and_storms_are_found() {
     let score = look(USUAL);
     assert_eq!((score.real().wrong, score.twice), (0, 0), "{:#?}", score.failures);
     assert!(score.real().messages > 10_000, "{:?}", score.real());
-    let missed: Vec<&str> =
-        score.storms.iter().filter(|(_, storms)| storms.found < storms.all).map(|(kind, _)| kind.name()).collect();
+    let missed: Vec<&str> = score
+        .storms
+        .iter()
+        .filter(|(_, storms)| storms.found < storms.all)
+        .map(|(kind, _)| kind.name())
+        .collect();
     assert!(missed.is_empty(), "{missed:?} {:#?}", score.failures);
     assert!(score.storms.values().all(|storms| storms.over == 0), "{:#?}", score.failures);
 }
@@ -47,7 +51,8 @@ fn what_was_wrong_once_is_right() {
 #[test]
 fn the_score_can_tell_wrong_from_right() {
     // A judge that takes the third answer in a conversation of three for a storm holds honest threads.
-    let harsh = Limits { reply_all_people: 3, reply_all_replies: 2, reply_all_authors: 2, ..Limits::default() };
+    let harsh =
+        Limits { reply_all_people: 3, reply_all_replies: 2, reply_all_authors: 2, ..Limits::default() };
     let shape = Shape { people: Some(20), days: 10, days_per_storm: 0, ..Shape::default() };
     let score = Score::of(900_010, 1, &shape, &harsh);
     assert!(score.kinds[&Kind::BusyThread].wrong > 0, "{:?}", score.kinds);

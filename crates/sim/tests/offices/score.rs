@@ -31,7 +31,8 @@ pub struct Storms {
     pub worst_before: u64,
     /// The same in all.
     pub worst_in_all: u64,
-    /// More than may pass did, before the hold or in all.
+    /// More than may pass did: in all, or, where a storm has a pace and is over when that slackens, before the
+    /// hold.
     pub over: u64,
 }
 
@@ -186,7 +187,11 @@ impl Run {
             _ => true,
         };
         let wrong = judged.verdicts.recipients.iter().find(is_wrong).cloned();
-        let told = judged.verdicts.recipients.iter().any(|(_, verdict, why)| *verdict == "pass" && why.class().suspects());
+        let told = judged
+            .verdicts
+            .recipients
+            .iter()
+            .any(|(_, verdict, why)| *verdict == "pass" && why.class().suspects());
         score.told += u64::from(told && wrong.is_none());
         let count = Count { messages: 1, wrong: u64::from(wrong.is_some()) };
         score.kinds.entry(kind).or_default().add(count);
@@ -205,6 +210,11 @@ impl Seen {
     fn is_of_machines(&self) -> bool {
         use StormKind::{AutoReply, AutoReplyDesks, AutoReplyPlain};
         matches!(self.kind, AutoReply | AutoReplyPlain | AutoReplyDesks)
+    }
+
+    fn has_a_pace(&self) -> bool {
+        use StormKind::{ReplyAll12, ReplyAll50, ReplyAll200};
+        matches!(self.kind, ReplyAll12 | ReplyAll50 | ReplyAll200)
     }
 
     fn note(&mut self, judged: &Judged) {
@@ -226,7 +236,8 @@ impl Seen {
     fn count(&self, seed: u64, score: &mut Score) {
         let worst_before = self.passed.values().map(|(before, ..)| *before).max().unwrap_or(0);
         let worst_in_all = self.passed.values().map(|(_, in_all, _)| *in_all).max().unwrap_or(0);
-        let over = self.may_pass.is_some_and(|most| worst_in_all > u64::from(most));
+        let counts = if self.has_a_pace() { worst_before } else { worst_in_all };
+        let over = self.may_pass.is_some_and(|most| counts > u64::from(most));
         let name = self.kind.name();
         if !self.found {
             score.fail(seed, format!("storm {} ({name}) was not found", self.storm));

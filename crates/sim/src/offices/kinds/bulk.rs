@@ -36,9 +36,9 @@ impl Mailings {
     pub fn new(dice: &mut Dice) -> Self {
         Self {
             customers: dice.tail(500, 5_000),
-            gone_one_in: dice.count(33, 200) as u64,
+            gone_one_in: dice.pick([33, 50, 50, 100, 200]),
             blind: dice.one_in(3),
-            news_days: dice.pick([14, 30, 30, 60]),
+            news_days: dice.pick([7, 14, 14, 30]),
         }
     }
 }

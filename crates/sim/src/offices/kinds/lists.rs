@@ -91,7 +91,7 @@ fn post(office: &mut Office, lists: &[usize], letter: Letter) -> Letter {
             office.habits.lists[*at].today += &format!("{}\n\n{}\n", letter.subject, letter.text);
         }
         if !list.readers.is_empty() {
-            let copy = from_list(office, &list, letter.clone());
+            let copy = from_list(&list, letter.clone());
             let to: Vec<String> = list.readers.iter().map(|at| office.cast.party(*at).address).collect();
             let reverse_path = format!("{}-bounces@{}", list.name, list.domain);
             office.send_by(Home::Outside(list.server), &reverse_path, to, copy, Truth::Real(Kind::List));
@@ -100,8 +100,7 @@ fn post(office: &mut Office, lists: &[usize], letter: Letter) -> Letter {
     letter
 }
 
-fn from_list(office: &mut Office, list: &List, mut letter: Letter) -> Letter {
-    letter.date_ms += office.dice.between(0, 0);
+fn from_list(list: &List, mut letter: Letter) -> Letter {
     letter.fields.push(("List-Id", format!("<{}.{}>", list.name, list.domain)));
     letter.fields.push(("List-Unsubscribe", format!("<mailto:{}-leave@{}>", list.name, list.domain)));
     letter.fields.push(("Precedence", "list".to_owned()));

@@ -42,7 +42,8 @@ pub(super) fn storm(office: &mut Office, kind: StormKind, people: usize, ms: i64
         text += &office.cast.people[from].signature;
         let to = if office.dice.one_in(2) { first.clone() } else { last.clone() };
         // Some say it to the author alone: that is real.
-        let all = !office.dice.one_in(12);
+        let is_own = to.from.address == office.cast.people[from].party.address;
+        let all = is_own || !office.dice.one_in(12);
         let answer = office.answer(&to, from, all, text, ms + at);
         let sent = office.send(answer, if all { truth } else { Truth::Real(Kind::Thread) });
         if all {
