@@ -9,7 +9,7 @@ use super::hours::Hours;
 use super::kinds::{self, Habits};
 use super::letter::{Form, Letter, Party};
 use super::way::Way;
-use super::{Aliases, Kind, Posting, Shape, Truth, storms, words};
+use super::{Aliases, Kind, Posting, Shape, StormKind, Truth, storms, words};
 use crate::clock::{DAY, MINUTE, SECOND, ZONES};
 use crate::dice::Dice;
 
@@ -28,6 +28,7 @@ pub struct Office {
     waiting: BinaryHeap<Reverse<Waiting>>,
     /// The day that comes next, as days since 1970.
     day: i64,
+    first_day: i64,
     end_day: i64,
     /// Messages and other things that were given a number.
     numbers: u64,
@@ -94,6 +95,7 @@ impl Office {
             shape: shape.clone(),
             waiting: BinaryHeap::new(),
             day,
+            first_day: day,
             end_day: day + i64::from(shape.days),
             numbers: 0,
             answered: HashMap::new(),
@@ -141,8 +143,10 @@ impl Office {
         kinds::day(self, day);
         if self.shape.days_per_storm > 0 && self.dice.one_in(u64::from(self.shape.days_per_storm)) {
             let kinds = std::mem::take(&mut self.shape.storms);
-            if !kinds.is_empty() {
-                let kind = *self.dice.of(&kinds);
+            // What is unusual of a source can be known after a week.
+            let is_early = day < self.first_day + 8;
+            let kind = (!kinds.is_empty()).then(|| *self.dice.of(&kinds));
+            if let Some(kind) = kind.filter(|kind| *kind != StormKind::Flood || !is_early) {
                 self.storms += 1;
                 storms::begin(self, kind, day);
             }

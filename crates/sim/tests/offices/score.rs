@@ -62,7 +62,7 @@ impl Score {
     }
 
     /// Lets an office's mail go through quell.
-    pub fn look(&mut self, seed: u64, shape: &Shape, limits: &Limits) {
+    fn look(&mut self, seed: u64, shape: &Shape, limits: &Limits) {
         let office = Office::new(seed, shape);
         self.offices += 1;
         self.people += office.people() as u64;
@@ -81,6 +81,7 @@ impl Score {
         }
     }
 
+    /// All of both.
     pub fn merge(&mut self, other: Self) {
         self.offices += other.offices;
         self.people += other.people;

@@ -18,7 +18,8 @@ pub(super) fn storm(office: &mut Office, ms: i64) {
     let (author, home) = (office.cast.party(from), office.cast.people[from].home);
     // From one server, even where there is a pool.
     let mut way = office.way(home, ms);
-    for _ in 0..office.dice.count(400, 3_000) {
+    // More than ten times what a busy source brings in an hour.
+    for _ in 0..office.dice.count(2_000, 4_000) + 14 * office.cast.ours {
         let at = ms + office.dice.between(0, HOUR);
         let to = match outgoing {
             true => Party::new(

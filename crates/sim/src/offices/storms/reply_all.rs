@@ -33,8 +33,9 @@ pub(super) fn storm(office: &mut Office, kind: StormKind, people: usize, ms: i64
     times.extend((0..slow).map(|_| office.dice.between(24 * MINUTE, 3 * HOUR)));
     times.sort_unstable();
     let mut last = first.clone();
-    for at in times {
-        let from = *office.dice.of(&circle[1..]);
+    for (nth, at) in times.into_iter().enumerate() {
+        // At first another one each time: a storm is of many.
+        let from = if nth < 8 { circle[1 + nth] } else { *office.dice.of(&circle[1..]) };
         let mut text = format!("{}\n", office.dice.of(&WORDS));
         if office.dice.one_in(3) {
             text += &words::prose(2, &mut office.dice);
