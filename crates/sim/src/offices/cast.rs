@@ -53,6 +53,8 @@ pub(super) struct Person {
     pub home: Home,
     pub responder: Responder,
     pub away_until: i64,
+    /// All that comes for him goes on to there, by a rule of his.
+    pub forwards_to: Option<String>,
     /// Written beneath his mail.
     pub signature: String,
 }
@@ -176,8 +178,10 @@ impl Cast {
             _ => format!("-- \n{name}, {domain}\n{}\n", words::sentence(dice)),
         };
         self.places.insert(address.clone(), self.people.len());
+        let forwards = domain == DOMAIN && dice.one_in(25);
+        let forwards_to = forwards.then(|| format!("{last}.{}@webmail1.example", self.people.len()));
         let party = Party { name, address };
-        self.people.push(Person { party, home, responder, away_until: 0, signature });
+        self.people.push(Person { party, home, responder, away_until: 0, forwards_to, signature });
         self.people.len() - 1
     }
 

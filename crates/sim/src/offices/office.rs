@@ -238,6 +238,9 @@ impl Office {
             let way = self.way(home, at);
             self.push(at, &way, reverse_path, recipients, &printed, truth);
         }
+        if let Truth::Real(_) = truth {
+            self.forward(ms, home, reverse_path, &to, &printed);
+        }
         let letter = Rc::new(letter);
         self.absent_answer(ms, &letter, reverse_path, &to);
         letter
@@ -285,6 +288,22 @@ impl Office {
         };
         let number = self.number();
         self.waiting.push(Reverse(Waiting(number, posting)));
+    }
+
+    /// Those of ours who have their mail elsewhere: it leaves the house once more, with a longer trace.
+    fn forward(&mut self, ms: i64, home: Home, reverse_path: &str, to: &[String], printed: &str) {
+        for address in to.iter().filter(|address| Cast::is_ours(address)) {
+            let members = self.cast.aliases.get(address).cloned();
+            for address in members.unwrap_or_else(|| vec![address.clone()]) {
+                let person = self.cast.find(&address).map(|at| &self.cast.people[at]);
+                let Some(elsewhere) = person.and_then(|person| person.forwards_to.clone()) else { continue };
+                let at = ms + 10 * SECOND + self.dice.wait(10 * SECOND);
+                let first = self.way(home, ms);
+                let mut way = self.way(Home::Inside(SERVER), at);
+                way.stamps += &first.stamps;
+                self.push(at, &way, reverse_path, vec![elsewhere], printed, Truth::Real(Kind::Redirect));
+            }
+        }
     }
 
     fn absent_answer(&mut self, ms: i64, letter: &Letter, reverse_path: &str, to: &[String]) {

@@ -9,7 +9,7 @@ use crate::offices::{Kind, Truth, words};
 /// Meetings, letters that want a receipt, and letters to nobody, for each of ours on a working day; thousandths.
 const MEETINGS_MILLI: usize = 100;
 const RECEIPTS_MILLI: usize = 40;
-const LOST_MILLI: usize = 25;
+const LOST_MILLI: usize = 80;
 
 pub(super) fn day(office: &mut Office, day: i64) {
     let ours = office.cast.ours;
