@@ -78,7 +78,7 @@ fn print(score: &Score) {
     }
     let Count { messages, wrong } = score.real();
     println!("| all | {messages} | {wrong} |");
-    println!("\nThe operator was told of {} real messages that passed.", score.told);
+    println!("\nTimes the operator was told of a flood at a real message: {}.", score.told);
     println!("Exact copies delivered to somebody who had it: {}.\n", score.twice);
     println!("| storm | storms | found | most before the hold | most in all | over what may pass |");
     println!("| --- | --- | --- | --- | --- | --- |");

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use quell_sim::offices::{Kind, Office, Posting, Shape, StormKind, Truth};
 use quell_storm::limits::Limits;
+use quell_storm::signs::Suspicion;
 use quell_storm::verdict::{Class, Reason};
 
 use super::desk::{Desk, Judged};
@@ -43,7 +44,7 @@ pub struct Score {
     pub kinds: BTreeMap<Kind, Count>,
     pub classes: BTreeMap<Class, Count>,
     pub storms: BTreeMap<StormKind, Storms>,
-    /// Real messages of which the operator was told.
+    /// Real messages at which the operator was told that a flood began.
     pub told: u64,
     /// Deliveries of an exact copy to somebody who had it.
     pub twice: u64,
@@ -188,11 +189,9 @@ impl Run {
             _ => true,
         };
         let wrong = judged.verdicts.recipients.iter().find(is_wrong).cloned();
-        let told = judged
-            .verdicts
-            .recipients
-            .iter()
-            .any(|(_, verdict, why)| *verdict == "pass" && why.class().suspects());
+        let begins = |why: &Reason| matches!(why, Reason::Suspect(Suspicion::Flood(flood), _) if flood.began);
+        let told =
+            judged.verdicts.recipients.iter().any(|(_, verdict, why)| *verdict == "pass" && begins(why));
         score.told += u64::from(told && wrong.is_none());
         let count = Count { messages: 1, wrong: u64::from(wrong.is_some()) };
         score.kinds.entry(kind).or_default().add(count);
@@ -215,7 +214,7 @@ impl Seen {
 
     fn has_a_pace(&self) -> bool {
         use StormKind::{ReplyAll12, ReplyAll50, ReplyAll200};
-        matches!(self.kind, ReplyAll12 | ReplyAll50 | ReplyAll200)
+        self.is_of_machines() || matches!(self.kind, ReplyAll12 | ReplyAll50 | ReplyAll200)
     }
 
     fn note(&mut self, judged: &Judged) {
