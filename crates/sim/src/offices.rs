@@ -12,6 +12,7 @@ mod hours;
 mod kinds;
 mod letter;
 mod office;
+mod reactions;
 mod storms;
 #[cfg(test)]
 mod tests;
