@@ -8,13 +8,13 @@
 //! [`bucket`] is the sieve for every message; [`content`] is for those whose bucket is taken.
 
 mod address;
-mod decode;
+pub(crate) mod decode;
 mod html;
 mod marks;
 mod parts;
 mod subject;
 mod text;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

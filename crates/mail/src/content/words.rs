@@ -8,7 +8,7 @@ use super::decode;
 
 /// The text of an unstructured field. Plain ASCII without encoded words is lent; raw bytes above
 /// 127 are UTF-8, or else windows-1252. The caller bounds the length.
-pub(super) fn decoded(value: &[u8]) -> Cow<'_, str> {
+pub(crate) fn decoded(value: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(value) {
         Ok(text) if memmem::find(value, b"=?").is_none() => return Cow::Borrowed(text),
         _ => {}

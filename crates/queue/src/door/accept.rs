@@ -222,6 +222,7 @@ impl<R: Reader, T> Door<R, T> {
                 }
                 ledger::new_life(&mut row, now.ms);
                 row.extra.held_for = None;
+                row.extra.storm = None;
                 if !matches!(reason, Reason::NewLife { .. } | Reason::Exempt(_)) {
                     row.extra.lives_ms.pop();
                 }

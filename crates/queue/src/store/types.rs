@@ -195,6 +195,9 @@ pub struct Extra {
     /// Why it is held, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_for: Option<String>,
+    /// The storm it is held for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storm: Option<String>,
     /// The envelopes of the first arrival and of copies that joined, at most [`MAX_ENVELOPES`],
     /// kept where they ask for more than the default or differ from the arrival's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]

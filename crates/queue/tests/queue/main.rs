@@ -20,6 +20,7 @@ mod door_report_jobs;
 mod door_report_random;
 mod door_reports;
 mod door_storms;
+mod held;
 mod ledger_steps;
 mod make;
 mod stores;
