@@ -12,6 +12,7 @@ use super::{Config, hint};
 use crate::settings::{Judge, SECTIONS, Settings};
 
 mod domains;
+mod hold;
 mod outgoing;
 
 pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Config, Vec<Problem>> {
@@ -76,9 +77,11 @@ impl Check<'_> {
         self.no_way_back(&settings, &routes, &hostname, &smtp_listen);
         let directory = self.directory(&settings, &hostname, plans);
         self.tell(&settings, &directory);
+        let hold = self.hold(&settings);
         Some(Config {
             file: file.to_owned(),
             limits: limits(&settings.judge),
+            hold,
             hostname,
             data,
             secret_file,

@@ -29,6 +29,7 @@ use crate::deliver::maildir::MaildirStore;
 use crate::deliver::remote::{Outward, OutwardNow, Remote, Starter};
 use crate::deliver::verify::Verifier;
 use crate::deliver::worker::Worker;
+use crate::held::Digester;
 use crate::metrics::Metrics;
 use crate::receive::limits::Connections;
 use crate::receive::room::FreeRoom;
@@ -82,7 +83,7 @@ pub struct Parts {
     pub workers: Vec<JoinHandle<()>>,
     /// The desk.
     pub deciding: tokio::task::JoinHandle<()>,
-    /// Committer, teller, reporter.
+    /// Committer, teller, reporter, digester.
     pub threads: Vec<JoinHandle<()>>,
 }
 
@@ -141,8 +142,10 @@ impl Parts {
         let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
         let (reporting, reports) =
-            reporter(&in_force, &outer, &bodies, (least, at)).start().map_err(thread)?;
-        let watcher = Watcher::new(Arc::clone(&metrics), outbox, reporting);
+            reporter(&in_force, &outer, &bodies, (least, at.clone())).start().map_err(thread)?;
+        let means = reporter(&in_force, &outer, &bodies, (least, at));
+        let (digesting, digests) = digester(&in_force, means).start().map_err(thread)?;
+        let watcher = Watcher::new(Arc::clone(&metrics), outbox, (reporting, digesting));
         let out = outward_now(&in_force);
         let stored = (bodies.clone(), Arc::clone(&fresh));
         let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
@@ -150,7 +153,7 @@ impl Parts {
         let deciding =
             Desk::new(door, time, jobs, starter, dots, Arc::clone(&fresh), watcher).start(runtime, inbox);
         let workers = start_workers(&in_force, &outer, (bodies, fresh)).map_err(thread)?;
-        let threads = vec![committing, telling, reports];
+        let threads = vec![committing, telling, reports, digests];
         Ok(Self {
             in_force,
             desk,
@@ -326,6 +329,15 @@ fn reporter(
         room,
         data,
     }
+}
+
+fn digester(in_force: &Arc<RwLock<InForce>>, means: Reporter) -> Digester {
+    let in_force = Arc::clone(in_force);
+    let now = move || {
+        let config = current(&in_force).config;
+        (config.hold.clone(), config.settings.tell.mail.clone())
+    };
+    Digester { means, now: Box::new(now) }
 }
 
 fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer, stop_by: &StopBy) -> Teller {
