@@ -217,3 +217,6 @@ fn found(changed: Changed, after: Option<&RowRef>, wanted: &Wanted, wish: &str) 
     }
     Ok(changed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ mod door_report_random;
 mod door_reports;
 mod door_storms;
 mod held;
+mod held_random;
 mod ledger_steps;
 mod make;
 mod stores;
