@@ -13,7 +13,7 @@ mod typed;
 mod wire;
 
 pub use kept::{copy_times, dots, filter, sample, storm_id};
-pub use mail::{body, content_key, date, header, hop, message_id, reading, received};
+pub use mail::{body, content_key, date, fingerprint, header, hop, letter, message_id, reading, received};
 pub use mbox::mbox;
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use report::report;
@@ -26,7 +26,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 33] = [
+pub const TARGETS: [(&str, Target); 35] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -41,9 +41,11 @@ pub const TARGETS: [(&str, Target); 33] = [
     ("dots", dots),
     ("encoder", encoder),
     ("filter", filter),
+    ("fingerprint", fingerprint),
     ("header", header),
     ("hop", hop),
     ("hop_line", hop_line),
+    ("letter", letter),
     ("lines", lines),
     ("maildir_name", maildir_name),
     ("mbox", mbox),

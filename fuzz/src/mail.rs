@@ -9,6 +9,7 @@ use quell_mail::header::{fields, split};
 use quell_mail::hop::{self, HopKind, stamp_hash};
 use quell_mail::id::QueueId;
 use quell_mail::key::{ExactKey, Secret};
+use quell_mail::letter::{self, MAX_ADDRESSED, MAX_AUTHOR_BYTES, MAX_LIST_ID_BYTES, Machine};
 use quell_mail::reading::{MAX_DELIVERED_TO, MAX_TOKENS, Reader, Reading};
 use quell_mail::trace::{ReceivedStamp, strip_return_path, token, verify};
 use quell_mail::{date, message_id};
@@ -17,6 +18,9 @@ use quell_mail::{date, message_id};
 const MAX_HEADER_BYTES: usize = 1 << 24;
 /// A content keeps 256 places in each of two texts, however long they are.
 const MAX_CONTENT_BYTES: usize = 16 << 10;
+/// Above a message: another identity and other recipients.
+const CARRIED: &[u8] =
+    b"Received: from a.example by b.example; now\r\nMessage-ID: <x@y>\r\nDate: now\r\nTo: a@b\r\n";
 
 /// The scan of a header: its pieces are the header, begin where lines begin, and a name is a name
 /// (RFC 5322 §3.6.8). Without Return-Path only those are gone.
@@ -143,9 +147,7 @@ pub fn content_key(bytes: &[u8]) {
     assert_eq!(likeness == Likeness::Same, a.key() == b.key());
     assert!(likeness == Likeness::Different || bucket_of(one) == bucket_of(other));
     assert!(a.heap_bytes() < MAX_CONTENT_BYTES && b.heap_bytes() < MAX_CONTENT_BYTES);
-    let carried =
-        b"Received: from a.example by b.example; now\r\nMessage-ID: <x@y>\r\nDate: now\r\nTo: a@b\r\n";
-    assert_eq!(content_of(&[carried, one].concat()).compare(&a), Likeness::Same);
+    assert_eq!(content_of(&[CARRIED, one].concat()).compare(&a), Likeness::Same);
 }
 
 fn content_of(message: &[u8]) -> Content {
@@ -156,6 +158,54 @@ fn content_of(message: &[u8]) -> Content {
 fn bucket_of(message: &[u8]) -> Option<u64> {
     let value = |name| fields(split(message).0).find(|f| f.is(name)).map(|f| f.value);
     bucket(value("from"), value("subject"))
+}
+
+/// A fingerprint of the first message against the second: wherever whole contents find the first alike
+/// and not longer, it does, and what is alike has one place. Who carried a message changes neither it
+/// nor the template.
+pub fn fingerprint(bytes: &[u8]) {
+    let [cut, messages @ ..] = bytes else { return };
+    let (one, other) = messages.split_at(messages.len() * usize::from(*cut) / 256);
+    let (a, b) = (content_of(one).without_list(), content_of(other).without_list());
+    let (first, later) = (a.fingerprint(), b.fingerprint());
+    let there = b.likeness_to(&first);
+    let back = a.likeness_to(&later);
+    match a.compare(&b) {
+        Likeness::Same => assert!(there == Likeness::Same && back == Likeness::Same),
+        Likeness::Added { .. } => assert!(there != Likeness::Different || back != Likeness::Different),
+        Likeness::Different => assert!(there != Likeness::Same && back != Likeness::Same),
+    }
+    assert!(
+        there == Likeness::Different || (first.place() == later.place() && first.words() <= later.words())
+    );
+    assert!(
+        back == Likeness::Different || (first.place() == later.place() && later.words() <= first.words())
+    );
+    let carried = content_of(&[CARRIED, one].concat());
+    let content = content_of(one);
+    assert_eq!(carried.fingerprint(), content.fingerprint());
+    assert_eq!(carried.likeness_to(&content.fingerprint()), Likeness::Same);
+    assert_eq!(carried.template(), content.template());
+}
+
+/// What a message says of itself: bounded, consistent, and no matter of who carried it.
+pub fn letter(bytes: &[u8]) {
+    let (header, body) = split(bytes);
+    for path in ["", "jane@firm.example"] {
+        let letter = letter::read(header, body, path);
+        assert!(letter.addressed.is_sorted_by(|a, b| a < b) && letter.addressed.len() <= MAX_ADDRESSED);
+        assert!(letter.addressed.len() <= letter.addressed_total as usize);
+        assert!(letter.author.is_none_or(|author| author.len() <= MAX_AUTHOR_BYTES));
+        assert!(letter.list_id.as_ref().is_none_or(|id| !id.is_empty() && id.len() <= MAX_LIST_ID_BYTES));
+        assert_eq!(letter.list.is_some(), letter.list_id.is_some());
+        assert!(letter.report.is_none() || letter.machine == Machine::Answered);
+        assert!(!path.is_empty() || letter.machine != Machine::No);
+        let carried = [b"Received: from a by b; now\r\nX-Spam: no\r\n", header].concat();
+        if !header.starts_with(b" ") && !header.starts_with(b"\t") {
+            let (one, other) = (letter::read(&carried, body, path), letter::read(header, body, path));
+            assert_eq!(one, other);
+        }
+    }
 }
 
 /// A Message-ID: what is taken is one, bounded, on one line, and is taken again as it is.

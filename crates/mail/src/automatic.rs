@@ -28,7 +28,8 @@ pub fn automatic(header: &[u8], reverse_path: &str) -> Option<Automatic> {
     fields(header).find_map(|field| sign(&field))
 }
 
-fn sign(field: &Field<'_>) -> Option<Automatic> {
+/// What this field says of it.
+pub(crate) fn sign(field: &Field<'_>) -> Option<Automatic> {
     let is_list = field.name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"List-"));
     if is_list {
         return Some(Automatic::List);
@@ -44,7 +45,7 @@ fn sign(field: &Field<'_>) -> Option<Automatic> {
 }
 
 /// True if the field's first word, up to a parameter or a comment, is one of `words`.
-fn has_word(field: &Field<'_>, words: &[&str]) -> bool {
+pub(crate) fn has_word(field: &Field<'_>, words: &[&str]) -> bool {
     let value = relaxed_value_to_vec(field.value);
     let end = value.iter().position(|b| b";( ".contains(b)).unwrap_or(value.len());
     words.iter().any(|word| value[..end].eq_ignore_ascii_case(word.as_bytes()))

@@ -7,12 +7,14 @@
 //!
 //! [`bucket`] is the sieve for every message; [`content`] is for those whose bucket is taken.
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod decode;
+mod fingerprint;
 mod html;
 mod marks;
+mod own;
 mod parts;
-mod subject;
+pub(crate) mod subject;
 mod text;
 pub(crate) mod words;
 
@@ -25,6 +27,8 @@ use crate::header::{Field, fields};
 use parts::{Kind, Outer, Part};
 use subject::Hash64;
 use text::Text;
+
+pub use fingerprint::Fingerprint;
 
 /// Bytes of a From or Subject that are looked at; the rest of a longer one counts for nothing.
 pub const MAX_FIELD_BYTES: usize = 2_048;
@@ -51,7 +55,7 @@ pub fn bucket(from: Option<&[u8]>, subject: Option<&[u8]>) -> Option<u64> {
     (author || about).then(|| hash.finish())
 }
 
-fn start_of(value: Option<&[u8]>) -> &[u8] {
+pub(crate) fn start_of(value: Option<&[u8]>) -> &[u8] {
     let value = value.unwrap_or_default();
     &value[..value.len().min(MAX_FIELD_BYTES)]
 }
@@ -109,6 +113,8 @@ pub struct Content {
     html: Option<Text>,
     attachments: Digest,
     has_list_id: bool,
+    /// The id in List-Id: in no key.
+    list_id: Digest,
 }
 
 /// The content of the message with this header block and body. The body may be cut: what stands
@@ -128,7 +134,8 @@ pub fn content(header: &[u8], body: &[u8]) -> Content {
         plain: said.plain,
         html: said.html,
         attachments: said.attachments,
-        has_list_id: named.has_list_id,
+        has_list_id: named.list_id.is_some(),
+        list_id: named.list_id.map_or([0; 16], |id| digest(words::list_id(start_of(Some(id))).as_bytes())),
     };
     content.key = content.whole_key();
     content
@@ -155,7 +162,7 @@ impl Content {
     /// list handed on.
     #[must_use]
     pub fn without_list(mut self) -> Self {
-        self.has_list_id = false;
+        (self.has_list_id, self.list_id) = (false, [0; 16]);
         self.key = self.whole_key();
         self
     }
@@ -222,7 +229,7 @@ struct Named<'a> {
     thread_index: &'a [u8],
     content_type: &'a [u8],
     encoding: &'a [u8],
-    has_list_id: bool,
+    list_id: Option<&'a [u8]>,
 }
 
 impl<'a> Named<'a> {
@@ -238,7 +245,7 @@ impl<'a> Named<'a> {
         let slot = match field.name.len() {
             4 if field.is("from") => return self.from = self.from.or(Some(value)),
             7 if field.is("subject") => return self.subject = self.subject.or(Some(value)),
-            7 if field.is("list-id") => return self.has_list_id = true,
+            7 if field.is("list-id") => return self.list_id = self.list_id.or(Some(value)),
             11 if field.is("in-reply-to") => &mut self.in_reply_to,
             10 if field.is("references") => &mut self.references,
             12 if field.is("thread-index") => &mut self.thread_index,

@@ -15,6 +15,7 @@ pub mod header;
 pub mod hop;
 pub mod id;
 pub mod key;
+pub mod letter;
 pub mod maildir;
 pub mod mbox;
 pub mod message_id;

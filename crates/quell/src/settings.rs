@@ -249,6 +249,72 @@ section! {
         discarded_window_secs: u64 = 86_400, "seconds", hint "86400", 0..=604800;
         /// An answer later than this counts as late: copies after it are the class `retry`.
         late_answer_secs: u64 = 10, "seconds", hint "10", 1..=600;
+        /// `resent`: so many arrivals of one content for one recipient pass, the original included,
+        /// if they come by servers that the first did not pass and have no mark of re-injection.
+        resent_arrivals: u64 = 2, "", hint "2", 1..=1000;
+        /// `resent`: a shorter text is suspected only with a mark of re-injection.
+        resent_least_words: u64 = 20, "words", hint "20", 0..=100000;
+        /// `resent`, `reinjected`: a content is remembered so long after it last came.
+        resent_window_hours: u64 = 48, "hours", hint "48", 1..=720;
+        /// `reply_all`: a conversation of fewer people is none of many.
+        reply_all_people: u64 = 10, "people", hint "10", 3..=100000;
+        /// `reply_all`: so many replies to all pass within the window, or as many as
+        /// `reply_all_share` says, whichever is more.
+        reply_all_replies: u64 = 10, "", hint "10", 1..=500;
+        /// `reply_all`: one reply to all passes for each so many people.
+        reply_all_share: u64 = 5, "people", hint "5", 1..=100000;
+        /// `reply_all`: with fewer authors it is no storm.
+        reply_all_authors: u64 = 5, "authors", hint "5", 2..=1000;
+        /// `reply_all`: through a mailing list so many times as many pass.
+        reply_all_list_factor: u64 = 4, "", hint "4", 1..=100;
+        /// `reply_all`: the window.
+        reply_all_window_mins: u64 = 30, "minutes", hint "30", 1..=1440;
+        /// `auto_reply`: so many messages in turn pass, if machines write them.
+        auto_reply_turns: u64 = 4, "turns", hint "4", 2..=1000;
+        /// `auto_reply`: a longer pause ends the turns.
+        auto_reply_window_hours: u64 = 24, "hours", hint "24", 1..=720;
+        /// `bounces`: so many reports for one recipient pass within an hour, or as many as its
+        /// address sent to recipients in 5 days, whichever is more.
+        bounces_per_recipient: u64 = 20, "", hint "20", 1..=1000000;
+        /// `bounces`: so many reports of one message for one recipient pass within a day, or as many
+        /// as the message had recipients, whichever is more.
+        bounces_per_message: u64 = 10, "", hint "10", 1..=1000000;
+        /// Most entries of the largest table of what came lately; the others have a part of it. At
+        /// its end the coldest of whoever brings the most give way. An entry takes about 100 bytes.
+        recent_entries: u64 = 1_048_576, "entries", hint "1048576", 1024..=67108864;
+    }
+}
+
+section! {
+    /// What is done with mail that a class suspects: "tell" lets it pass and tells the operator, "hold"
+    /// keeps it for a person, "refuse" answers 550 5.7.1. Copies of what the recipient provably has are
+    /// absorbed, and loops stopped, whatever stands here: nobody gets a message twice.
+    PolicyTable, POLICY, "policy" {
+        /// The same content with a new identity or other bytes, by another way than the first.
+        resent: String = "hold".to_owned(), "", hint "\"hold\"";
+        /// Outgoing, by an author from outside, to people who stand in its To and Cc.
+        reinjected: String = "hold".to_owned(), "", hint "\"hold\"";
+        /// Many replies to all in one conversation.
+        reply_all: String = "hold".to_owned(), "", hint "\"hold\"";
+        /// Machines that answer each other.
+        auto_reply: String = "hold".to_owned(), "", hint "\"hold\"";
+        /// A flood of reports for one recipient or of one message.
+        bounces: String = "hold".to_owned(), "", hint "\"hold\"";
+        /// Unusual volume of a source against its own past.
+        flood: String = "tell".to_owned(), "", hint "\"tell\"";
+    }
+}
+
+section! {
+    /// Mail that no class suspects. It is counted, and its copies are absorbed like any.
+    ExceptionsTable, EXCEPTIONS, "exceptions" {
+        /// Senders, by the reverse-path or the author: an address, or "@firm.example" for all of a
+        /// domain. Whoever forges one is not suspected either.
+        senders: Vec<String> = Vec::new(), "", hint "[\"reports@monitor.example\", \"@erp.example\"]";
+        /// Mailing lists, by what stands in angle brackets in their List-Id.
+        lists: Vec<String> = Vec::new(), "", hint "[\"staff.firm.example\"]";
+        /// Hosts and networks that bring it.
+        hosts: Vec<String> = Vec::new(), "", hint "[\"10.0.0.7\", \"192.0.2.0/24\"]";
     }
 }
 
@@ -299,8 +365,8 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 12] =
-    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, HOLD, TELL, LOG, PRIVACY];
+pub const SECTIONS: [Section; 14] =
+    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL, LOG, PRIVACY];
 
 /// `recipients` of a domain as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -332,6 +398,10 @@ pub struct Settings {
     pub dns: Dns,
     /// `[judge]`
     pub judge: Judge,
+    /// `[policy]`
+    pub policy: PolicyTable,
+    /// `[exceptions]`
+    pub exceptions: ExceptionsTable,
     /// `[hold]`
     pub hold: Hold,
     /// `[tell]`

@@ -8,6 +8,7 @@ use quell_mail::key::LedgerKey;
 use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, RowState, Source, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 use quell_storm::verdict::{Permit, Verdict};
 
 use self::keeping::{bodies_due, held_order, key_goes_on, owing, retention_forgets, retention_keeps};
@@ -112,6 +113,7 @@ fn permit() -> Result<Permit, String> {
         identity: "jane@firm.example".to_owned(),
         as_given: "jane@firm.example".to_owned(),
         tenant: "firm.example".to_owned(),
+        is_ours: true,
         notify: None,
         orcpt: None,
     };
@@ -129,6 +131,8 @@ fn permit() -> Result<Permit, String> {
         hops: 0,
         tokens: Vec::new(),
         recipients: vec![recipient],
+        is_author_ours: false,
+        said: Said::default(),
     };
     match judge(&facts, &[None], &Counts::default(), &Limits::default(), NOON).pop() {
         Some(Verdict::Pass(permit, _)) => Ok(permit),

@@ -9,6 +9,7 @@ use quell_mail::trace::{ReceivedStamp, token};
 use quell_queue::clock::Now;
 use quell_queue::door::{Bytes, Incoming};
 use quell_storm::facts::{Facts, Recipient, Source};
+use quell_storm::said::Said;
 
 use crate::directory::Resolved;
 use crate::reception::{Policy, protocol};
@@ -47,6 +48,7 @@ impl OwnMail<'_> {
         let recipients = self.found.into_iter().map(|r| Recipient {
             identity: r.identity,
             as_given: r.goes_out.unwrap_or_else(|| self.to.to_owned()),
+            is_ours: policy.directory.is_ours(&r.domain),
             tenant: r.tenant,
             notify: None,
             orcpt: None,
@@ -65,6 +67,8 @@ impl OwnMail<'_> {
             hops: 0,
             tokens: Vec::new(),
             recipients: recipients.collect(),
+            is_author_ours: true,
+            said: Said::default(),
         };
         Incoming { facts, front, bytes: Bytes::Small(self.bytes), header: Vec::new(), settles: None }
     }

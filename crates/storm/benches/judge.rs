@@ -1,4 +1,5 @@
-//! What a verdict and a copy's count in the storm book cost: `make bench-parts`.
+//! What a verdict, a copy's count in the storm book, and the tables of the statistical classes
+//! cost: `make bench-parts`.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
 
@@ -14,6 +15,8 @@ use quell_storm::book::{Book, CopySeen, Fate, KeyTotals};
 use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, RowState, RowView, Source, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
+use quell_storm::table::Table;
 use quell_storm::verdict::Class;
 
 use cpu::{CpuTime, criterion};
@@ -26,6 +29,7 @@ fn recipient(n: usize) -> Recipient {
         identity: address.clone(),
         as_given: address,
         tenant: "firm.example".to_owned(),
+        is_ours: true,
         notify: None,
         orcpt: None,
     }
@@ -50,6 +54,8 @@ fn facts(recipients: usize) -> Facts {
         hops: 6,
         tokens: Vec::new(),
         recipients: (0..recipients).map(recipient).collect(),
+        is_author_ours: false,
+        said: Said::default(),
     }
 }
 
@@ -82,7 +88,7 @@ fn verdicts(c: &mut Criterion<CpuTime>) {
         let facts = facts(recipients);
         let rows = vec![known.then(row); recipients];
         let seen = u32::from(known);
-        let counts = Counts { key_copies: seen, rcpt_copies: vec![seen; recipients] };
+        let counts = Counts { key_copies: seen, rcpt_copies: vec![seen; recipients], ..Counts::default() };
         group.throughput(Throughput::Elements(recipients as u64));
         group.bench_function(name, |b| b.iter(|| judge(black_box(&facts), &rows, &counts, &limits, NOW)));
     }
@@ -122,5 +128,51 @@ fn book(c: &mut Criterion<CpuTime>) {
     assert!(copies < 5 || book.by_key(&LedgerKey([7; 16])).is_some(), "no storm has opened");
 }
 
-criterion_group! { name = parts; config = criterion(); targets = verdicts, book }
+/// A key as the caller makes it: well mixed (SplitMix64).
+fn hash(n: u64) -> u64 {
+    let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ n >> 31
+}
+
+/// A full table of 200,000 entries of 32 bytes, from 5,000 sources.
+fn table(c: &mut Criterion<CpuTime>) {
+    const ENTRIES: u64 = 200_000;
+    let mut group = c.benchmark_group("table");
+    let mut table = Table::new(ENTRIES as usize);
+    let mut n = 0;
+    let insert = |table: &mut Table<[u64; 4]>, n: u64, sources: u64| {
+        table.entry(hash(n), hash(n % sources), n as Ms, || [n; 4]).is_some()
+    };
+    while n < ENTRIES {
+        n += 1;
+        insert(&mut table, n, 5000);
+    }
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("miss", |b| {
+        b.iter(|| {
+            n += 1;
+            table.get(black_box(hash(n))).is_some()
+        });
+    });
+    group.bench_function("touch", |b| {
+        b.iter(|| {
+            n += 1;
+            insert(&mut table, black_box(n * 7919 % ENTRIES + 1), 5000)
+        });
+    });
+    let before = table.evicted();
+    n = n.max(ENTRIES);
+    for (name, sources) in [("insert into a full one", 5000), ("insert, each of another source", u64::MAX)] {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                n += 1;
+                insert(&mut table, black_box(n), sources)
+            });
+        });
+    }
+    assert!(table.len() == ENTRIES as usize && table.evicted() >= before, "the table is not full");
+}
+
+criterion_group! { name = parts; config = criterion(); targets = verdicts, book, table }
 criterion_main!(parts);

@@ -140,7 +140,9 @@ impl Book {
         match self.entries.get_mut(&copy.key) {
             Some(entry) => {
                 events.extend(entry.count(copy));
-                self.traces.add(copy, &self.limits);
+                if copy.class.is_of_one_message() {
+                    self.traces.add(copy, &self.limits);
+                }
             }
             None => match self.open(copy, rng) {
                 Some(opened) => events.push(opened),
@@ -155,8 +157,9 @@ impl Book {
     }
 
     fn open(&mut self, copy: &CopySeen<'_>, rng: &mut dyn FnMut() -> u64) -> Option<BookEvent> {
-        if copy.rcpt_copies < self.limits.storm_rcpt_copies && copy.key_copies < self.limits.storm_key_copies
-        {
+        let is_few = copy.rcpt_copies < self.limits.storm_rcpt_copies
+            && copy.key_copies < self.limits.storm_key_copies;
+        if is_few && !copy.class.suspects() {
             return None;
         }
         let id = StormId::random(rng);
@@ -165,7 +168,8 @@ impl Book {
             self.not_opened += 1;
             return None;
         }
-        let culprits = self.traces.open(copy, &self.limits);
+        let is_traced = copy.class.is_of_one_message();
+        let culprits = if is_traced { self.traces.open(copy, &self.limits) } else { Vec::new() };
         let storm = Storm { culprits, ..new_storm(id, copy) };
         let entry = Entry { storm, dirty: true, stored_ms: None };
         self.entries.insert(copy.key, entry);
@@ -272,7 +276,9 @@ impl Book {
             return Some(storm);
         }
         self.evidence_bytes += storm.evidence.bytes();
-        self.traces.restore(&storm, &self.limits);
+        if storm.class().is_of_one_message() {
+            self.traces.restore(&storm, &self.limits);
+        }
         self.ids.insert(storm.id, storm.key);
         let stored_ms = Some(storm.last_seen_ms);
         self.entries.insert(storm.key, Entry { storm, dirty: false, stored_ms });
@@ -311,6 +317,17 @@ impl Book {
         self.change(id, |storm| {
             std::mem::replace(&mut storm.state, StormState::Discarded) != StormState::Discarded
         })
+    }
+
+    /// A person releases all of the storm: what still comes of it is not suspected again. False: no such
+    /// storm.
+    pub fn release(&mut self, id: &StormId) -> bool {
+        self.change(id, |storm| !std::mem::replace(&mut storm.released, true))
+    }
+
+    /// Whether any storm in memory was released.
+    pub fn has_released(&self) -> bool {
+        self.entries.values().any(|entry| entry.storm.released)
     }
 
     fn change(&mut self, id: &StormId, change: impl FnOnce(&mut Storm) -> bool) -> bool {
@@ -411,6 +428,7 @@ fn new_storm(id: StormId, copy: &CopySeen<'_>) -> Storm {
         keys: vec![copy.public],
         key: copy.key,
         by_class,
+        released: false,
         sources,
         culprits: Vec::new(),
         evidence: Evidence::default(),

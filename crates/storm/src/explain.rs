@@ -2,7 +2,10 @@
 
 use crate::facts::Ms;
 use crate::limits::Limits;
+use crate::policy::Policy;
 use crate::verdict::{Class, Copies, Reason};
+
+mod suspicion;
 
 /// An SMTP reply: code, enhanced code (RFC 3463), text.
 pub type Reply = (u16, &'static str, &'static str);
@@ -10,6 +13,8 @@ pub type Reply = (u16, &'static str, &'static str);
 /// One reply for every refusal after a failure, so that it does not tell which, nor how often.
 const FAILED: Reply = (554, "5.0.0", "This message could not be delivered; do not send it again");
 const LOOP: Reply = (550, "5.4.6", "Routing loop detected");
+/// The same for every class: it tells nothing of what others sent or have.
+const SUSPECT: Reply = (550, "5.7.1", "Refused by the policy of this server");
 
 impl Reason {
     /// The name in logs and the API; it does not change.
@@ -32,6 +37,7 @@ impl Reason {
             Self::LoopDelivered => "loop_delivered",
             Self::LoopSent => "loop_sent",
             Self::TooManyHops { .. } => "too_many_hops",
+            Self::Suspect(suspicion, _) => suspicion.class().name(),
         }
     }
 
@@ -45,6 +51,7 @@ impl Reason {
             | Self::CopyOfDiscarded(c) => c.class,
             Self::FailedJustNow | Self::NoMoreLives { .. } => Class::Copies,
             Self::LoopDelivered | Self::LoopSent | Self::TooManyHops { .. } => Class::Loop,
+            Self::Suspect(suspicion, _) => suspicion.class(),
             Self::FirstArrival
             | Self::NoExactKey
             | Self::TokenWithoutRow
@@ -66,6 +73,7 @@ impl Reason {
             | Self::CopyOfDiscarded(c) => self.of_copy(c, limits),
             Self::FailedJustNow | Self::NewLife { .. } | Self::NoMoreLives { .. } => self.of_failed(limits),
             Self::LoopDelivered | Self::LoopSent | Self::TooManyHops { .. } => self.of_loop(),
+            Self::Suspect(suspicion, policy) => suspicion.operator(*policy, limits),
             Self::FirstArrival
             | Self::NoExactKey
             | Self::TokenWithoutRow
@@ -81,6 +89,8 @@ impl Reason {
         match self {
             Self::LoopSent | Self::TooManyHops { .. } => Some(LOOP),
             Self::FailedJustNow | Self::NoMoreLives { .. } => Some(FAILED),
+            Self::Suspect(_, Policy::Refuse) => Some(SUSPECT),
+            Self::Suspect(..) => None,
             Self::FirstArrival
             | Self::NoExactKey
             | Self::TokenWithoutRow
@@ -188,7 +198,7 @@ fn rule(class: Class) -> String {
             "the same message from the same source, after an answer that was late or \
              did not arrive"
         }
-        Class::New | Class::Copies | Class::Loop => "the same message (equal exact key) again",
+        _ => "the same message (equal exact key) again",
     };
     format!("Absorbed by rule {class}: {known}")
 }

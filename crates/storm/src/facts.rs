@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use quell_mail::id::QueueId;
 use quell_mail::key::ExactKey;
 
+use crate::said::Said;
+use crate::signs::Signs;
+
 /// Milliseconds since 1970, UTC, never running backwards (the door's clock sees to that).
 pub type Ms = i64;
 
@@ -64,6 +67,8 @@ pub struct Recipient {
     pub as_given: String,
     /// The tenant the row is counted for: the identity's domain.
     pub tenant: String,
+    /// The identity is in one of our domains.
+    pub is_ours: bool,
     /// NOTIFY, as given; None if absent.
     pub notify: Option<Notify>,
     /// ORCPT, as given.
@@ -109,6 +114,10 @@ pub struct Facts {
     pub tokens: Vec<OwnToken>,
     /// The recipients, in the order of the transaction.
     pub recipients: Vec<Recipient>,
+    /// The author's address is in one of our domains.
+    pub is_author_ours: bool,
+    /// What the message itself says.
+    pub said: Said,
 }
 
 /// States of a ledger row (DESIGN.md, "The ledger").
@@ -179,4 +188,6 @@ pub struct Counts {
     pub key_copies: u32,
     /// Copies for each recipient of the transaction, in its order, in 24 h.
     pub rcpt_copies: Vec<u32>,
+    /// What the tables of the classes say of each recipient, in the same order; empty: they were not asked.
+    pub signs: Vec<Signs>,
 }

@@ -4,16 +4,23 @@
 
 pub mod book;
 pub mod evidence;
+pub mod exceptions;
 pub mod explain;
 pub mod facts;
 pub mod judge;
 pub mod limits;
 pub mod live;
+pub mod policy;
+pub mod recent;
+pub mod rhythm;
 mod rules;
+pub mod said;
+pub mod signs;
 pub mod sources;
 pub mod stored;
 pub mod storm;
 pub mod storm_id;
+pub mod table;
 pub mod tell;
 pub mod trace;
 pub mod verdict;

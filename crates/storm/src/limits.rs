@@ -1,6 +1,9 @@
 //! Every threshold and bound of the judge and of the storm book, with its default.
 
+use crate::exceptions::Exceptions;
 use crate::facts::Ms;
+use crate::policy::Policies;
+use crate::rhythm::FloodLimits;
 
 /// One minute, in milliseconds.
 const MINUTE: Ms = 60_000;
@@ -52,6 +55,41 @@ pub struct Limits {
     pub trace_book_bytes: usize,
     /// The numbers of one storm are written at most this often.
     pub persist_every_ms: Ms,
+    /// `resent`: arrivals of one content for one recipient that pass without a mark of re-injection, the
+    /// original included.
+    pub resent_arrivals: u32,
+    /// `resent`: a content of fewer words is suspected only with a mark.
+    pub resent_least_words: u32,
+    /// `resent`, `reinjected`: so long a content is remembered after it last came.
+    pub resent_window_ms: Ms,
+    /// `reply_all`: a conversation of fewer people is none.
+    pub reply_all_people: u32,
+    /// `reply_all`: so many replies to all within the window pass, or
+    pub reply_all_replies: u32,
+    /// people divided by this, whichever is more.
+    pub reply_all_share: u32,
+    /// `reply_all`: by fewer authors it is no storm.
+    pub reply_all_authors: u32,
+    /// `reply_all`: through a mailing list so many times as many pass: people join those to talk.
+    pub reply_all_list_factor: u32,
+    /// `reply_all`: the window.
+    pub reply_all_window_ms: Ms,
+    /// `auto_reply`: messages in turn that pass.
+    pub auto_reply_turns: u32,
+    /// `auto_reply`: a longer pause ends the turns.
+    pub auto_reply_window_ms: Ms,
+    /// `bounces`: reports for one recipient within an hour that pass, whatever was sent.
+    pub bounces_per_recipient: u32,
+    /// `bounces`: reports of one message for one recipient within a day that pass, whatever was sent.
+    pub bounces_per_message: u32,
+    /// `flood`.
+    pub flood: FloodLimits,
+    /// What is done with what a class suspects.
+    pub policies: Policies,
+    /// What none suspects.
+    pub exceptions: Exceptions,
+    /// Most entries of the table of contents by recipient; the other tables have a fixed part of that.
+    pub recent_entries: usize,
 }
 
 impl Default for Limits {
@@ -73,6 +111,23 @@ impl Default for Limits {
             evidence_book_bytes: 64 << 20,
             trace_book_bytes: 32 << 20,
             persist_every_ms: MINUTE,
+            resent_arrivals: 2,
+            resent_least_words: 20,
+            resent_window_ms: 48 * HOUR,
+            reply_all_people: 10,
+            reply_all_replies: 10,
+            reply_all_share: 5,
+            reply_all_authors: 5,
+            reply_all_list_factor: 4,
+            reply_all_window_ms: 30 * MINUTE,
+            auto_reply_turns: 4,
+            auto_reply_window_ms: 24 * HOUR,
+            bounces_per_recipient: 20,
+            bounces_per_message: 10,
+            flood: FloodLimits::default(),
+            policies: Policies::default(),
+            exceptions: Exceptions::default(),
+            recent_entries: 1 << 20,
         }
     }
 }

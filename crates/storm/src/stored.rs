@@ -1,5 +1,6 @@
 //! A storm as the store keeps it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -11,14 +12,15 @@ use crate::facts::{Ms, SourceId};
 use crate::sources::{SourceCount, Sources};
 use crate::storm::{ClassCounts, Culprit, CulpritClass, EvidenceLine, MAX_CULPRITS, Storm, StormState};
 use crate::storm_id::{NotAStormId, StormId};
+use crate::verdict::Class;
 
 /// The version this program writes.
-const VERSION: u32 = 2;
-/// The oldest that it reads: without culprits.
+const VERSION: u32 = 3;
+/// The oldest that it reads: without culprits, with three classes in a fixed order.
 const OLDEST: u32 = 1;
 
 /// A storm's numbers, for any serde format. Its evidence is kept beside it, slot by slot
-/// ([`crate::book::Book::take_evidence`]). Version 2 has the culprits.
+/// ([`crate::book::Book::take_evidence`]). Version 2 has the culprits, version 3 the classes by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoredStorm {
@@ -35,11 +37,48 @@ pub struct StoredStorm {
     recipients: Option<u64>,
     key: [u8; 16],
     public: [u8; 32],
-    by_class: [u64; 3],
+    by_class: ByClass,
+    #[serde(default)]
+    released: bool,
     sources: Vec<(String, u64, u64)>,
     evidence_offered: u64,
     #[serde(default)]
     culprits: Vec<StoredCulprit>,
+}
+
+/// Copies by class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum ByClass {
+    /// Copies, retry, loop: up to version 2.
+    Three([u64; 3]),
+    /// By the classes' names.
+    Named(BTreeMap<String, u64>),
+}
+
+impl From<&ClassCounts> for ByClass {
+    fn from(counts: &ClassCounts) -> Self {
+        let counted = Class::ALL.into_iter().filter(|class| counts.of(*class) > 0);
+        Self::Named(counted.map(|class| (class.name().to_owned(), counts.of(class))).collect())
+    }
+}
+
+impl From<ByClass> for ClassCounts {
+    fn from(stored: ByClass) -> Self {
+        let mut counts = Self::default();
+        match stored {
+            ByClass::Three([copies, retry, loops]) => {
+                for (class, n) in [(Class::Copies, copies), (Class::Retry, retry), (Class::Loop, loops)] {
+                    counts.add_many(class, n);
+                }
+            }
+            // A class that this program does not know was one of a later version: a copy at least.
+            ByClass::Named(named) => named.into_iter().for_each(|(name, n)| {
+                counts.add_many(Class::from_name(&name).unwrap_or(Class::Copies), n);
+            }),
+        }
+        counts
+    }
 }
 
 /// As [`Culprit`]; the evidence lines with file and offset, of which a running server has none.
@@ -91,7 +130,8 @@ impl From<&Storm> for StoredStorm {
             recipients: storm.recipients,
             key: storm.key.0,
             public: storm.keys.first().map_or([0; 32], |k| k.0),
-            by_class: [storm.by_class.copies, storm.by_class.retry, storm.by_class.loops],
+            by_class: ByClass::from(&storm.by_class),
+            released: storm.released,
             sources: sources.iter().map(|c| (c.source.0.clone(), c.copies, c.over)).collect(),
             evidence_offered: storm.evidence.offered(),
             culprits: storm.culprits.iter().map(StoredCulprit::from).collect(),
@@ -109,7 +149,6 @@ impl StoredStorm {
             return Err(BadStorm::Version(self.version));
         }
         let state = StormState::from_name(&self.state).ok_or(BadStorm::State(self.state))?;
-        let [copies, retry, loops] = self.by_class;
         let sources = self.sources.into_iter().map(|(source, copies, over)| SourceCount {
             source: SourceId(source),
             copies,
@@ -128,7 +167,8 @@ impl StoredStorm {
             recipients: self.recipients,
             keys: vec![ExactKey(self.public)],
             key: LedgerKey(self.key),
-            by_class: ClassCounts { copies, retry, loops },
+            by_class: self.by_class.into(),
+            released: self.released,
             sources: Sources::restore(sources),
             culprits: self.culprits.into_iter().take(MAX_CULPRITS).map(Culprit::from).collect(),
             evidence: Evidence::restore(self.evidence_offered, samples),

@@ -42,34 +42,39 @@ impl StormState {
 
 /// Copies seen by class, since the storm opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ClassCounts {
-    /// [`Class::Copies`], and whatever has no class of storms.
-    pub copies: u64,
-    /// [`Class::Retry`].
-    pub retry: u64,
-    /// [`Class::Loop`].
-    pub loops: u64,
-}
+pub struct ClassCounts([u64; Class::ALL.len()]);
 
 impl ClassCounts {
-    /// Counts one copy.
+    /// Counts one copy; one that has no class of storms is a copy.
     pub fn add(&mut self, class: Class) {
-        match class {
-            Class::New | Class::Copies => self.copies += 1,
-            Class::Retry => self.retry += 1,
-            Class::Loop => self.loops += 1,
-        }
+        self.add_many(class, 1);
+    }
+
+    /// Counts `n` copies.
+    pub fn add_many(&mut self, class: Class, n: u64) {
+        let class = if class == Class::New { Class::Copies } else { class };
+        self.0[class as usize] = self.0[class as usize].saturating_add(n);
+    }
+
+    /// How many are of `class`.
+    pub fn of(&self, class: Class) -> u64 {
+        self.0[class as usize]
+    }
+
+    /// The classes that have some, or are those of every storm of copies.
+    pub fn named(&self) -> impl Iterator<Item = (Class, u64)> {
+        let always = |class| matches!(class, Class::Copies | Class::Retry | Class::Loop);
+        let is_of_copies = Class::ALL.into_iter().all(|class| always(class) || self.of(class) == 0);
+        let counts = Class::ALL.into_iter().map(|class| (class, self.of(class)));
+        counts.filter(move |(class, n)| *n > 0 || (is_of_copies && always(*class)))
     }
 
     /// The class of most copies; where two are equal, copies.
     pub fn most(&self) -> Class {
-        if self.retry > self.copies.max(self.loops) {
-            Class::Retry
-        } else if self.loops > self.copies.max(self.retry) {
-            Class::Loop
-        } else {
-            Class::Copies
-        }
+        let leads = |class: &Class| {
+            Class::ALL.iter().all(|other| other == class || self.of(*other) < self.of(*class))
+        };
+        Class::ALL.into_iter().find(leads).unwrap_or(Class::Copies)
     }
 }
 
@@ -104,6 +109,8 @@ pub struct Storm {
     pub key: LedgerKey,
     /// Copies by class, since it opened.
     pub by_class: ClassCounts,
+    /// A person released all of it: what still comes of it is not suspected again.
+    pub released: bool,
     /// Who brought the copies since it opened.
     pub sources: Sources,
     /// The servers that made the copies, as the trace last said

@@ -57,19 +57,20 @@ impl Alert {
 
     /// What is told when `storm` opens.
     pub fn opened(storm: &Storm) -> Self {
+        let made_by = culprits(
+            &storm.culprits,
+            "nobody can be named yet; `quell storms show` says who, once more copies tell",
+        );
         let text = format!(
             "{}\n\n{}{}{}\n{}\n\n{}",
             what(storm.class()),
             figures(storm),
             sources(&storm.sources),
-            culprits(
-                &storm.culprits,
-                "nobody can be named yet; `quell storms show` says who, once more copies tell"
-            ),
-            doing(storm.class()),
+            if storm.class().is_of_one_message() { made_by } else { String::new() },
+            doing(storm),
             commands(storm)
         );
-        let subject = format!("quell: storm {} has begun, {} copies", storm.id, storm.copies);
+        let subject = subject(storm, "has begun");
         Self::of_storm(AlertKind::Opened, storm, subject, text)
     }
 
@@ -81,14 +82,15 @@ impl Alert {
                 "No copy has come for some time, and the storm is closed."
             }
         };
+        let made_by = culprits(&storm.culprits, "the copies do not tell");
         let text = format!(
             "{how}\n\n{}{}{}\n{}",
             figures(storm),
             sources(&storm.sources),
-            culprits(&storm.culprits, "the copies do not tell"),
+            if storm.class().is_of_one_message() { made_by } else { String::new() },
             commands(storm)
         );
-        let subject = format!("quell: storm {} is over, {} copies", storm.id, storm.copies);
+        let subject = subject(storm, "is over");
         Self::of_storm(AlertKind::Ended, storm, subject, text)
     }
 
@@ -128,16 +130,37 @@ fn without_evidence(storm: &Storm) -> Storm {
     snapshot
 }
 
+/// A line fit for a Subject field.
+fn subject(storm: &Storm, how: &str) -> String {
+    let class = storm.class();
+    let what = match class {
+        Class::New | Class::Copies | Class::Retry | Class::Loop => "copies",
+        _ => "messages",
+    };
+    let of = if class.suspects() { format!(" ({class})") } else { String::new() };
+    format!("quell: storm {}{of} {how}, {} {what}", storm.id, storm.copies)
+}
+
 fn what(class: Class) -> &'static str {
     match class {
         Class::Retry => "A server keeps sending the same message because our answer was late or lost.",
         Class::Loop => "A message that has passed here keeps coming back.",
         Class::New | Class::Copies => "The same message keeps arriving.",
+        Class::Resent => "A message that has arrived comes again with another identity, by other servers.",
+        Class::Reinjected => {
+            "A message from outside leaves this house for the people in its own To and Cc: one of our\n\
+             machines reads recipients out of the header."
+        }
+        Class::ReplyAll => "Many people answer all in one conversation.",
+        Class::AutoReply => "Two machines answer each other.",
+        Class::Bounces => "Very many reports of failed deliveries arrive.",
+        Class::Flood => "A source brings far more mail than is usual at this hour.",
     }
 }
 
-fn doing(class: Class) -> &'static str {
-    match class {
+fn doing(storm: &Storm) -> &'static str {
+    let holds = storm.held > 0;
+    match storm.class() {
         Class::Loop => {
             "quell does not deliver it again: where the recipient has it, copies are counted and \
              dropped; where it was sent on, they are refused as a loop. Other mail passes."
@@ -146,6 +169,12 @@ fn doing(class: Class) -> &'static str {
             "quell delivers it once to each recipient. Copies are accepted, counted and dropped, \
              so that the sender is not made to try again. Other mail passes."
         }
+        _ if holds => {
+            "quell accepts these messages and holds them: nothing is lost, and nothing is delivered until\n\
+             you release it. Whatever you do not decide on is put into a digest when its time in hold is over.\n\
+             Other mail passes."
+        }
+        _ => "As your policy says, it is told and not held ([policy] in the configuration).",
     }
 }
 
@@ -229,5 +258,13 @@ fn commands(storm: &Storm) -> String {
     let explain = storm.evidence.last().map_or(String::new(), |last| {
         format!("  quell explain {}    why its last copy was judged so\n", last.queue_id)
     });
-    format!("To look at it:\n  quell storms show {}\n{explain}", storm.id)
+    let decide = if storm.held > 0 {
+        format!(
+            "To let its mail go, or to throw it away:\n  quell storms release {}\n  quell storms discard {}\n",
+            storm.id, storm.id
+        )
+    } else {
+        String::new()
+    };
+    format!("To look at it:\n  quell storms show {}\n{explain}{decide}", storm.id)
 }

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use crate::policy::Policy;
+use crate::signs::Suspicion;
+
 /// The right to be stored. Only this crate's judge can make one, and it cannot be copied.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Permit(pub(crate) ());
@@ -38,7 +41,7 @@ impl Verdict {
     }
 }
 
-/// Classes of storms and of verdicts (DESIGN.md, "The judge"). More come with later rules.
+/// Classes of storms and of verdicts (DESIGN.md, "The judge").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
     /// Nothing unusual.
@@ -49,9 +52,51 @@ pub enum Class {
     Retry,
     /// Passed here already.
     Loop,
+    /// The same content with a new identity or changed bytes, by another way than the first.
+    Resent,
+    /// Outgoing, by an author from outside, to people who stand in its To and Cc.
+    Reinjected,
+    /// Many replies to all in one conversation.
+    ReplyAll,
+    /// Machines answering each other.
+    AutoReply,
+    /// A flood of reports for one recipient or of one message.
+    Bounces,
+    /// Unusual volume of a source against its own past.
+    Flood,
 }
 
 impl Class {
+    /// All there are.
+    pub const ALL: [Self; 10] = [
+        Self::New,
+        Self::Copies,
+        Self::Retry,
+        Self::Loop,
+        Self::Resent,
+        Self::Reinjected,
+        Self::ReplyAll,
+        Self::AutoReply,
+        Self::Bounces,
+        Self::Flood,
+    ];
+
+    /// The class of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
+    /// Whether it compares a message with others that came lately, by thresholds: what it says is a
+    /// suspicion. Storms of such a class open with the first message suspected.
+    pub fn suspects(self) -> bool {
+        !matches!(self, Self::New | Self::Copies | Self::Retry | Self::Loop)
+    }
+
+    /// Whether its storms are copies of one message, which a trace can be made of.
+    pub fn is_of_one_message(self) -> bool {
+        !matches!(self, Self::ReplyAll | Self::AutoReply | Self::Bounces | Self::Flood)
+    }
+
     /// The name in configuration, logs, API and metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -59,6 +104,12 @@ impl Class {
             Self::Copies => "copies",
             Self::Retry => "retry",
             Self::Loop => "loop",
+            Self::Resent => "resent",
+            Self::Reinjected => "reinjected",
+            Self::ReplyAll => "reply_all",
+            Self::AutoReply => "auto_reply",
+            Self::Bounces => "bounces",
+            Self::Flood => "flood",
         }
     }
 }
@@ -118,6 +169,8 @@ pub enum Reason {
         /// The limit.
         limit: usize,
     },
+    /// One of the classes that look at what else came lately is over its threshold.
+    Suspect(Suspicion, Policy),
 }
 
 /// The numbers of a copy.

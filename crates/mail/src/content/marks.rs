@@ -10,6 +10,12 @@ pub(super) const FOOTER: Flags = 1;
 pub(super) const WARNING: Flags = 2;
 /// A person forwards or answers from here on, or quotes: what stands here was not put in.
 pub(super) const QUOTING: Flags = 4;
+/// With [`QUOTING`]: an original stands below, as programs put it there when they forward.
+pub(super) const ORIGINAL: Flags = 8;
+/// With [`QUOTING`]: who wrote what is quoted below.
+pub(super) const WROTE_LINE: Flags = 16;
+/// With [`QUOTING`]: a field of a header.
+pub(super) const FIELD: Flags = 32;
 
 /// Words of disclaimers and footers, in lower case.
 const FOOTER_WORDS: [&str; 40] = [
@@ -156,7 +162,7 @@ impl Line {
         let Some(core) = lower(core, &mut buffer) else { return };
         self.flags |= if FOOTER_WORDS.contains(&core) { FOOTER } else { 0 };
         self.flags |= if WARNING_WORDS.contains(&core) { WARNING | FOOTER } else { 0 };
-        self.flags |= if first && self.colon && QUOTED_FIELDS.contains(&core) { QUOTING } else { 0 };
+        self.flags |= if first && self.colon && QUOTED_FIELDS.contains(&core) { QUOTING | FIELD } else { 0 };
         self.forwarded |= FORWARDED.contains(&core);
         self.message |= MESSAGE.contains(&core);
         self.wrote |= WROTE.contains(&core);
@@ -174,7 +180,9 @@ impl Line {
     pub(super) fn finish(self) -> Flags {
         let forwards = self.forwarded && self.message && (self.hyphens || self.colon);
         let quotes = self.wrote && self.colon;
-        self.flags | if forwards || quotes { QUOTING } else { 0 }
+        let original = if forwards { QUOTING | ORIGINAL } else { 0 };
+        let wrote = if quotes { QUOTING | WROTE_LINE } else { 0 };
+        self.flags | original | wrote
     }
 }
 
@@ -203,12 +211,12 @@ mod tests {
             ("*** Achtung: externe Nachricht ***", WARNING | FOOTER),
             ("> quoted", QUOTING),
             (">quoted", QUOTING),
-            ("From: Jane", QUOTING),
-            ("-----Original Message-----", QUOTING),
-            ("---------- Forwarded message ---------", QUOTING | FOOTER),
-            ("Begin forwarded message:", QUOTING),
+            ("From: Jane", QUOTING | FIELD),
+            ("-----Original Message-----", QUOTING | ORIGINAL),
+            ("---------- Forwarded message ---------", QUOTING | ORIGINAL | FOOTER),
+            ("Begin forwarded message:", QUOTING | ORIGINAL),
             ("please destroy the original message", 0),
-            ("On Monday Jane wrote:", QUOTING),
+            ("On Monday Jane wrote:", QUOTING | WROTE_LINE),
             ("as he wrote", 0),
             ("from Jane", 0),
         ] {

@@ -43,6 +43,10 @@ const PREFIXES: [&str; 37] = [
     "ext",
     "spam",
 ];
+/// Those of them that say that it is an answer.
+const REPLIES: [&str; 11] = ["re", "aw", "sv", "vs", "r", "rif", "res", "antw", "antwort", "odp", "ynt"];
+/// Those that say that it was forwarded.
+const FORWARDS: [&str; 10] = ["fw", "fwd", "wg", "vb", "tr", "rv", "enc", "pd", "ilt", "doorst"];
 /// Longest such word, or tag, in bytes.
 const MAX_MARK_BYTES: usize = 80;
 /// Words in a tag that say which message it is: `[PATCH v2]` is not the name of a list.
@@ -51,7 +55,7 @@ const MEANT: [&str; 4] = ["patch", "rfc", "resend", "pull"];
 /// 64 bits for the sieve and for words: fast, well mixed, and no secret. Who finds two subjects
 /// with one hash has found two messages that are then compared in full.
 #[derive(Clone, Copy)]
-pub(super) struct Hash64(u64);
+pub(crate) struct Hash64(u64);
 
 impl Default for Hash64 {
     fn default() -> Self {
@@ -61,16 +65,16 @@ impl Default for Hash64 {
 }
 
 impl Hash64 {
-    pub(super) fn push(&mut self, byte: u8) {
+    pub(crate) fn push(&mut self, byte: u8) {
         self.push_u64(u64::from(byte));
     }
 
-    pub(super) fn push_u64(&mut self, block: u64) {
+    pub(crate) fn push_u64(&mut self, block: u64) {
         self.0 = (self.0 ^ block).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
     }
 
     /// The finishing steps of MurmurHash3's 64-bit mixer (public domain, Austin Appleby).
-    pub(super) fn finish(self) -> u64 {
+    pub(crate) fn finish(self) -> u64 {
         let mut hash = self.0;
         hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
@@ -106,6 +110,68 @@ fn lower(word: &str, out: &mut impl FnMut(u8)) {
     }
 }
 
+/// Whether the subject says that the message is an answer: the outermost prefix that says how it came
+/// about does. `Fwd: Re: x` is no answer, `[list] Re: Fwd: x` is one.
+pub(crate) fn is_answer(value: &[u8]) -> bool {
+    let text = decoded(value);
+    let mut rest = text.trim_start();
+    loop {
+        if let Some((word, shorter)) = prefix(rest) {
+            let is_one_of =
+                |all: &[&str]| all.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()));
+            if is_one_of(&REPLIES) || is_one_of(&FORWARDS) {
+                return is_one_of(&REPLIES);
+            }
+            rest = shorter.trim_start();
+        } else if let Some(shorter) = after_tag(rest).or_else(|| after_numbered(rest)) {
+            rest = shorter.trim_start();
+        } else {
+            return false;
+        }
+    }
+}
+
+/// Hands what the subject is about to `out`, in lower case: without prefixes, tags, and all that has
+/// a digit in it (numbers of tickets, dates, counters). False: nothing is left.
+pub(crate) fn topic(value: &[u8], mut out: impl FnMut(u8)) -> bool {
+    let text = decoded(value);
+    let (mut rest, mut any) = (text.trim_start(), false);
+    while !rest.is_empty() {
+        // A number may stand before the prefixes that others put there.
+        let mark = if any { None } else { after_prefix(rest).or_else(|| after_tag(rest)) };
+        if let Some(shorter) = mark.or_else(|| after_numbered(rest)) {
+            rest = shorter.trim_start();
+            continue;
+        }
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let word = rest[..end].trim_matches(|c: char| !c.is_alphanumeric());
+        rest = rest[end..].trim_start();
+        if word.is_empty() || word.contains(char::is_numeric) {
+            continue;
+        }
+        if any {
+            out(b' ');
+        }
+        any = true;
+        lower(word, &mut out);
+    }
+    any
+}
+
+/// What follows brackets with a digit in them: `[Ticket #41]`, `(case 7)`.
+fn after_numbered(subject: &str) -> Option<&str> {
+    let bytes = subject.as_bytes();
+    let close = match bytes.first()? {
+        b'[' => b']',
+        b'(' => b')',
+        b'{' => b'}',
+        b'<' => b'>',
+        _ => return None,
+    };
+    let len = bytes.iter().take(MAX_MARK_BYTES).position(|b| *b == close)?;
+    bytes[..len].iter().any(u8::is_ascii_digit).then(|| &subject[len + 1..])
+}
+
 /// The subject without prefixes and tags, as often as they stand there.
 fn stripped(subject: &str) -> &str {
     let mut rest = subject.trim_start();
@@ -117,6 +183,11 @@ fn stripped(subject: &str) -> &str {
 
 /// What follows `Re:`, `AW[2]:`, `Automatic reply:` and the like.
 fn after_prefix(subject: &str) -> Option<&str> {
+    prefix(subject).map(|(_, rest)| rest)
+}
+
+/// Such a prefix, without counter and colon, and what follows it.
+fn prefix(subject: &str) -> Option<(&[u8], &str)> {
     let bytes = subject.as_bytes();
     let colon = bytes.iter().take(MAX_MARK_BYTES).position(|b| *b == b':')?;
     let mut word = bytes[..colon].trim_ascii_end();
@@ -128,7 +199,7 @@ fn after_prefix(subject: &str) -> Option<&str> {
         word = word[..start].trim_ascii_end();
     }
     let known = PREFIXES.iter().any(|prefix| word.eq_ignore_ascii_case(prefix.as_bytes()));
-    known.then(|| &subject[colon + 1..])
+    known.then(|| (word, &subject[colon + 1..]))
 }
 
 /// What follows `[list]`, `{Spam?}` or `***EXTERN***`. None: there is no tag, it says which message
@@ -201,6 +272,49 @@ mod tests {
         }
         let both = [&b"=?iso-8859-1?q?=DCbersicht?="[..], b"\xdcbersicht", "\u{dc}BERSICHT".as_bytes()];
         assert!(both.iter().all(|subject| text(subject) == "\u{fc}bersicht"));
+    }
+
+    #[test]
+    fn answers() {
+        for subject in [
+            "Re: x",
+            "AW: WG: x",
+            "RE[2]: x",
+            "[list] Re: Fwd: x",
+            "sv: x",
+            "EXTERN: Antw: x",
+            "[Ticket #41] Re: x",
+            "=?utf-8?q?Re:_=C3=BC?=",
+        ] {
+            assert!(is_answer(subject.as_bytes()), "{subject}");
+        }
+        for subject in
+            ["x", "Fwd: Re: x", "TR: x", "Automatic reply: x", "Receipt: x", "[Re: x", "", "x Re: y"]
+        {
+            assert!(!is_answer(subject.as_bytes()), "{subject}");
+        }
+    }
+
+    #[test]
+    fn topics() {
+        for (subject, wanted) in [
+            ("Re: [Ticket #41] Re: The printer", "the printer"),
+            ("[Ticket#2026112110000041] The printer", "the printer"),
+            ("The printer (case 41 of 42)", "the printer"),
+            ("AW: The printer - INC0041", "the printer"),
+            ("Report of 21.11.2026, 23:00", "report of"),
+            ("[PATCH v2 3/5] ide: fix", "ide fix"),
+            ("\u{dc}bersicht \u{661}", "\u{fc}bersicht"),
+            ("[help]", "help"),
+            ("41", ""),
+            ("Re: [41] (42) -", ""),
+            ("", ""),
+        ] {
+            let mut bytes = Vec::new();
+            let any = topic(subject.as_bytes(), |byte| bytes.push(byte));
+            assert_eq!(String::from_utf8(bytes).unwrap(), wanted, "{subject}");
+            assert_eq!(any, !wanted.is_empty());
+        }
     }
 
     #[test]

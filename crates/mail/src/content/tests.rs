@@ -1,5 +1,7 @@
 //! Pairs of messages, and what they are to each other.
 
+mod fingerprint;
+
 use proptest::prelude::*;
 
 use super::Likeness::{Added, Different, Same};
@@ -28,6 +30,8 @@ fn compare(one: &[u8], other: &[u8]) -> Likeness {
     assert_eq!(likeness, b.compare(&a), "both ways");
     assert_eq!(likeness == Same, a.key() == b.key(), "the key");
     assert!(likeness == Different || bucket_of(one) == bucket_of(other), "the sieve");
+    fingerprint::agrees(&a, &b);
+    fingerprint::agrees(&b, &a);
     likeness
 }
 

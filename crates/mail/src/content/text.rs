@@ -5,10 +5,15 @@
 //! running hash over these words. So any run of lines can be held against any other without the
 //! words, and against a text that was wrapped anew.
 
+mod remains;
+
 use memchr::memmem;
 
 use super::marks::{FOOTER, Flags, Line, QUOTING, WARNING};
+use super::own::Own;
 use super::subject::Hash64;
+
+pub(super) use remains::Sum;
 
 /// Lines at the start and at the end of a text whose ends are kept; what stands between is in the
 /// running hash only. So much can be put into a text of any length, and be seen.
@@ -42,6 +47,7 @@ pub(super) struct Text {
     last: End,
     /// The start of the text, and the ends of its first and last lines, in order.
     ends: Vec<End>,
+    template: Option<u64>,
 }
 
 impl Text {
@@ -61,6 +67,11 @@ impl Text {
     /// BLAKE3 of the words.
     pub(super) fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+
+    /// Hash of its own words; None if there are too few.
+    pub(super) fn template(&self) -> Option<u64> {
+        self.template
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -147,12 +158,14 @@ struct Builder {
     ends: Vec<End>,
     /// The ends of the last lines, once the first are full; `lines` says where it begins.
     ring: Vec<End>,
+    own: Own,
 }
 
 impl Builder {
     fn new(bytes: usize) -> Self {
         let canonical = Vec::with_capacity(bytes + 1);
-        Self { canonical, lines: 0, last: End::default(), ends: vec![End::default()], ring: vec![] }
+        let ends = vec![End::default()];
+        Self { canonical, lines: 0, last: End::default(), ends, ring: vec![], own: Own::default() }
     }
 
     fn line(&mut self, line: &str) {
@@ -166,6 +179,7 @@ impl Builder {
         }
         if self.last.words > words {
             self.last.flags = flags.finish();
+            self.own.end_line(self.last.flags, line.trim_start().starts_with('>'));
             self.end_line();
         }
     }
@@ -174,7 +188,9 @@ impl Builder {
         self.canonical.extend_from_slice(word.as_bytes());
         self.canonical.push(b' ');
         self.last.words = self.last.words.saturating_add(1);
-        self.last.hash = add(times(self.last.hash, BASE), hash(word.as_bytes()));
+        let hash = hash(word.as_bytes());
+        self.last.hash = add(times(self.last.hash, BASE), hash);
+        self.own.word(word, hash);
     }
 
     fn end_line(&mut self) {
@@ -196,7 +212,8 @@ impl Builder {
         self.ends.append(&mut self.ring);
         self.ends.shrink_to_fit();
         let digest = *blake3::hash(&self.canonical).as_bytes();
-        Text { digest, lines: self.lines, last: self.last, ends: self.ends }
+        let template = self.own.finish();
+        Text { digest, lines: self.lines, last: self.last, ends: self.ends, template }
     }
 }
 
@@ -230,7 +247,9 @@ fn add(a: u64, b: u64) -> u64 {
 }
 
 fn times(a: u64, b: u64) -> u64 {
-    (u128::from(a) * u128::from(b) % u128::from(PRIME)) as u64
+    // 2^61 is 1 modulo the prime, so what stands above 61 bits counts as it is.
+    let product = u128::from(a) * u128::from(b);
+    add((product >> 61) as u64, product as u64 & PRIME)
 }
 
 /// [`BASE`] to the power of `exponent`.

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memmem, memrchr};
 
 use super::decode;
+
+/// Longest id of a list (RFC 2919 §3); the rest of a longer one counts for nothing.
+pub const MAX_LIST_ID_BYTES: usize = 255;
 
 /// The text of an unstructured field. Plain ASCII without encoded words is lent; raw bytes above
 /// 127 are UTF-8, or else windows-1252. The caller bounds the length.
@@ -124,9 +127,25 @@ pub(super) fn ids(values: &[&[u8]], mut out: impl FnMut(u8)) {
     }
 }
 
+/// The id of a List-Id (RFC 2919 §2), what stands in its angle brackets; without them, as old programs
+/// write it, all of it. In lower case, without white space, at most [`MAX_LIST_ID_BYTES`] of it; empty:
+/// it names none.
+pub(crate) fn list_id(value: &[u8]) -> String {
+    let open = memrchr(b'<', value).map_or(0, |at| at + 1);
+    let id = &value[open..];
+    let id = &id[..memchr(b'>', id).unwrap_or(id.len())];
+    let id: Vec<u8> =
+        id.iter().filter(|b| !b.is_ascii_whitespace()).take(MAX_LIST_ID_BYTES).copied().collect();
+    let mut id = String::from_utf8_lossy(&id).to_lowercase();
+    while id.len() > MAX_LIST_ID_BYTES {
+        id.pop();
+    }
+    id
+}
+
 /// What names the conversation in a Thread-Index: its first 22 bytes. None: it is absent, or too
 /// short to name one.
-pub(super) fn conversation(value: &[u8]) -> Option<[u8; 22]> {
+pub(crate) fn conversation(value: &[u8]) -> Option<[u8; 22]> {
     let value = value.trim_ascii();
     let bytes = decode::base64(&value[..value.len().min(256)]);
     bytes.first_chunk().copied()
@@ -156,6 +175,23 @@ mod tests {
         }
         assert_eq!(decoded(b"Gr\xfc\xdfe"), "Gr\u{fc}\u{df}e");
         assert!(matches!(decoded("Gr\u{fc}n".as_bytes()), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn lists() {
+        for (value, wanted) in [
+            (" Friends of <Mail> <Friends.Lists.\r\n\tExample>\r\n", "friends.lists.example"),
+            ("<a.example>", "a.example"),
+            (" a.example\r\n", "a.example"),
+            ("<a.example", "a.example"),
+            ("\u{c4}.example", "\u{e4}.example"),
+            ("x <>", ""),
+            ("", ""),
+        ] {
+            assert_eq!(list_id(value.as_bytes()), wanted, "{value}");
+        }
+        assert_eq!(list_id(&b"a".repeat(999)).len(), MAX_LIST_ID_BYTES);
+        assert!(list_id(&b"\xff".repeat(999)).len() <= MAX_LIST_ID_BYTES);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use quell_queue::store::{Arrival, Batch, Extra, KeyRow, Retention, Row, RowId, R
 use quell_storm::facts::{Answered, Counts, Facts, Recipient, RowState, Source, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 use quell_storm::verdict::{Permit, Verdict};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -199,6 +200,7 @@ fn permit() -> Permit {
         identity: "jane@other.example".to_owned(),
         as_given: "jane@other.example".to_owned(),
         tenant: "other.example".to_owned(),
+        is_ours: false,
         notify: None,
         orcpt: None,
     };
@@ -216,6 +218,8 @@ fn permit() -> Permit {
         hops: 0,
         tokens: Vec::new(),
         recipients: vec![recipient],
+        is_author_ours: false,
+        said: Said::default(),
     };
     match judge(&facts, &[None], &Counts::default(), &Limits::default(), 1).pop() {
         Some(Verdict::Pass(permit, _)) => permit,

@@ -14,6 +14,7 @@ use crate::settings::{Judge, SECTIONS, Settings};
 mod domains;
 mod hold;
 mod outgoing;
+mod suspicion;
 
 pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Config, Vec<Problem>> {
     let places = Places::of(text);
@@ -80,7 +81,7 @@ impl Check<'_> {
         let hold = self.hold(&settings);
         Some(Config {
             file: file.to_owned(),
-            limits: limits(&settings.judge),
+            limits: self.limits(&settings),
             hold,
             hostname,
             data,
@@ -265,6 +266,20 @@ fn limits(judge: &Judge) -> Limits {
         max_lives_per_day: small(judge.max_lives_per_day),
         discarded_window_ms: ms(judge.discarded_window_secs),
         late_answer_ms: ms(judge.late_answer_secs),
+        resent_arrivals: small(judge.resent_arrivals),
+        resent_least_words: small(judge.resent_least_words),
+        resent_window_ms: ms(judge.resent_window_hours * 3_600),
+        reply_all_people: small(judge.reply_all_people),
+        reply_all_replies: small(judge.reply_all_replies),
+        reply_all_share: small(judge.reply_all_share),
+        reply_all_authors: small(judge.reply_all_authors),
+        reply_all_list_factor: small(judge.reply_all_list_factor),
+        reply_all_window_ms: ms(judge.reply_all_window_mins * 60),
+        auto_reply_turns: small(judge.auto_reply_turns),
+        auto_reply_window_ms: ms(judge.auto_reply_window_hours * 3_600),
+        bounces_per_recipient: small(judge.bounces_per_recipient),
+        bounces_per_message: small(judge.bounces_per_message),
+        recent_entries: judge.recent_entries as usize,
         ..Limits::default()
     }
 }

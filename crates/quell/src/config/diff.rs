@@ -3,8 +3,15 @@
 use super::Config;
 
 /// Keys that a running server cannot change (DESIGN.md, "Configuration").
-const NEEDS_RESTART: [&str; 6] =
-    ["server.data", "server.user", "server.secret_file", "server.gateway", "smtp.listen", "console.listen"];
+const NEEDS_RESTART: [&str; 7] = [
+    "server.data",
+    "server.user",
+    "server.secret_file",
+    "server.gateway",
+    "smtp.listen",
+    "console.listen",
+    "judge.recent_entries",
+];
 
 /// A key whose value differs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -83,6 +83,8 @@ async fn change(
     let Ok(body) = body else { return failure(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large") };
     let wish = match body.trim_ascii() {
         b"" => Wish::default(),
+        // An array would be taken for its members in their order.
+        [b'[', ..] => return failure(StatusCode::BAD_REQUEST, "the body is no wish: an array"),
         body => match serde_json::from_slice(body) {
             Ok(wish) => wish,
             Err(why) => return failure(StatusCode::BAD_REQUEST, &format!("the body is no wish: {why}")),

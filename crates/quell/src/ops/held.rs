@@ -141,6 +141,9 @@ pub(super) fn release<R: Reader, T>(
 ) -> Result<Changed, Failure> {
     let wanted = Wanted::new(door, which, true)?;
     let changed = each(door, &wanted, after, |door, id| door.release_held(id, now))?;
+    if let Some(id) = wanted.whole_storm().filter(|_| changed.done > 0) {
+        door.release_storm(id);
+    }
     found(changed, after, &wanted, "release")
 }
 

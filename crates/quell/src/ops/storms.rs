@@ -25,12 +25,10 @@ pub(super) fn show<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Stor
     samples.sort_by_key(|s| (s.time_ms, s.queue_id));
     // The last copy may stand in the random sample as well.
     samples.dedup_by(|a, b| (a.queue_id, &a.recipient) == (b.queue_id, &b.recipient));
-    let counts = storm.by_class;
-    let by_class = [("copies", counts.copies), ("retry", counts.retry), ("loop", counts.loops)];
     Ok(StormShown {
         storm: api_form(&storm)?,
         keys: storm.keys.iter().map(ToString::to_string).collect(),
-        by_class: by_class.into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
+        by_class: storm.by_class.named().map(|(class, n)| (class.name().to_owned(), n)).collect(),
         sources: sources(&storm),
         sources_partial: storm.sources.is_partial(),
         evidence: samples.into_iter().map(sample).collect(),

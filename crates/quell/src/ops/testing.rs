@@ -12,6 +12,7 @@ use quell_queue::store::memory::MemoryStore;
 use quell_queue::store::{Batch, Reader, RowWrite, Store};
 use quell_storm::facts::{Answered, Facts, Ms, Recipient, RowState, Source};
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 
 use super::{Request, Response, run};
 
@@ -61,6 +62,7 @@ impl<S: Store> Bench<S> {
             identity: address.to_string(),
             as_given: address.to_string(),
             tenant: address.rsplit('@').next().unwrap().to_owned(),
+            is_ours: true,
             notify: None,
             orcpt: None,
         };
@@ -78,6 +80,8 @@ impl<S: Store> Bench<S> {
             hops: 1,
             tokens: Vec::new(),
             recipients: to.iter().map(recipient).collect(),
+            is_author_ours: false,
+            said: Said::default(),
         };
         let header = b"Subject: \x1b[31mred\r\n".to_vec();
         let incoming =

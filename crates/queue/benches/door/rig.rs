@@ -18,6 +18,7 @@ use quell_queue::store::sqlite::SqliteStore;
 use quell_queue::store::{RowId, Store};
 use quell_storm::facts::{Answered, Facts, Recipient, Source};
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 
 /// Messages of one round: as many as about 50 sessions bring while a batch is written.
 pub const ROUND: usize = 50;
@@ -257,6 +258,8 @@ impl<S: Store> Rig<S> {
             hops: 6,
             tokens: Vec::new(),
             recipients: (0..recipients).map(recipient).collect(),
+            is_author_ours: false,
+            said: Said::default(),
         };
         let (front, header) = (vec![b'r'; 260], vec![b'h'; 2400]);
         Incoming { facts, front, bytes: Bytes::Small(self.body.clone()), header, settles: None }
@@ -393,6 +396,7 @@ fn recipient(n: usize) -> Recipient {
     Recipient {
         identity: address.clone(),
         tenant: address.rsplit('@').next().unwrap_or_default().to_owned(),
+        is_ours: true,
         as_given: address,
         notify: None,
         orcpt: None,

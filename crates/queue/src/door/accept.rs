@@ -7,6 +7,7 @@ use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
 use quell_storm::facts::{Counts, Facts, Ms, Notify, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
+use quell_storm::storm_id::StormId;
 use quell_storm::verdict::{Permit, Reason, Verdict};
 
 use super::answered::{Kept, Unanswered};
@@ -117,7 +118,10 @@ impl<R: Reader, T> Door<R, T> {
             let discarded = met.views.iter_mut().flatten().filter(|v| v.state == RowState::Discarded);
             discarded.for_each(|v| v.storm_closed_ms = None);
         }
+        let looked = self.look_at_what_came_lately(facts, &met.views, now);
+        met.counts.signs.clone_from(&looked.signs);
         let verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
+        self.note_what_came(facts, &looked, &verdicts, now);
         self.remember(facts, &met.source, &verdicts, now);
         let refusal = verdicts.iter().find(|v| !matches!(v, Verdict::Refuse(_)));
         let answer = match (refusal, verdicts.first()) {
@@ -128,10 +132,11 @@ impl<R: Reader, T> Door<R, T> {
         let mut stored = Vec::new();
         for (i, verdict) in verdicts.into_iter().enumerate() {
             self.count(&incoming, &met, i, &verdict, now);
+            let storm = self.suspect(&incoming, &met.source, &looked, i, &verdict, now);
             if let (Verdict::Refuse(reason), Answer::Accepted(_)) = (&verdict, &answer) {
                 self.refused_beside_others(facts, &met, i, reason, now);
             }
-            if let Some(rcpt) = self.carry_out(facts, &mut met, i, verdict, now) {
+            if let Some(rcpt) = self.carry_out(facts, &mut met, i, verdict, storm, now) {
                 stored.push(rcpt);
             }
         }
@@ -168,6 +173,7 @@ impl<R: Reader, T> Door<R, T> {
         met: &mut Met,
         i: usize,
         verdict: Verdict,
+        storm: Option<StormId>,
         now: &Now,
     ) -> Option<Kept> {
         let old = met.rows.get_mut(i).and_then(Option::take);
@@ -190,7 +196,7 @@ impl<R: Reader, T> Door<R, T> {
                 self.put_row(before, row.clone());
                 // Our own reports and alerts are bounded where they are made, and no class holds them.
                 if facts.source.address.is_some() {
-                    self.hold(row, &reason, now);
+                    self.hold(row, &reason, storm, now);
                 }
                 Some(kept)
             }
@@ -221,8 +227,7 @@ impl<R: Reader, T> Door<R, T> {
                     self.let_body_go(&row.id.kid, &row.queue_id, None, now.ms);
                 }
                 ledger::new_life(&mut row, now.ms);
-                row.extra.held_for = None;
-                row.extra.storm = None;
+                (row.extra.held_for, row.extra.storm) = (None, None);
                 if !matches!(reason, Reason::NewLife { .. } | Reason::Exempt(_)) {
                     row.extra.lives_ms.pop();
                 }
@@ -248,11 +253,12 @@ impl<R: Reader, T> Door<R, T> {
         }
     }
 
-    fn hold(&mut self, mut row: Row, reason: &Reason, now: &Now) {
+    fn hold(&mut self, mut row: Row, reason: &Reason, storm: Option<StormId>, now: &Now) {
         let before = row.state;
         row.state = RowState::Held;
         row.since_ms = now.ms;
         row.extra.held_for = Some(reason.name().to_owned());
+        row.extra.storm = storm.map(|id| id.to_string());
         self.put_row(Some(before), row);
     }
 

@@ -293,6 +293,12 @@ impl<R: Reader, T> Door<R, T> {
         self.book.discard(id)
     }
 
+    /// A person lets a whole storm go: what it holds is the caller's business, what comes of it from now
+    /// on passes. False: it has ended, or there is none.
+    pub fn release_storm(&mut self, id: &StormId) -> bool {
+        self.book.release(id)
+    }
+
     fn give_out(&mut self, found: Found, now: &Now) -> Result<Option<DigestJob>, StoreError> {
         let wish = found.wish();
         let (storm, to) = found.group;

@@ -21,6 +21,7 @@ mod overlay;
 mod reports;
 mod settle;
 mod storms;
+mod suspicion;
 mod turns;
 mod types;
 mod waited;
@@ -33,6 +34,7 @@ use quell_mail::key::{LedgerKey, Secret};
 use quell_storm::book::Book;
 use quell_storm::facts::{Ms, RowState};
 use quell_storm::limits::Limits;
+use quell_storm::recent::Recent;
 use quell_storm::verdict::Permit;
 
 use self::answered::Unanswered;
@@ -116,6 +118,13 @@ struct Ended {
     stored: StoredStorm,
 }
 
+/// By what the keys of what came lately are made: the same after a restart, so that a storm goes on, and
+/// nobody else's guess.
+fn recent_seed(secret: &Secret) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = secret.mac(b"recent", b"");
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// The door. `R` reads the store, `T` is whatever the caller answers arrivals with.
 pub struct Door<R, T> {
     reader: Option<R>,
@@ -132,6 +141,8 @@ pub struct Door<R, T> {
     mono_ms: u64,
     counters: Counters,
     book: Book,
+    /// What came lately.
+    recent: Recent,
     turns: Turns,
     destination_of: Destinations,
     downs: Downs,
@@ -171,6 +182,7 @@ impl<R: Reader, T> Door<R, T> {
     ) -> Result<Self, StoreError> {
         let mut door = Self {
             book: Book::new(settings.limits.clone()),
+            recent: Recent::new(recent_seed(&secret), &settings.limits),
             reader: None,
             secret,
             settings,

@@ -40,6 +40,7 @@ impl<R: Reader, T> Door<R, T> {
     fn storm_ended(&mut self, mut storm: Box<Storm>, now: &Now) {
         self.count_rows(&mut storm);
         self.counters.storm_over(&storm.key, now.ms);
+        self.recent.storm_over(&storm.key);
         self.note_end(&storm.key, now.ms);
         self.put_storm(&storm, now.ms);
         let changed = storm.evidence.take_changed();

@@ -19,6 +19,7 @@ use quell_queue::store::{
 };
 use quell_storm::facts::{Answered, Facts, Ms, Notify, OwnToken, Recipient, RowState, Source};
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 use quell_storm::tell::Alert;
 
 pub const SECOND: Ms = 1000;
@@ -126,6 +127,7 @@ pub fn recipient(identity: &str) -> Recipient {
         identity: identity.into(),
         as_given: identity.into(),
         tenant: "firm.example".into(),
+        is_ours: true,
         notify: None,
         orcpt: None,
     }
@@ -235,6 +237,8 @@ impl Rig {
             hops: 3,
             tokens: Vec::new(),
             recipients: recipients.iter().map(|r| recipient(r)).collect(),
+            is_author_ours: false,
+            said: Said::default(),
         }
     }
 

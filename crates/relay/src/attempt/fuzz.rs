@@ -17,6 +17,7 @@ use quell_queue::store::Store;
 use quell_queue::store::memory::MemoryStore;
 use quell_storm::facts::{Answered, Facts, Recipient, Source};
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 use quell_wire::client::EightBit;
 
 use super::{Attempt, Content, Sending, Target};
@@ -52,6 +53,7 @@ pub fn facts(number: u32, recipients: &[&str]) -> Facts {
         identity: (*address).to_owned(),
         as_given: (*address).to_owned(),
         tenant: "firm.example".to_owned(),
+        is_ours: true,
         notify: None,
         orcpt: None,
     };
@@ -69,6 +71,8 @@ pub fn facts(number: u32, recipients: &[&str]) -> Facts {
         hops: 1,
         tokens: Vec::new(),
         recipients: recipients.iter().map(recipient).collect(),
+        is_author_ours: false,
+        said: Said::default(),
     }
 }
 

@@ -104,7 +104,7 @@ impl Reception {
                 Reply::new(452, (5, 3), "Too many recipients; send the rest in another transaction")
             }
             Some(transaction) => {
-                transaction.add(resolved, rcpt);
+                transaction.add(resolved, rcpt, &self.policy);
                 Reply::recipient_ok()
             }
         };

@@ -1,19 +1,24 @@
 //! One transaction: envelope, content, facts.
 
+use quell_mail::header;
 use quell_mail::id::QueueId;
 use quell_mail::reading::{Reader, Reading};
 use quell_mail::trace::{ReceivedStamp, token, verify};
 use quell_queue::body::{LargeWriter, SpoolError};
 use quell_queue::door::{Bytes, Incoming};
 use quell_storm::facts::{Facts, Notify, OwnToken, Recipient, Source};
+use quell_storm::said::Said;
 use quell_wire::reply::Reply;
 use quell_wire::server::{MailFrom, RcptTo, Ret};
 
 use super::{Policy, Share, World};
-use crate::directory::Resolved;
+use crate::directory::{Resolved, normal_domain};
 
 /// Bytes gathered before a large body is written on.
 const WRITE_BYTES: usize = 256 << 10;
+/// Of a body that is too large for memory so much is compared with others. Less than is gathered before it
+/// goes to the disk, so that it does not depend on how the bytes came.
+const BEGINNING_BYTES: usize = 64 << 10;
 /// Bytes of a header set kept for evidence (the storm book cuts at the same).
 const EVIDENCE_BYTES: usize = 64 << 10;
 
@@ -27,6 +32,9 @@ pub(super) struct Transaction {
     bytes: Vec<u8>,
     size_bytes: u64,
     large: Option<LargeWriter>,
+    /// What a message says that went to the disk before its end; one that went for lack of memory
+    /// is compared with nothing.
+    said: Option<Said>,
     /// Of the memory that all transactions may hold.
     share: Share,
     /// Why the content will be refused; the rest of it is only read.
@@ -44,6 +52,7 @@ impl Transaction {
             bytes,
             size_bytes: 0,
             large: None,
+            said: None,
             share,
             refused: None,
         }
@@ -61,7 +70,7 @@ impl Transaction {
         self.mail.reverse_path.is_null()
     }
 
-    pub fn add(&mut self, resolved: Vec<Resolved>, rcpt: &RcptTo) {
+    pub fn add(&mut self, resolved: Vec<Resolved>, rcpt: &RcptTo, policy: &Policy) {
         let given = rcpt.forward_path.address();
         self.first_given.get_or_insert_with(|| given.to_owned());
         let notify = rcpt.notify.map(|n| Notify {
@@ -73,6 +82,7 @@ impl Transaction {
         self.recipients.extend(resolved.into_iter().map(|r| Recipient {
             identity: r.identity,
             as_given: r.goes_out.unwrap_or_else(|| given.to_owned()),
+            is_ours: policy.directory.is_ours(&r.domain),
             tenant: r.tenant,
             notify,
             orcpt: rcpt.orcpt.clone(),
@@ -98,6 +108,9 @@ impl Transaction {
             return self.refuse(Reply::new(452, (3, 1), "Not enough memory at the moment; try again later"));
         }
         let limit = if self.large.is_some() { WRITE_BYTES } else { policy.spill_bytes };
+        if self.large.is_none() && self.bytes.len() > limit {
+            self.said = Some(self.read_beginning());
+        }
         if self.bytes.len() > limit || !fits {
             let spilled = world.blocking(|| self.spill(world));
             spilled.unwrap_or_else(|why| self.refuse(no_room(&why)));
@@ -106,6 +119,12 @@ impl Transaction {
             // On the disk by now: the buffer was too large for what others have left.
             self.bytes = Vec::new();
         }
+    }
+
+    /// What the beginning of a large message says. All copies of it are cut at the same place.
+    fn read_beginning(&self) -> Said {
+        let (header, body) = header::split(&self.bytes);
+        Said::read(header, &body[..body.len().min(BEGINNING_BYTES)], self.reverse_path())
     }
 
     fn spill(&mut self, world: &impl World) -> Result<(), SpoolError> {
@@ -167,8 +186,16 @@ impl Transaction {
         let front = stamp.field().into_bytes();
         let header = reading.header[..reading.header.len().min(EVIDENCE_BYTES)].to_vec();
         let (large, bytes) = (self.large.take(), std::mem::take(&mut self.bytes));
+        let said = match (self.said.take(), &large) {
+            (Some(said), _) => said,
+            (None, None) => {
+                let (header, body) = header::split(&bytes);
+                Said::read(header, body, self.reverse_path())
+            }
+            (None, Some(_)) => Said::default(),
+        };
         let mut share = std::mem::replace(&mut self.share, policy.memory.share());
-        let facts = self.facts(policy, source, reading, queue_id, now.ms);
+        let facts = self.facts(policy, source, reading, said, queue_id, now.ms);
         share.shrink(bytes.capacity());
         Ok((Submission { facts, front, header, large, bytes }, share))
     }
@@ -178,6 +205,7 @@ impl Transaction {
         policy: &Policy,
         source: &Source,
         reading: Reading,
+        said: Said,
         queue_id: QueueId,
         received_ms: i64,
     ) -> Facts {
@@ -204,8 +232,15 @@ impl Transaction {
             hops: reading.hops,
             tokens: tokens.collect(),
             recipients: self.recipients,
+            is_author_ours: is_ours(policy, said.letter.author.as_deref()),
+            said,
         }
     }
+}
+
+fn is_ours(policy: &Policy, author: Option<&str>) -> bool {
+    let domain = author.and_then(|author| author.rsplit_once('@')).map(|(_, domain)| domain);
+    domain.and_then(normal_domain).is_some_and(|domain| policy.directory.is_ours(&domain))
 }
 
 /// An arrival, read whole, whose large body may still have to be brought to an end.

@@ -7,6 +7,7 @@ use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::{MemoryReader, MemoryStore};
 use quell_queue::store::{Reader, RowId, Store};
 use quell_storm::facts::{Answered, Facts, Ms, Notify, Recipient, RowState, Source};
+use quell_storm::said::Said;
 
 use super::*;
 use crate::directory::{CannotTell, Directory, DomainPlan, Plan, Population};
@@ -110,9 +111,12 @@ impl House {
                 identity: "max@other.example".to_owned(),
                 as_given: "Max@Other.example".to_owned(),
                 tenant: "other.example".to_owned(),
+                is_ours: false,
                 notify,
                 orcpt: None,
             }],
+            is_author_ours: false,
+            said: Said::default(),
         };
         let (bytes, header) = (Bytes::Small(MESSAGE.to_vec()), Vec::new());
         self.accept(Incoming { facts, front: Vec::new(), bytes, header, settles: None });

@@ -1,11 +1,19 @@
 //! One file per class of verdict.
 
+mod auto_reply;
+mod bounces;
 pub(crate) mod copies;
+mod flood;
 pub(crate) mod loops;
+mod reinjected;
+mod reply_all;
+mod resent;
 pub(crate) mod retry;
+pub(crate) mod suspicion;
 
 use crate::facts::{Counts, Facts, Ms, Recipient, RowView, SourceId};
 use crate::limits::Limits;
+use crate::signs::Signs;
 use crate::verdict::{Class, Copies};
 
 /// What the rules look at: one recipient of one arrival, and its row.
@@ -17,12 +25,17 @@ pub(crate) struct Case<'a> {
     pub(crate) row: Option<&'a RowView>,
     pub(crate) limits: &'a Limits,
     pub(crate) now: Ms,
+    /// What the tables of the classes say; the default where they have nothing to say.
+    pub(crate) signs: Signs,
+    /// The operator said that no class is to suspect it.
+    pub(crate) is_excepted: bool,
     of_recipient: u32,
     of_key: u32,
 }
 
 impl<'a> Case<'a> {
     /// The case of recipient number `i`, which must exist.
+    #[expect(clippy::too_many_arguments, reason = "what the judge was given, and whose case it is")]
     pub(crate) fn new(
         facts: &'a Facts,
         source: &'a SourceId,
@@ -30,6 +43,7 @@ impl<'a> Case<'a> {
         rows: &'a [Option<RowView>],
         counts: &Counts,
         limits: &'a Limits,
+        is_excepted: bool,
         now: Ms,
     ) -> Self {
         let row = facts.exact_key.and_then(|_| rows.get(i).and_then(Option::as_ref));
@@ -40,6 +54,8 @@ impl<'a> Case<'a> {
             row,
             limits,
             now,
+            signs: counts.signs.get(i).copied().unwrap_or_default(),
+            is_excepted,
             of_recipient: counts.rcpt_copies.get(i).copied().unwrap_or(0),
             of_key: counts.key_copies,
         }

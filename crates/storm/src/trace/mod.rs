@@ -19,7 +19,7 @@ mod graph;
 mod group;
 pub mod grouping;
 mod mark;
-mod names;
+pub(crate) mod names;
 mod origin;
 mod picture;
 mod reason;

@@ -33,6 +33,11 @@ pub(super) fn same_owner(a: &str, b: &str) -> bool {
     a == b || mine().is_some_and(|mine| owner(b).map(firm) == Some(mine))
 }
 
+/// Who has a host, as everybody knows him; None for a name that only its own house knows.
+pub(crate) fn owner_known_outside(name: &str) -> Option<&str> {
+    (is_telling(name) && !is_inner(name)).then(|| owner(name).map(firm)).flatten()
+}
+
 /// Providers that hand mail from one of their domains to another, by the first of these.
 fn firm(owner: &str) -> &str {
     const FIRMS: [&[&str]; 4] = [
@@ -74,7 +79,7 @@ pub(super) fn same_house(a: &str, b: &str) -> bool {
 }
 
 /// Whether a name says anything about who it is.
-pub(super) fn is_telling(name: &str) -> bool {
+pub(crate) fn is_telling(name: &str) -> bool {
     !name.is_empty()
         && !matches!(
             name,
@@ -87,7 +92,7 @@ pub(super) fn is_telling(name: &str) -> bool {
 
 /// Whether only its own house knows this name: without a dot, or below a domain that the public
 /// network does not have (RFC 6762 appendix G, RFC 2606, RFC 9476).
-pub(super) fn is_inner(name: &str) -> bool {
+pub(crate) fn is_inner(name: &str) -> bool {
     const INNER: [&str; 12] = [
         "local",
         "lan",

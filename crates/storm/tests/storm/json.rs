@@ -4,6 +4,7 @@ use quell_storm::book::Book;
 use quell_storm::limits::Limits;
 use quell_storm::stored::{BadStorm, StoredStorm};
 use quell_storm::storm::{Culprit, CulpritClass, EvidenceLine, rfc3339};
+use quell_storm::verdict::Class;
 
 use crate::make::*;
 
@@ -95,6 +96,21 @@ fn a_stored_storm_comes_back_as_it_was() {
     assert_eq!((back.copies, back.sources), (storm.copies, storm.sources.clone()));
 }
 
+/// What the versions before wrote: three classes in a fixed order, and no word of a release.
+#[test]
+fn a_storm_of_an_earlier_version_is_read() {
+    let text = serde_json::to_string(&StoredStorm::from(book().iter().next().unwrap())).unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let fields = value.as_object_mut().unwrap();
+    fields.insert("version".into(), 2.into());
+    fields.insert("by_class".into(), vec![4, 3, 2].into());
+    fields.remove("released");
+    let stored: StoredStorm = serde_json::from_value(value).unwrap();
+    let storm = stored.with_evidence([]).unwrap();
+    let counts = [Class::Copies, Class::Retry, Class::Loop].map(|class| storm.by_class.of(class));
+    assert_eq!((counts, storm.released, storm.class()), ([4, 3, 2], false, Class::Copies));
+}
+
 #[test]
 fn a_damaged_or_newer_storm_is_refused() {
     let text = serde_json::to_string(&StoredStorm::from(book().iter().next().unwrap())).unwrap();
@@ -102,7 +118,7 @@ fn a_damaged_or_newer_storm_is_refused() {
         let stored: StoredStorm = serde_json::from_str(&text.replacen(from, to, 1)).unwrap();
         stored.with_evidence([]).unwrap_err()
     };
-    assert_eq!(read("\"version\":2", "\"version\":3"), BadStorm::Version(3));
+    assert_eq!(read("\"version\":3", "\"version\":4"), BadStorm::Version(4));
     assert_eq!(read("\"open\"", "\"shut\""), BadStorm::State("shut".into()));
     assert!(matches!(read("\"id\":\"", "\"id\":\"x"), BadStorm::Id(_)));
 }

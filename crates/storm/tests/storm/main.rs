@@ -13,9 +13,13 @@ mod make;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod recent;
+#[cfg(test)]
 mod table_copies;
 #[cfg(test)]
 mod table_loop;
+#[cfg(test)]
+mod table_suspicion;
 #[cfg(test)]
 mod tell;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use quell_storm::book::{CopySeen, Fate, KeyTotals};
 use quell_storm::facts::*;
 use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 use quell_storm::verdict::{Class, Verdict};
 
 pub const MINUTE: Ms = 60_000;
@@ -25,6 +26,7 @@ pub fn recipient(identity: &str) -> Recipient {
         identity: identity.into(),
         as_given: identity.into(),
         tenant: "firm.example".into(),
+        is_ours: true,
         notify: None,
         orcpt: None,
     }
@@ -46,6 +48,8 @@ pub fn arrival(recipients: &[&str]) -> Facts {
         hops: 3,
         tokens: Vec::new(),
         recipients: recipients.iter().map(|r| recipient(r)).collect(),
+        is_author_ours: false,
+        said: Said::default(),
     }
 }
 
@@ -72,7 +76,7 @@ pub fn token(n: u32) -> OwnToken {
 
 /// The verdict on `facts`' only recipient; the copy counts as the 3rd for it and the 8th of all.
 pub fn one(facts: &Facts, row: Option<RowView>) -> Verdict {
-    let counts = Counts { key_copies: 8, rcpt_copies: vec![3] };
+    let counts = Counts { key_copies: 8, rcpt_copies: vec![3], ..Counts::default() };
     judge(facts, &[row], &counts, &Limits::default(), NOW).remove(0)
 }
 

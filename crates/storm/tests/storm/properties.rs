@@ -62,7 +62,7 @@ prop_compose! {
         facts.exact_key = facts.exact_key.filter(|_| keyed);
         let rcpt_copies = counts[..who.len()].to_vec();
         let rows = who.into_iter().map(|(_, row)| row).collect();
-        (facts, rows, Counts { key_copies: 20, rcpt_copies })
+        (facts, rows, Counts { key_copies: 20, rcpt_copies, ..Counts::default() })
     }
 }
 
@@ -124,7 +124,7 @@ proptest! {
         for (i, verdict) in together.iter().enumerate() {
             let alone = Facts { recipients: vec![facts.recipients[i].clone()], ..facts.clone() };
             let counts =
-                Counts { key_copies: counts.key_copies, rcpt_copies: vec![counts.rcpt_copies[i]] };
+                Counts { key_copies: counts.key_copies, rcpt_copies: vec![counts.rcpt_copies[i]], ..Counts::default() };
             let alone = judge(&alone, &rows[i..=i], &counts, &Limits::default(), NOW);
             prop_assert_eq!(verdict, &alone[0]);
         }

@@ -164,7 +164,7 @@ fn each_recipient_has_its_own_verdict_in_order() {
     let names = ["a@firm.example", "b@firm.example", "c@firm.example", "d@firm.example"];
     let failed = RowView { failed_recipient: true, ..row(RowState::Failed) };
     let rows = [None, Some(row(RowState::Delivered)), Some(failed), Some(row(RowState::Held))];
-    let counts = Counts { key_copies: 9, rcpt_copies: vec![0, 4, 2, 3] };
+    let counts = Counts { key_copies: 9, rcpt_copies: vec![0, 4, 2, 3], ..Counts::default() };
     let verdicts = judge(&arrival(&names), &rows, &counts, &Limits::default(), NOW);
     let shorts: Vec<_> = verdicts.iter().map(short).collect();
     assert_eq!(

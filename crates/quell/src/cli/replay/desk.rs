@@ -15,6 +15,7 @@ use quell_queue::store::{Reader, Retention, Store, StoreError};
 use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, Source};
 use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
+use quell_storm::said::Said;
 use quell_storm::storm::Storm;
 use quell_storm::verdict::{Class, Reason};
 
@@ -55,10 +56,8 @@ pub(super) type Judged = (&'static str, Reason);
 /// Whether a class looks at the arrival and the rows of its own exact key, and at nothing else. While all
 /// do, a message whose key no other has needs no door: the judge alone says the same, ten times as fast. A
 /// class with counters of its own is none: its arrivals must all come by.
-const fn looks_at_own_rows_only(class: Class) -> bool {
-    match class {
-        Class::New | Class::Copies | Class::Retry | Class::Loop => true,
-    }
+fn looks_at_own_rows_only(class: Class) -> bool {
+    !class.suspects()
 }
 
 /// The desk.
@@ -176,7 +175,7 @@ impl Desk {
     /// One that no row is there for, nor ever asked for.
     fn alone(&mut self, letter: Letter<'_>) -> Result<Judged, StoreError> {
         let facts = facts(&letter, self.next_id(), self.now_ms);
-        let counts = Counts { key_copies: 0, rcpt_copies: vec![0] };
+        let counts = Counts { key_copies: 0, rcpt_copies: vec![0], ..Counts::default() };
         let verdict = judge(&facts, &[None], &counts, self.door.limits(), self.now_ms).pop();
         verdict.map(|v| (v.name(), v.reason().clone())).ok_or_else(nothing_said)
     }
@@ -337,7 +336,8 @@ fn splitmix(state: &mut u64) -> u64 {
 fn facts(letter: &Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
     let identity = letter.recipient.to_owned();
     let tenant = identity.rsplit_once('@').map_or(identity.as_str(), |(_, domain)| domain).to_owned();
-    let recipient = Recipient { as_given: identity.clone(), identity, tenant, notify: None, orcpt: None };
+    let recipient =
+        Recipient { as_given: identity.clone(), identity, tenant, is_ours: true, notify: None, orcpt: None };
     Facts {
         queue_id,
         received_ms: now_ms,
@@ -352,5 +352,7 @@ fn facts(letter: &Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
         hops: letter.hops,
         tokens: Vec::new(),
         recipients: vec![recipient],
+        is_author_ours: false,
+        said: Said::default(),
     }
 }

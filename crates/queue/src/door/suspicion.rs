@@ -1,0 +1,111 @@
+//! The classes that look at what else came lately: what they are told, and the storms they find.
+
+use quell_storm::book::{CopySeen, Fate, KeyTotals};
+use quell_storm::facts::{Facts, RowState, RowView, SourceId};
+use quell_storm::recent::Looked;
+use quell_storm::signs::ClassSet;
+use quell_storm::storm_id::StormId;
+use quell_storm::verdict::{Class, Reason, Verdict};
+
+use super::{Door, Incoming};
+use crate::clock::Now;
+use crate::store::Reader;
+
+impl<R: Reader, T> Door<R, T> {
+    /// What the tables say of an arrival. Of one that every recipient has already they are not asked.
+    pub(super) fn look_at_what_came_lately(
+        &self,
+        facts: &Facts,
+        rows: &[Option<RowView>],
+        now: &Now,
+    ) -> Looked {
+        let may_be_new = |row: &Option<RowView>| row.as_ref().is_none_or(|row| row.state == RowState::Held);
+        if !rows.iter().any(may_be_new) {
+            return Looked::default();
+        }
+        let mut looked = self.recent.look(facts, &self.settings.limits, now.ms);
+        if self.book.has_released() {
+            for i in 0..facts.recipients.len() {
+                let released = self.released(facts, &looked, i);
+                looked.release(i, released);
+            }
+        }
+        looked
+    }
+
+    /// Classes whose storm, if this were part of one, a person has released.
+    fn released(&self, facts: &Facts, looked: &Looked, i: usize) -> ClassSet {
+        let mut classes = ClassSet::default();
+        for class in Class::ALL.into_iter().filter(|class| class.suspects()) {
+            let (key, _) = self.recent.storm_key(facts, looked, i, class);
+            if self.book.by_key(&key).is_some_and(|storm| storm.released) {
+                classes.add(class);
+            }
+        }
+        classes
+    }
+
+    /// Counts an arrival for those recipients for whom it is new.
+    pub(super) fn note_what_came(&mut self, facts: &Facts, looked: &Looked, verdicts: &[Verdict], now: &Now) {
+        let is_new = |verdict: &Verdict| {
+            matches!(
+                verdict.reason(),
+                Reason::Suspect(..)
+                    | Reason::FirstArrival
+                    | Reason::NoExactKey
+                    | Reason::TokenWithoutRow
+                    | Reason::OtherSourceThanHeld
+            )
+        };
+        let new: Vec<bool> = verdicts.iter().map(is_new).collect();
+        if !looked.signs.is_empty() {
+            self.recent.note(facts, looked, &new, &self.settings.limits, now.ms);
+        }
+    }
+
+    /// A message that a class suspects is part of a storm, whatever becomes of it.
+    pub(super) fn suspect(
+        &mut self,
+        incoming: &Incoming,
+        source: &SourceId,
+        looked: &Looked,
+        i: usize,
+        verdict: &Verdict,
+        now: &Now,
+    ) -> Option<StormId> {
+        let Reason::Suspect(suspicion, _) = verdict.reason() else { return None };
+        let facts = &incoming.facts;
+        let (key, public) = self.recent.storm_key(facts, looked, i, suspicion.class());
+        let fate = Fate::of(verdict);
+        let held = u64::from(fate == Fate::Held);
+        let copy = CopySeen {
+            key,
+            public,
+            recipient: facts.recipients.get(i).map_or("", |r| &r.identity),
+            class: suspicion.class(),
+            fate,
+            key_copies: 1,
+            rcpt_copies: 1,
+            totals: KeyTotals { first_seen_ms: now.ms, copies: 1, absorbed: 0, held },
+            source,
+            header: &incoming.header,
+            received: std::str::from_utf8(&incoming.front).ok(),
+            queue_id: facts.queue_id,
+            now: now.ms,
+        };
+        let events = self.book.copy(&copy, &mut *self.rng);
+        self.storm_events(events, now);
+        self.recent.keep(facts, looked, i, suspicion, &key);
+        self.book.by_key(&key).map(|storm| storm.id)
+    }
+
+    /// Messages that passed a class because its counters found no room.
+    pub fn recent_without_room(&self) -> u64 {
+        self.recent.no_room()
+    }
+
+    /// Bytes of the tables of what came lately.
+    pub fn recent_bytes(&self) -> usize {
+        self.recent.bytes()
+    }
+}

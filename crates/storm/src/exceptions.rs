@@ -1,0 +1,126 @@
+//! Mail that no class suspects: the operator said so (`[exceptions]` in the configuration).
+
+use std::net::IpAddr;
+
+use crate::facts::Facts;
+
+/// Senders, lists and hosts whose mail is never suspected. It is still counted, and copies of it are still
+/// absorbed: that a recipient has a message already is no suspicion.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    senders: Vec<String>,
+    lists: Vec<String>,
+    hosts: Vec<Network>,
+}
+
+/// An address, or all that begin like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    first: IpAddr,
+    bits: u8,
+}
+
+/// What is written is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write an address, 192.0.2.1, or a network, 192.0.2.0/24")]
+pub struct NoNetwork;
+
+impl Network {
+    /// `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/32`.
+    ///
+    /// # Errors
+    /// [`NoNetwork`].
+    pub fn parse(text: &str) -> Result<Self, NoNetwork> {
+        let (first, bits) = match text.split_once('/') {
+            Some((first, bits)) => (first, Some(bits.parse::<u8>().map_err(|_| NoNetwork)?)),
+            None => (text, None),
+        };
+        let first: IpAddr = first.parse().map_err(|_| NoNetwork)?;
+        let most = if first.is_ipv4() { 32 } else { 128 };
+        match bits.unwrap_or(most) {
+            bits if bits <= most => Ok(Self { first: first.to_canonical(), bits }),
+            _ => Err(NoNetwork),
+        }
+    }
+
+    /// Whether `address` is in it.
+    pub fn has(&self, address: IpAddr) -> bool {
+        match (self.first, address.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                let apart = u32::from(a) ^ u32::from(b);
+                apart.checked_shr(32 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                let apart = u128::from(a) ^ u128::from(b);
+                apart.checked_shr(128 - u32::from(self.bits)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Exceptions {
+    /// Of senders (`jane@firm.example`, or `@firm.example` for everybody there), lists (the id in
+    /// List-Id) and networks.
+    pub fn new(senders: &[String], lists: &[String], hosts: Vec<Network>) -> Self {
+        let lower = |all: &[String]| all.iter().map(|one| one.trim().to_lowercase()).collect();
+        Self { senders: lower(senders), lists: lower(lists), hosts }
+    }
+
+    /// Whether an arrival is one of theirs. A sender is believed as it is written: who forges it is not
+    /// suspected either.
+    pub fn cover(&self, facts: &Facts) -> bool {
+        let letter = &facts.said.letter;
+        let list = letter.list_id.as_deref();
+        (!self.senders.is_empty()
+            && (self.has_sender(&facts.reverse_path)
+                || letter.author.as_deref().is_some_and(|author| self.has_sender(author))))
+            || (!self.lists.is_empty() && list.is_some_and(|list| self.lists.iter().any(|l| l == list)))
+            || facts.source.address.is_some_and(|address| self.hosts.iter().any(|net| net.has(address)))
+    }
+
+    fn has_sender(&self, address: &str) -> bool {
+        let address = address.to_lowercase();
+        self.senders.iter().any(|wanted| match wanted.strip_prefix('@') {
+            Some(domain) => address.rsplit_once('@').is_some_and(|(_, there)| there == domain),
+            None => *wanted == address,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn networks() {
+        for (net, address, has) in [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.0/24", "192.0.2.255", true),
+            ("192.0.2.0/24", "192.0.3.0", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "2001:db8:ffff::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("192.0.2.0/24", "::ffff:192.0.2.7", true),
+        ] {
+            let net = Network::parse(net).unwrap();
+            assert_eq!(net.has(address.parse().unwrap()), has, "{net:?} {address}");
+        }
+        for bad in ["", "x", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/", "192.0.2.0/-1"] {
+            assert_eq!(Network::parse(bad), Err(NoNetwork), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_network_or_none(text: String, address: std::net::Ipv6Addr) {
+            if let Ok(net) = Network::parse(&text) {
+                net.has(address.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Conversations of many, and two who write to each other in turn: for `reply_all` and `auto_reply`.
+
+use std::collections::VecDeque;
+
+use quell_mail::letter::{Machine, address_hash};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Recent;
+use crate::facts::{Facts, Ms};
+use crate::limits::Limits;
+use crate::signs::{Replies, Turns};
+
+/// Replies remembered of one conversation; a threshold beyond that counts as it.
+const MAX_REPLIES: usize = 512;
+
+/// A conversation.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Thread {
+    people: u32,
+    /// In order of time.
+    replies: VecDeque<Reply>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reply {
+    at_ms: Ms,
+    author: u32,
+    /// The message: it may come once for each of its recipients.
+    message: u32,
+}
+
+impl Reply {
+    fn of(facts: &Facts, now: Ms) -> Self {
+        let letter = &facts.said.letter;
+        let author = letter.author.as_deref().unwrap_or(&facts.reverse_path);
+        let message = letter.message_id.unwrap_or_else(|| xxh3_64(facts.queue_id.bytes()));
+        Self { at_ms: now, author: address_hash(author) as u32, message: message as u32 }
+    }
+}
+
+/// How many people a message reaches.
+fn people(facts: &Facts) -> u32 {
+    let recipients = u32::try_from(facts.recipients.len()).unwrap_or(u32::MAX);
+    facts.said.letter.addressed_total.max(recipients)
+}
+
+/// What a conversation is with this reply.
+pub(super) fn replies(thread: Option<&Thread>, facts: &Facts, limits: &Limits, now: Ms) -> Replies {
+    let this = Reply::of(facts, now);
+    let before = thread.map(|thread| thread.within(limits.reply_all_window_ms, now)).unwrap_or_default();
+    // One that has come already, for another recipient, stands where it stood.
+    let seen = before.iter().position(|reply| reply.message == this.message);
+    let counted = &before[..seen.map_or(before.len(), |at| at + 1)];
+    let mut authors: Vec<u32> = counted.iter().map(|reply| reply.author).collect();
+    authors.push(this.author);
+    authors.sort_unstable();
+    authors.dedup();
+    Replies {
+        people: people(facts).max(thread.map_or(0, |thread| thread.people)),
+        replies: counted.len() as u32 + u32::from(seen.is_none()),
+        authors: authors.len() as u32,
+        list: facts.said.letter.list.is_some(),
+    }
+}
+
+impl Thread {
+    fn within(&self, window_ms: Ms, now: Ms) -> Vec<Reply> {
+        self.replies.iter().filter(|r| now.saturating_sub(r.at_ms) < window_ms).copied().collect()
+    }
+
+    pub(super) fn add(&mut self, facts: &Facts, limits: &Limits, now: Ms) {
+        self.people = self.people.max(people(facts));
+        while self.replies.front().is_some_and(|r| now.saturating_sub(r.at_ms) >= limits.reply_all_window_ms)
+            || self.replies.len() >= MAX_REPLIES
+        {
+            self.replies.pop_front();
+        }
+        let this = Reply::of(facts, now);
+        if !self.replies.iter().any(|reply| reply.message == this.message) {
+            self.replies.push_back(this);
+        }
+    }
+}
+
+/// Two addresses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pair {
+    last_ms: Ms,
+    turns: u32,
+    by_machines: u32,
+    /// Which of the two wrote last.
+    last_is_lower: bool,
+    /// What each said last, as a hash of its own words; 0: nothing yet.
+    said: [u32; 2],
+}
+
+/// Who wrote it.
+pub(super) fn writer(facts: &Facts) -> Option<u64> {
+    let author = facts.said.letter.author.as_deref();
+    author.or(Some(facts.reverse_path.as_str()).filter(|path| !path.is_empty())).map(address_hash)
+}
+
+/// To whom: the address as it was given, since that is the one that answers.
+pub(super) fn written_to(facts: &Facts, i: usize) -> u64 {
+    facts.recipients.get(i).map_or(0, |r| address_hash(&r.as_given))
+}
+
+/// What the turns are with this message.
+pub(super) fn turns(pair: Option<&Pair>, facts: &Facts, i: usize, limits: &Limits, now: Ms) -> Turns {
+    let mut pair = pair.copied().unwrap_or_default();
+    pair.add(facts, i, limits, now);
+    Turns { turns: pair.turns, by_machines: pair.by_machines }
+}
+
+impl Pair {
+    pub(super) fn add(&mut self, facts: &Facts, i: usize, limits: &Limits, now: Ms) {
+        let is_lower = writer(facts).unwrap_or(0) < written_to(facts, i);
+        let said = facts.said.content.as_ref().and_then(|content| content.template());
+        let said = said.map_or(0, |hash| (hash as u32).max(1));
+        let says_again = said != 0 && said == self.said[usize::from(is_lower)];
+        let is_by_machine = facts.said.letter.machine == Machine::Answered || says_again;
+        let is_over = now.saturating_sub(self.last_ms) >= limits.auto_reply_window_ms;
+        if self.turns == 0 || is_over {
+            *self = Self { turns: 1, by_machines: u32::from(is_by_machine), ..Self::default() };
+        } else {
+            let is_turn = self.last_is_lower != is_lower;
+            self.turns = self.turns.saturating_add(u32::from(is_turn));
+            self.by_machines = match (is_by_machine, is_turn) {
+                (false, _) => 0,
+                (true, true) => self.by_machines.saturating_add(1),
+                (true, false) => self.by_machines.max(1),
+            };
+        }
+        self.last_is_lower = is_lower;
+        self.last_ms = now;
+        self.said[usize::from(is_lower)] = said;
+    }
+}
+
+impl Recent {
+    /// The conversation that a reply to many belongs to.
+    pub(super) fn thread_of(&self, facts: &Facts, limits: &Limits) -> Option<u64> {
+        let letter = &facts.said.letter;
+        let is_to_many = people(facts) >= limits.reply_all_people;
+        let thread = letter.thread.filter(|_| letter.is_reply && is_to_many)?;
+        Some(self.hash(b"thread", &[thread]))
+    }
+}

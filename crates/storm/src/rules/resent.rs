@@ -1,0 +1,17 @@
+//! `resent`: the same content with a new identity, or with the same identity and changed bytes, by
+//! another way than the first. The original and one more pass; with a mark of re-injection the original
+//! alone.
+//!
+//! What came by no house that the first did not pass is never suspected: people send again, machines
+//! report the same each day. Without a mark little text is never suspected either: "test" is written
+//! often, and from everywhere.
+
+use super::Case;
+use crate::signs::Suspicion;
+
+pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
+    let again = case.signs.again.filter(|again| again.other_way)?;
+    let limit = if again.marked { 1 } else { case.limits.resent_arrivals };
+    let says_enough = again.marked || again.words >= case.limits.resent_least_words;
+    (says_enough && again.arrivals > limit).then_some(Suspicion::Resent { again, limit })
+}

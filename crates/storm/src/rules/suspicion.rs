@@ -1,0 +1,51 @@
+//! The classes that look at what else came lately, one after the other, and what the operator wants done
+//! with what they suspect.
+
+use super::{Case, auto_reply, bounces, exempt, flood, reinjected, reply_all, resent};
+use crate::policy::Policy;
+use crate::signs::Suspicion;
+use crate::verdict::{Permit, Reason, Verdict};
+
+/// A message that would pass, as the classes see it. They are asked only of what is new to the recipient:
+/// a row that begins another life has been judged.
+pub(crate) fn judge(case: &Case<'_>, reason: Reason) -> Verdict {
+    let is_new = matches!(
+        reason,
+        Reason::FirstArrival | Reason::NoExactKey | Reason::TokenWithoutRow | Reason::OtherSourceThanHeld
+    );
+    match suspicion(case).filter(|_| is_new) {
+        Some(suspicion) => carry_out(case, suspicion),
+        None => Verdict::Pass(Permit(()), reason),
+    }
+}
+
+/// The first class that suspects it, the surest first. Our own mail is bounded where it is made, and no
+/// class holds it; what the operator excepted, nobody suspects.
+fn suspicion(case: &Case<'_>) -> Option<Suspicion> {
+    if case.is_excepted || case.facts.source.address.is_none() {
+        return None;
+    }
+    let rules = [
+        reinjected::suspects,
+        resent::suspects,
+        auto_reply::suspects,
+        bounces::suspects,
+        reply_all::suspects,
+        flood::suspects,
+    ];
+    rules.into_iter().filter_map(|rule| rule(case)).find(|found| {
+        let class = found.class();
+        let released = case.signs.released.has(class) || case.row.is_some_and(|row| exempt(row, class));
+        !released
+    })
+}
+
+fn carry_out(case: &Case<'_>, suspicion: Suspicion) -> Verdict {
+    let policy = case.limits.policies.of(suspicion.class());
+    let reason = Reason::Suspect(suspicion, policy);
+    match policy {
+        Policy::Tell => Verdict::Pass(Permit(()), reason),
+        Policy::Hold => Verdict::Hold(Permit(()), reason),
+        Policy::Refuse => Verdict::Refuse(reason),
+    }
+}

@@ -1,0 +1,182 @@
+//! The way a message came, as far as it tells one server from another: the houses whose servers stamped it.
+
+use memchr::memmem;
+use quell_mail::header::fields;
+use quell_mail::hop::{self, Hop, HopKind};
+use quell_mail::message_id;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::trace::names;
+
+/// Houses kept of one way. Honest mail passes two to four.
+const MAX_HOUSES: usize = 6;
+/// Stamps that are looked at, from the newest down.
+const MAX_STAMPS: usize = 64;
+
+/// The houses that a message passed: the owners of the names of the servers that stamped it. Names that
+/// only their own house knows say nothing: each of a firm's machines has another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Way {
+    houses: [u32; MAX_HOUSES],
+    count: u8,
+    is_partial: bool,
+}
+
+impl Way {
+    /// Adds the house of the server `name`, if that tells one.
+    pub fn add(&mut self, name: &str) {
+        let lower;
+        let name = if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            lower = name.to_ascii_lowercase();
+            &lower
+        } else {
+            name
+        };
+        let Some(owner) = names::owner_known_outside(name) else { return };
+        // The low half: 32 bits tell six houses from each other well enough.
+        let house = xxh3_64(owner.as_bytes()) as u32;
+        let count = usize::from(self.count);
+        if self.houses[..count].contains(&house) {
+            return;
+        }
+        match self.houses.get_mut(count) {
+            Some(place) => (*place, self.count) = (house, self.count + 1),
+            None => self.is_partial = true,
+        }
+    }
+
+    /// Whether it passes a house that `first` did not pass, as far as that is known.
+    pub fn leaves(&self, first: &Self) -> bool {
+        let all = &first.houses[..usize::from(first.count)];
+        !first.is_partial && self.houses[..usize::from(self.count)].iter().any(|house| !all.contains(house))
+    }
+}
+
+/// The way of a message, and whether its header has a mark of re-injection:
+/// - a line of a pickup folder above other stamps;
+/// - a collector's line, and a stamp of another house above it: it was taken from a mailbox and left again;
+/// - a pickup folder's line at the start of all, beside a connector's address in it or a Message-ID whose
+///   right side only its own house knows.
+///
+/// No single message with such a mark is suspected for it, only one whose content came before.
+pub(super) fn read(header: &[u8]) -> (Way, bool) {
+    let (mut way, mut marks) = (Way::default(), Marks::default());
+    let mut stamps = 0;
+    for field in fields(header) {
+        if field.is("received") {
+            stamps += 1;
+            if stamps <= MAX_STAMPS {
+                marks.stamp(&hop::parse(field.value), &mut way);
+            }
+        } else if field.is("message-id") {
+            marks.has_inner_id |= message_id::parse(field.value).is_some_and(|id| has_inner_domain(&id));
+        } else if field.is("to") || field.is("cc") {
+            marks.has_connector |= memmem::find(field.value, b"mspop3connector.").is_some();
+        }
+    }
+    (way, marks.are_there())
+}
+
+fn has_inner_domain(id: &str) -> bool {
+    let right = id.trim_end_matches('>').rsplit_once('@').map(|(_, right)| right.to_ascii_lowercase());
+    right.is_some_and(|right| names::is_inner(&right))
+}
+
+/// From the newest stamp to the oldest.
+#[derive(Default)]
+struct Marks {
+    /// The houses that stamped above.
+    above: Way,
+    last_is_pickup: bool,
+    pickup_below_others: bool,
+    put_back: bool,
+    has_inner_id: bool,
+    has_connector: bool,
+}
+
+impl Marks {
+    fn stamp(&mut self, hop: &Hop<'_>, way: &mut Way) {
+        // A pickup line seen before this stamp stands above it. (Webmail puts what was written over HTTP
+        // into its own pickup folder.)
+        self.put_back |= self.last_is_pickup && hop.kind == HopKind::Transfer;
+        self.last_is_pickup = hop.kind == HopKind::Pickup;
+        self.pickup_below_others |= self.last_is_pickup;
+        let by = hop.by.map(|by| by.lower());
+        let Some(by) = by.as_deref().filter(|by| names::is_telling(by)) else { return };
+        if hop.kind == HopKind::Collected {
+            let mut here = Way::default();
+            here.add(by);
+            self.put_back |= here.count > 0 && self.above.leaves(&here);
+        }
+        self.above.add(by);
+        way.add(by);
+    }
+
+    fn are_there(&self) -> bool {
+        let began_in_folder = self.last_is_pickup && self.pickup_below_others;
+        self.put_back || (began_in_folder && (self.has_inner_id || self.has_connector))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn marked(header: &str) -> bool {
+        read(header.replace('\n', "\r\n").as_bytes()).1
+    }
+
+    const ISP: &str = "Received: from mail.firm.example (mail.firm.example [192.0.2.7]) by mx.telecom.example with ESMTP id A1; Sat, 10 Dec 2005 09:12:11 +0000\n";
+    const PICKUP: &str = "Received: from mail pickup service by server.firm.local with Microsoft SMTPSVC; Sat, 10 Dec 2005 09:12:10 +0000\n";
+    const POP: &str = "Received: from pop.telecom.example [192.0.2.9] by mail.firm.example with POP3 (fetchmail-6.2.5) for <jane@localhost> (single-drop); Sat, 10 Dec 2005 09:12:09 +0000\n";
+
+    #[test]
+    fn marks() {
+        let inner = "Message-ID: <X1@server.firm.local>\n";
+        let outer = "Message-ID: <X1@publisher.example>\n";
+        for (header, wanted) in [
+            (format!("{ISP}{ISP}{outer}"), false),
+            (format!("{ISP}{PICKUP}{ISP}{outer}"), true),
+            (format!("{ISP}{PICKUP}{outer}"), false),
+            (format!("{ISP}{PICKUP}{inner}"), true),
+            (format!("{ISP}{inner}"), false),
+            (
+                format!("{ISP}{PICKUP}{outer}To: \"IMB Recipient 1\" <mspop3connector.jane@firm.example>\n"),
+                true,
+            ),
+            (format!("{ISP}{outer}To: <mspop3connector.jane@firm.example>\n"), false),
+            (format!("{POP}{ISP}{outer}"), false),
+            (format!("{}{POP}{ISP}{outer}", ISP.replace("telecom.example", "elsewhere.example")), true),
+        ] {
+            assert_eq!(marked(&header), wanted, "{header}");
+        }
+    }
+
+    #[test]
+    fn ways() {
+        let way = |names: &[&str]| {
+            let mut way = Way::default();
+            names.iter().for_each(|name| way.add(name));
+            way
+        };
+        let first = way(&["mx1.telecom.example", "out.publisher.example"]);
+        assert!(!way(&["MX2.TELECOM.example", "other.publisher.example"]).leaves(&first));
+        assert!(!way(&["server.firm.local", "localhost", "server"]).leaves(&first));
+        assert!(!way(&[]).leaves(&first));
+        assert!(way(&["mx1.telecom.example", "mail.solicitor.example"]).leaves(&first));
+        let many: Vec<String> = (0..9).map(|n| format!("mx.house{n}.example")).collect();
+        let many = way(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(many.leaves(&first) && !first.leaves(&many), "what is not known whole is not compared");
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read(header: Vec<u8>, names in prop::collection::vec("\\PC{0,12}", 0..9)) {
+            read(&header);
+            let mut way = Way::default();
+            names.iter().for_each(|name| way.add(name));
+            prop_assert!(!way.leaves(&way));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the tables of the classes say of an arrival, and what a class makes of it.
+
+use crate::rhythm::Flood;
+use crate::verdict::Class;
+
+/// What is known of one recipient of an arrival, this arrival included. What is not known is None, and no
+/// class acts upon it: a table that is full lets mail pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Signs {
+    /// The same content came before for this recipient.
+    pub again: Option<Again>,
+    /// It leaves the house, and its author is from outside.
+    pub leaving: Option<Leaving>,
+    /// It is a reply to many.
+    pub replies: Option<Replies>,
+    /// Sender and recipient take turns.
+    pub turns: Option<Turns>,
+    /// It is a report.
+    pub reports: Option<Reports>,
+    /// Its source brings more than is usual.
+    pub flood: Option<Flood>,
+    /// Classes whose storm a person has released.
+    pub released: ClassSet,
+}
+
+/// The same content for the same recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Again {
+    /// Arrivals by another way than the first, and the first one, within the window.
+    pub arrivals: u32,
+    /// This one came by another way than the first: by a house that the first did not pass.
+    pub other_way: bool,
+    /// It has a mark of re-injection.
+    pub marked: bool,
+    /// Words of the content.
+    pub words: u32,
+}
+
+/// A message that leaves the house, by an author from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its content came in before.
+    pub came_in: bool,
+    /// It has a mark of re-injection.
+    pub marked: bool,
+    /// Distinct recipients outside who stand in its To and Cc, those of earlier arrivals of the content
+    /// included.
+    pub addressed: u32,
+}
+
+/// A conversation of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replies {
+    /// How many people it reaches.
+    pub people: u32,
+    /// Replies to all within the window.
+    pub replies: u32,
+    /// Authors of these.
+    pub authors: u32,
+    /// It came through a mailing list.
+    pub list: bool,
+}
+
+/// Two addresses that write to each other in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// Messages in turn, without a pause longer than the window.
+    pub turns: u32,
+    /// So many of the last of these a machine wrote, without a person's between: they say that they are
+    /// automatic answers, or say what their sender had said before.
+    pub by_machines: u32,
+}
+
+/// Reports for one recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reports {
+    /// For this recipient within an hour.
+    pub of_recipient: u32,
+    /// So many may be expected: what was sent from its address, one for each recipient.
+    pub sent: u32,
+    /// Of one message within a day; 0: it does not say of which.
+    pub of_message: u32,
+    /// So many recipients that message had, as far as it went out here.
+    pub message_sent: u32,
+}
+
+/// A set of classes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassSet(u16);
+
+impl ClassSet {
+    /// Puts one in.
+    pub fn add(&mut self, class: Class) {
+        self.0 |= 1 << class as u16;
+    }
+
+    /// Whether it is in it.
+    pub fn has(self, class: Class) -> bool {
+        self.0 & (1 << class as u16) != 0
+    }
+}
+
+/// Why a class suspects a message, with the numbers and the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// The same content by another way, again.
+    Resent {
+        /// What was counted.
+        again: Again,
+        /// So many pass.
+        limit: u32,
+    },
+    /// The fault at its source.
+    Reinjected(Leaving),
+    /// A reply to all, one of many.
+    ReplyAll {
+        /// What was counted.
+        replies: Replies,
+        /// So many pass within the window.
+        limit: u32,
+    },
+    /// An answer of a machine to a machine.
+    AutoReply {
+        /// What was counted.
+        turns: Turns,
+        /// So many pass.
+        limit: u32,
+    },
+    /// One report of very many.
+    Bounces {
+        /// What was counted.
+        reports: Reports,
+        /// Those of one message are too many, not those for the recipient.
+        of_message: bool,
+        /// So many pass.
+        limit: u32,
+    },
+    /// Volume.
+    Flood(Flood),
+}
+
+impl Suspicion {
+    /// Its class.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Resent { .. } => Class::Resent,
+            Self::Reinjected(_) => Class::Reinjected,
+            Self::ReplyAll { .. } => Class::ReplyAll,
+            Self::AutoReply { .. } => Class::AutoReply,
+            Self::Bounces { .. } => Class::Bounces,
+            Self::Flood(_) => Class::Flood,
+        }
+    }
+}
