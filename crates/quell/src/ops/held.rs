@@ -18,6 +18,8 @@ const MAX_TOLD: usize = 20;
 /// A [`HeldWhich`] made ready.
 struct Wanted {
     storm: Option<StormId>,
+    /// The storm is forgotten, or there never was one. Its rows may outlive it.
+    unknown: bool,
     message: Option<QueueId>,
     to: Option<To>,
     /// Rows that were held and are discarded, too.
@@ -26,13 +28,18 @@ struct Wanted {
 
 impl Wanted {
     fn new<R: Reader, T>(door: &mut Door<R, T>, which: &HeldWhich, discarded: bool) -> Result<Self, Failure> {
-        let storm = which.storm.as_deref().map(|id| storms::find(door, id)).transpose()?;
+        let parsed = |id: &str| id.parse::<StormId>().map_err(|_| storms::unknown(id));
+        let storm = which.storm.as_deref().map(parsed).transpose()?;
+        let unknown = match &storm {
+            Some(id) => door.storm_class(id.as_str()).map_err(away)?.is_none(),
+            None => false,
+        };
         let message = which.message.as_deref().map(queue_id).transpose()?;
         if storm.is_none() && message.is_none() {
             return Err(bad("a storm or a message must be named"));
         }
         let to = which.recipient.as_deref().map(To::parse).transpose().map_err(bad)?;
-        Ok(Self { storm: storm.map(|storm| storm.id), message, to, discarded })
+        Ok(Self { storm, unknown, message, to, discarded })
     }
 
     /// The rows to look at next, and whether there are more behind them.
@@ -73,6 +80,9 @@ impl Wanted {
 
     /// That nothing was found, in words.
     fn nothing(&self, wish: &str) -> Failure {
+        if let Some(id) = self.storm.as_ref().filter(|_| self.unknown) {
+            return storms::unknown(id.as_str());
+        }
         let what = match (&self.storm, &self.message) {
             (Some(id), None) => format!("storm {id} holds no mail"),
             (Some(id), Some(message)) => format!("storm {id} does not hold the message {message}"),
@@ -107,6 +117,9 @@ pub(super) fn list<R: Reader, T>(
         if wanted.means(row) {
             rows.push(held_shown(door, row, &mut arrivals)?);
         }
+    }
+    if wanted.unknown && rows.is_empty() && after.is_none() && !full {
+        return Err(wanted.nothing("list"));
     }
     let more = full || last != found.last().map(|row| &row.id);
     Ok(HeldRows { rows, next: last.filter(|_| more).map(row_ref) })

@@ -35,10 +35,13 @@ pub(super) fn show<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Stor
     })
 }
 
-pub(super) fn find<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Storm, Failure> {
-    let unknown = || not_found(format!("there is no storm {}", super::shown(id)));
-    let id: StormId = id.parse().map_err(|_| unknown())?;
-    door.storm(&id).map_err(away)?.ok_or_else(unknown)
+fn find<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Storm, Failure> {
+    let known: StormId = id.parse().map_err(|_| unknown(id))?;
+    door.storm(&known).map_err(away)?.ok_or_else(|| unknown(id))
+}
+
+pub(super) fn unknown(id: &str) -> Failure {
+    not_found(format!("there is no storm {}", super::shown(id)))
 }
 
 fn api_form(storm: &Storm) -> Result<serde_json::Value, Failure> {

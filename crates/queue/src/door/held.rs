@@ -42,7 +42,7 @@ const LATER_MS: u64 = 5 * 60_000;
 /// Wishes for a digest now that are remembered; one more is refused.
 const MAX_WISHES: usize = 100;
 /// Classes of which only the operator gets a digest: the held messages are no mail of people.
-const FOR_OPERATOR_ONLY: [&str; 2] = ["auto_reply", "bounces"];
+const FOR_OPERATOR_ONLY: [Class; 2] = [Class::AutoReply, Class::Bounces];
 
 /// What is to happen with held mail, and when.
 pub struct HoldRules<'a> {
@@ -267,11 +267,12 @@ impl<R: Reader, T> Door<R, T> {
     /// [`Refusal`].
     pub fn release_held(&mut self, id: &RowId, now: &Now) -> Result<(), Refusal> {
         let row = self.row(id)?.ok_or_else(|| Refusal::NoRow(id.clone()))?;
-        let class = match &row.extra.storm {
-            Some(storm) => self.storm_class(storm)?.map(Class::name),
-            None => None,
+        let class = match (class_of(&row), &row.extra.storm) {
+            (None, Some(storm)) => self.storm_class(storm)?,
+            (class, _) => class,
         };
-        let rule = class.map(str::to_owned).or_else(|| row.extra.held_for.clone()).unwrap_or_default();
+        let rule = class.map(|class| class.name().to_owned()).or_else(|| row.extra.held_for.clone());
+        let rule = rule.unwrap_or_default();
         self.release(id, &rule, now)?;
         self.ends.counts.released += 1;
         Ok(())
@@ -302,11 +303,12 @@ impl<R: Reader, T> Door<R, T> {
     fn give_out(&mut self, found: Found, now: &Now) -> Result<Option<DigestJob>, StoreError> {
         let wish = found.wish();
         let (storm, to) = found.group;
-        let (mut rows, mut messages) = (Vec::new(), Vec::new());
+        let (mut rows, mut messages, mut class) = (Vec::new(), Vec::new(), None);
         for id in &found.rows {
             let Some(row) = self.row(id)?.filter(|row| is_held_for(row, storm.as_deref())) else { continue };
             let arrival = self.arrival(&id.kid, &row.queue_id)?;
             rows.push((id.clone(), row.queue_id));
+            class = class.or_else(|| class_of(&row));
             messages.push(HeldMessage {
                 kid: id.kid,
                 queue_id: row.queue_id,
@@ -322,7 +324,10 @@ impl<R: Reader, T> Door<R, T> {
         if rows.is_empty() {
             return Ok(None);
         }
-        let class = storm.as_deref().map(|id| self.storm_class(id)).transpose()?.flatten();
+        let class = match (class, &storm) {
+            (None, Some(storm)) => self.storm_class(storm)?,
+            (class, _) => class,
+        };
         let token = self.reports.new_token();
         self.ends.jobs.insert(token.number(), Job { storm: storm.clone(), wish, rows, made_ms: now.ms });
         Ok(Some(DigestJob { storm, class, to, messages, token }))
@@ -374,6 +379,12 @@ impl<R: Reader, T> Door<R, T> {
         }
         Ok(())
     }
+}
+
+/// The class that the row was held by: its reason is named after it.
+fn class_of(row: &Row) -> Option<Class> {
+    let reason = row.extra.held_for.as_deref()?;
+    Class::ALL.into_iter().find(|class| class.name() == reason)
 }
 
 fn is_held_for(row: &Row, storm: Option<&str>) -> bool {

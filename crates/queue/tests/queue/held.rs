@@ -48,13 +48,17 @@ pub fn submit(rig: &mut Rig, to: &str, token: ReportToken) -> (QueueId, u32) {
 /// Holds the rows of message `key` to these recipients for a storm: no rule of this test's door holds,
 /// so it is written beside it, as the door itself writes it.
 pub fn hold(rig: &mut Rig, key: u8, to: &[&str], storm: Option<&str>) -> QueueId {
+    hold_as(rig, key, to, storm, "a_test")
+}
+
+fn hold_as(rig: &mut Rig, key: u8, to: &[&str], storm: Option<&str>, reason: &str) -> QueueId {
     let facts = rig.facts(key, 1, to);
     let id = facts.queue_id;
     rig.take(facts);
     let rows = to.iter().map(|to| {
         let mut row = rig.row(key, to).unwrap();
         (row.state, row.since_ms) = (RowState::Held, rig.now);
-        row.extra.held_for = Some("a_test".into());
+        row.extra.held_for = Some(reason.into());
         row.extra.storm = storm.map(str::to_owned);
         RowWrite::Step(row)
     });
@@ -134,6 +138,24 @@ fn what_goes_out_is_told_to_its_sender_here_or_to_the_operator() {
     let mut jobs = due(&mut rig, 9);
     jobs.sort_by(|a, b| a.to.cmp(&b.to));
     assert_eq!(whom(&jobs), [(DigestFor::Sender(JANE.into()), 1), (DigestFor::Operator, 1)]);
+}
+
+#[test]
+fn of_mail_of_machines_only_the_operator_gets_a_digest() {
+    let mut rig = Rig::new();
+    hold_as(&mut rig, 1, &[JANE, OUT], Some(STORM), "auto_reply");
+    hold_as(&mut rig, 2, &[JOE], Some(STORM), "bounces");
+    hold_as(&mut rig, 3, &[JANE], Some(OTHER), "resent");
+    rig.now += KEEP;
+    let mut jobs = due(&mut rig, 9);
+    jobs.sort_by(|a, b| a.to.cmp(&b.to));
+    assert_eq!(whom(&jobs), [(for_jane(), 1), (DigestFor::Operator, 3)]);
+    assert_eq!(jobs[0].class.map(|class| class.name()), Some("resent"));
+    // A release is named after the class.
+    let (id, now) = (row(&rig, 3, JANE), rig.at());
+    rig.door.release_held(&id, &now).unwrap();
+    rig.commit();
+    assert_eq!(rig.row(3, JANE).unwrap().extra.exempt.as_deref(), Some("resent"));
 }
 
 #[test]

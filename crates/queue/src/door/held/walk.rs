@@ -11,6 +11,7 @@ use quell_storm::facts::{Ms, RowState};
 
 use super::{
     DigestFor, Door, FOR_OPERATOR_ONLY, HoldRules, LOOK_EVERY_MS, LOOKED_AT, MAX_ROWS_PER_DIGEST, Wish,
+    class_of,
 };
 use crate::clock::Now;
 use crate::store::{Reader, Row, RowId, StoreError};
@@ -175,7 +176,11 @@ impl<R: Reader, T> Door<R, T> {
         walk: &mut Walk,
         rules: &HoldRules<'_>,
     ) -> Result<DigestFor, StoreError> {
-        if self.is_for_operator(row.extra.storm.as_deref(), walk)? {
+        let for_operator = match class_of(row) {
+            Some(class) => FOR_OPERATOR_ONLY.contains(&class),
+            None => self.is_for_operator(row.extra.storm.as_deref(), walk)?,
+        };
+        if for_operator {
             return Ok(DigestFor::Operator);
         }
         if (rules.is_ours)(&row.id.rcpt) {
@@ -192,7 +197,7 @@ impl<R: Reader, T> Door<R, T> {
             return Ok(*known);
         }
         let class = self.storm_class(id)?;
-        let only = class.is_some_and(|class| FOR_OPERATOR_ONLY.contains(&class.name()));
+        let only = class.is_some_and(|class| FOR_OPERATOR_ONLY.contains(&class));
         if walk.for_operator.len() < MAX_CLASSES {
             walk.for_operator.insert(id.to_owned(), only);
         }

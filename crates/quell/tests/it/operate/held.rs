@@ -1,0 +1,129 @@
+//! Held mail, from the SMTP client to the mailbox: listed, released, discarded, told in a digest.
+
+use super::*;
+use crate::support::TempDir;
+use crate::support::server::config;
+
+const JANE: &str = "jane@firm.example";
+const PUBLISHER: &str = "Received: from app.publisher.example by out.publisher.example with ESMTP id A; Sat, 10 Dec 2005 09:00:01 +0000\r\n";
+/// A server that has read it from a mailbox and put it back.
+const FAULTY: &str = "Received: from server.solicitor.local ([203.0.113.5]) by smtp.telecom.example with ESMTP id B; Sat, 10 Dec 2005 09:15:02 +0000\r\n\
+    Received: from mail pickup service by server.solicitor.local with Microsoft SMTPSVC; Sat, 10 Dec 2005 09:15:01 +0000\r\n";
+
+fn newsletter(id: &str, by: &str) -> Vec<u8> {
+    format!(
+        "{by}From: Law Books <news@publisher.example>\r\nTo: jane@firm.example\r\nSubject: The new guide\r\n\
+         Message-ID: <{id}>\r\nDate: {}\r\n\r\nThe Law Society's new guide to conveyancing is out.\r\n\
+         It has four hundred pages, and members may order it\r\nat the reduced price until the end of the \
+         month from our office.\r\n",
+        date_now()
+    )
+    .into_bytes()
+}
+
+/// The original, which is delivered, and copies with new identities, which are held. Their queue ids.
+fn storm(server: &Server, copies: usize) -> Vec<String> {
+    accepted(server, &[JANE], &newsletter("1@publisher.example", PUBLISHER));
+    wait_for_mails(server, "jane", 1);
+    let copy = |n: usize| newsletter(&format!("{n}@server.solicitor.local"), FAULTY);
+    (0..copies).map(|n| accepted(server, &[JANE], &copy(n))).collect()
+}
+
+fn held(server: &Server) -> Vec<Value> {
+    json(server, &["queue", "list", "--state", "held"])["rows"].as_array().expect("rows").clone()
+}
+
+/// Our client's address is none of our own machines.
+fn outside() -> String {
+    config(&format!("{JSON_LOG}[relay]\nfrom = [\"192.0.2.0/24\"]\n"))
+}
+
+#[test]
+fn held_mail_is_released_discarded_and_told_in_a_digest() {
+    let directory = TempDir::new("operate-held");
+    let mut server = Server::start(&directory, &outside());
+    let copies = storm(&server, 5);
+    let rows = held(&server);
+    assert_eq!(rows.len(), 5, "{rows:?}\n{}", server.output());
+    assert_eq!((&rows[0]["class"], &rows[0]["sender"]), (&"resent".into(), &"sender@client.example".into()));
+    let id = rows[0]["storm"].as_str().expect("a storm").to_owned();
+    let table = done(&server, &["queue", "list", "--state", "held"]);
+    assert!(table.contains(&format!("storm {id} (resent)")), "{table}");
+    let shown = done(&server, &["storms", "show", &id]);
+    assert!(shown.contains("Held now: 5 rows: ") && shown.contains("quell storms release"), "{shown}");
+
+    let out = done(&server, &["storms", "release", &id, "--message", &copies[0]]);
+    assert_eq!(out, "1 row released: to be delivered now\n");
+    wait_for_mails(&server, "jane", 2);
+    assert_eq!(row(&server, &copies[0])["exempt"], "resent");
+    let out = json(&server, &["storms", "discard", "--message", &copies[1], "--recipient", JANE]);
+    assert_eq!((&out["done"], row(&server, &copies[1])["state"].as_str()), (&1.into(), Some("discarded")));
+    let again = quell(&server, &["storms", "discard", "--message", &copies[1]]);
+    assert!(again.status == 1 && again.err.contains("not held"), "{again:?}");
+    for wrong in [&["storms", "release"][..], &["storms", "discard", "--recipient", JANE]] {
+        assert_eq!(quell(&server, wrong).status, 2, "{wrong:?}");
+    }
+
+    let token = std::fs::read_to_string(server.data.join("token")).expect("a token");
+    let bearer = format!("Authorization: Bearer {}", token.trim());
+    let (_, listed) = server.get(&format!("/api/v1/storms/{id}/held"));
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed["held"].as_array().map(Vec::len), Some(3), "{listed}");
+    assert!(!listed.to_string().contains("guide"), "no subjects: {listed}");
+    let body = format!("{{\"message\": \"{}\"}}", copies[2]);
+    let path = format!("/api/v1/storms/{id}/release");
+    let (status, answer) = super::console::curl(&server, &path, &["-X", "POST", "-H", &bearer, "-d", &body]);
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    assert_eq!((status.as_str(), &answer["done"], &answer["next"]), ("200", &1.into(), &Value::Null));
+    wait_for_mails(&server, "jane", 3);
+
+    let print = done(&server, &["storms", "digest", &id, "--print"]);
+    assert!(
+        print.contains(&copies[3]) && print.contains(&copies[4]) && print.lines().count() == 3,
+        "{print}"
+    );
+    let said = done(&server, &["storms", "digest", &id]);
+    assert!(said.contains("2 rows go into digests"), "{said}");
+    let mails = wait_for_mails(&server, "jane", 4);
+    let digest = mails.iter().find(|m| maildir::field(&m.content, "Auto-Submitted").is_some());
+    let digest = String::from_utf8(digest.expect("a digest").content.clone()).expect("text");
+    for part in [
+        "Return-Path: <>",
+        "Subject: 2 messages to you held back: a mail storm",
+        "Content-Type: message/rfc822",
+        "Message-ID: <3@server.solicitor.local>",
+        "Message-ID: <4@server.solicitor.local>",
+        "class resent",
+    ] {
+        assert!(digest.contains(part), "{part}: {digest}");
+    }
+    assert!(held(&server).is_empty());
+    wait_for_log(&server, &["digest_sent"]);
+    let metrics = || server.get("/metrics").1.contains("quell_held_ended_total{how=\"digest\"} 2\n");
+    assert!(wait_until(LIMIT, metrics), "{}", server.get("/metrics").1);
+    assert_log_is_json(&server);
+
+    // With the server stopped the store itself is asked.
+    assert_eq!(server.term().code(), Some(0));
+    let stopped = quell(&server, &["storms", "digest", &id]);
+    assert!(stopped.status == 1 && stopped.err.contains("does not run"), "{stopped:?}");
+    done(&server, &["storms", "release", &id, "--message", &copies[3]]);
+    server.restart();
+    wait_for_mails(&server, "jane", 5);
+    wait_for_empty_queue(&server);
+}
+
+#[test]
+fn held_mail_outlives_a_killed_server_and_a_whole_storm_is_released() {
+    let directory = TempDir::new("operate-held-killed");
+    let mut server = Server::start(&directory, &outside());
+    storm(&server, 3);
+    let id = held(&server)[0]["storm"].as_str().expect("a storm").to_owned();
+    server.kill9();
+    server.restart();
+    assert_eq!(held(&server).len(), 3);
+    let out = json(&server, &["storms", "release", &id]);
+    assert_eq!(out["done"], 3, "{out}");
+    wait_for_mails(&server, "jane", 4);
+    wait_for_empty_queue(&server);
+}
