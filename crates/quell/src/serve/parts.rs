@@ -141,10 +141,9 @@ impl Parts {
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
         let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
-        let (reporting, reports) =
-            reporter(&in_force, &outer, &bodies, (least, at.clone())).start().map_err(thread)?;
-        let means = reporter(&in_force, &outer, &bodies, (least, at));
-        let (digesting, digests) = digester(&in_force, means).start().map_err(thread)?;
+        let means = || reporter(&in_force, &outer, &bodies, (least, at.clone()));
+        let (reporting, reports) = means().start().map_err(thread)?;
+        let (digesting, digests) = digester(&in_force, means()).start().map_err(thread)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox, (reporting, digesting));
         let out = outward_now(&in_force);
         let stored = (bodies.clone(), Arc::clone(&fresh));

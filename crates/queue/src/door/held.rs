@@ -278,6 +278,12 @@ impl<R: Reader, T> Door<R, T> {
         Ok(())
     }
 
+    /// True while the storm that a row was held for has not ended.
+    pub(super) fn is_storm_on(&self, row: &Row) -> bool {
+        let id = row.extra.storm.as_deref().and_then(|id| id.parse().ok());
+        id.is_some_and(|id| self.book.get(&id).is_some())
+    }
+
     /// Throws a held row away, as [`Door::discard`].
     ///
     /// # Errors

@@ -331,3 +331,30 @@ fn who_decided_in_time_is_not_reminded() {
     rig.commit();
     assert_eq!(rig.state(1, JANE), RowState::Delivered);
 }
+
+#[test]
+fn copies_of_what_was_discarded_are_absorbed_while_its_storm_lasts() {
+    for lasts in [true, false] {
+        let mut rig = Rig::new();
+        for _ in 0..8 {
+            let facts = rig.facts(1, 1, &[JANE]);
+            rig.take(facts);
+        }
+        let now = rig.at();
+        let storm = rig.door.storms(1).unwrap()[0].id.to_string();
+        hold(&mut rig, 2, &[JANE], Some(&storm));
+        let id = row(&rig, 2, JANE);
+        rig.door.discard_held(&id, &now).unwrap();
+        rig.commit();
+        for _ in 0..30 {
+            rig.tick(HOUR);
+            if lasts {
+                let facts = rig.facts(1, 1, &[JANE]);
+                rig.take(facts);
+            }
+        }
+        let facts = rig.facts(2, 1, &[JANE]);
+        rig.take(facts);
+        assert_eq!(rig.last_verdict(0).0, if lasts { "absorb" } else { "pass" });
+    }
+}

@@ -51,40 +51,58 @@ fn held_mail_is_released_discarded_and_told_in_a_digest() {
     assert!(table.contains(&format!("storm {id} (resent)")), "{table}");
     let shown = done(&server, &["storms", "show", &id]);
     assert!(shown.contains("Held now: 5 rows: ") && shown.contains("quell storms release"), "{shown}");
+    by_command(&server, &id, &copies);
+    over_http(&server, &id, &copies[2]);
+    in_a_digest(&server, &id, &copies[3..]);
 
-    let out = done(&server, &["storms", "release", &id, "--message", &copies[0]]);
+    // With the server stopped the store itself is asked.
+    assert_eq!(server.term().code(), Some(0));
+    let stopped = quell(&server, &["storms", "digest", &id]);
+    assert!(stopped.status == 1 && stopped.err.contains("does not run"), "{stopped:?}");
+    done(&server, &["storms", "release", &id, "--message", &copies[3]]);
+    server.restart();
+    wait_for_mails(&server, "jane", 5);
+    wait_for_empty_queue(&server);
+}
+
+fn by_command(server: &Server, id: &str, copies: &[String]) {
+    let out = done(server, &["storms", "release", id, "--message", &copies[0]]);
     assert_eq!(out, "1 row released: to be delivered now\n");
-    wait_for_mails(&server, "jane", 2);
-    assert_eq!(row(&server, &copies[0])["exempt"], "resent");
-    let out = json(&server, &["storms", "discard", "--message", &copies[1], "--recipient", JANE]);
-    assert_eq!((&out["done"], row(&server, &copies[1])["state"].as_str()), (&1.into(), Some("discarded")));
-    let again = quell(&server, &["storms", "discard", "--message", &copies[1]]);
+    wait_for_mails(server, "jane", 2);
+    assert_eq!(row(server, &copies[0])["exempt"], "resent");
+    let out = json(server, &["storms", "discard", "--message", &copies[1], "--recipient", JANE]);
+    assert_eq!((&out["done"], row(server, &copies[1])["state"].as_str()), (&1.into(), Some("discarded")));
+    let again = quell(server, &["storms", "discard", "--message", &copies[1]]);
     assert!(again.status == 1 && again.err.contains("not held"), "{again:?}");
     for wrong in [&["storms", "release"][..], &["storms", "discard", "--recipient", JANE]] {
-        assert_eq!(quell(&server, wrong).status, 2, "{wrong:?}");
+        assert_eq!(quell(server, wrong).status, 2, "{wrong:?}");
     }
+}
 
+fn over_http(server: &Server, id: &str, copy: &str) {
     let token = std::fs::read_to_string(server.data.join("token")).expect("a token");
     let bearer = format!("Authorization: Bearer {}", token.trim());
     let (_, listed) = server.get(&format!("/api/v1/storms/{id}/held"));
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     assert_eq!(listed["held"].as_array().map(Vec::len), Some(3), "{listed}");
     assert!(!listed.to_string().contains("guide"), "no subjects: {listed}");
-    let body = format!("{{\"message\": \"{}\"}}", copies[2]);
+    let body = format!("{{\"message\": \"{}\"}}", copy);
     let path = format!("/api/v1/storms/{id}/release");
-    let (status, answer) = super::console::curl(&server, &path, &["-X", "POST", "-H", &bearer, "-d", &body]);
+    let (status, answer) = super::console::curl(server, &path, &["-X", "POST", "-H", &bearer, "-d", &body]);
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     assert_eq!((status.as_str(), &answer["done"], &answer["next"]), ("200", &1.into(), &Value::Null));
-    wait_for_mails(&server, "jane", 3);
+    wait_for_mails(server, "jane", 3);
+}
 
-    let print = done(&server, &["storms", "digest", &id, "--print"]);
+fn in_a_digest(server: &Server, id: &str, copies: &[String]) {
+    let print = done(server, &["storms", "digest", id, "--print"]);
     assert!(
-        print.contains(&copies[3]) && print.contains(&copies[4]) && print.lines().count() == 3,
+        print.contains(&copies[0]) && print.contains(&copies[1]) && print.lines().count() == 3,
         "{print}"
     );
-    let said = done(&server, &["storms", "digest", &id]);
+    let said = done(server, &["storms", "digest", id]);
     assert!(said.contains("2 rows go into digests"), "{said}");
-    let mails = wait_for_mails(&server, "jane", 4);
+    let mails = wait_for_mails(server, "jane", 4);
     let digest = mails.iter().find(|m| maildir::field(&m.content, "Auto-Submitted").is_some());
     let digest = String::from_utf8(digest.expect("a digest").content.clone()).expect("text");
     for part in [
@@ -97,20 +115,11 @@ fn held_mail_is_released_discarded_and_told_in_a_digest() {
     ] {
         assert!(digest.contains(part), "{part}: {digest}");
     }
-    assert!(held(&server).is_empty());
-    wait_for_log(&server, &["digest_sent"]);
+    assert!(held(server).is_empty());
+    wait_for_log(server, &["digest_sent"]);
     let metrics = || server.get("/metrics").1.contains("quell_held_ended_total{how=\"digest\"} 2\n");
     assert!(wait_until(LIMIT, metrics), "{}", server.get("/metrics").1);
-    assert_log_is_json(&server);
-
-    // With the server stopped the store itself is asked.
-    assert_eq!(server.term().code(), Some(0));
-    let stopped = quell(&server, &["storms", "digest", &id]);
-    assert!(stopped.status == 1 && stopped.err.contains("does not run"), "{stopped:?}");
-    done(&server, &["storms", "release", &id, "--message", &copies[3]]);
-    server.restart();
-    wait_for_mails(&server, "jane", 5);
-    wait_for_empty_queue(&server);
+    assert_log_is_json(server);
 }
 
 #[test]
