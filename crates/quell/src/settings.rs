@@ -279,9 +279,21 @@ section! {
         /// `bounces`: so many reports of one message for one recipient pass within a day, or as many
         /// as the message had recipients, whichever is more.
         bounces_per_message: u64 = 10, "", hint "10", 1..=1000000;
+        /// `flood`: so many times what a source usually brings at this hour of the week is still usual.
+        flood_factor: u64 = 7, "", hint "7", 2..=1000;
+        /// `flood`: so many messages within 5 minutes are none.
+        flood_least_five_minutes: u64 = 150, "", hint "150", 1..=1000000000;
+        /// `flood`: so many messages within an hour are none.
+        flood_least_hour: u64 = 300, "", hint "300", 1..=1000000000;
+        /// `flood`: so many messages within a day are none.
+        flood_least_day: u64 = 2_500, "", hint "2500", 1..=1000000000;
+        /// `flood`: so long a source is new, and four times as much is usual. It begins anew when
+        /// quell starts.
+        flood_warm_up_days: u64 = 14, "days", hint "14", 7..=365;
         /// Most entries of the largest table of what came lately; the others have a part of it. At
-        /// its end the coldest of whoever brings the most give way. An entry takes about 100 bytes.
-        recent_entries: u64 = 1_048_576, "entries", hint "1048576", 1024..=67108864;
+        /// its end the coldest of whoever brings the most give way. All tables together take about
+        /// 300 bytes for each.
+        recent_entries: u64 = 524_288, "entries", hint "524288", 1024..=67108864;
     }
 }
 

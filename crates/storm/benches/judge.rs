@@ -1,5 +1,5 @@
 //! What a verdict, a copy's count in the storm book, and the tables of the statistical classes
-//! cost: `make bench-parts`.
+//! and the rhythm of a source cost: `make bench-parts`.
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
 
@@ -15,6 +15,7 @@ use quell_storm::book::{Book, CopySeen, Fate, KeyTotals};
 use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, RowState, RowView, Source, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::limits::Limits;
+use quell_storm::rhythm::{FloodLimits, Rhythm};
 use quell_storm::said::Said;
 use quell_storm::table::Table;
 use quell_storm::verdict::Class;
@@ -174,5 +175,22 @@ fn table(c: &mut Criterion<CpuTime>) {
     assert!(table.len() == ENTRIES as usize && table.evicted() >= before, "the table is not full");
 }
 
-criterion_group! { name = parts; config = criterion(); targets = verdicts, book, table }
+/// Messages of one source: within an hour, and each in another one, or after weeks.
+fn rhythm(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("rhythm");
+    let limits = FloodLimits::default();
+    for (name, step) in
+        [("50 ms apart", 50), ("an hour apart", 3_600_000), ("three weeks apart", 1_814_400_000)]
+    {
+        let (mut rhythm, mut now) = (Rhythm::new(NOW), NOW);
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                now += step;
+                rhythm.count(black_box(now), &limits)
+            });
+        });
+    }
+}
+
+criterion_group! { name = parts; config = criterion(); targets = verdicts, book, table, rhythm }
 criterion_main!(parts);

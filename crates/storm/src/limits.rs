@@ -127,7 +127,7 @@ impl Default for Limits {
             flood: FloodLimits::default(),
             policies: Policies::default(),
             exceptions: Exceptions::default(),
-            recent_entries: 1 << 20,
+            recent_entries: 1 << 19,
         }
     }
 }

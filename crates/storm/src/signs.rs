@@ -19,8 +19,27 @@ pub struct Signs {
     pub reports: Option<Reports>,
     /// Its source brings more than is usual.
     pub flood: Option<Flood>,
+    /// What its source brings is known from before.
+    pub is_counted: bool,
     /// Classes whose storm a person has released.
     pub released: ClassSet,
+}
+
+impl Signs {
+    /// The classes that had something to decide on, whatever they decided.
+    pub fn opportunities(&self) -> ClassSet {
+        let mut classes = ClassSet::default();
+        let had = [
+            (Class::Resent, self.again.is_some()),
+            (Class::Reinjected, self.leaving.is_some()),
+            (Class::ReplyAll, self.replies.is_some()),
+            (Class::AutoReply, self.turns.is_some_and(|t| t.turns > 1 && t.by_machines > 0)),
+            (Class::Bounces, self.reports.is_some()),
+            (Class::Flood, self.is_counted),
+        ];
+        had.into_iter().filter(|(_, had)| *had).for_each(|(class, _)| classes.add(class));
+        classes
+    }
 }
 
 /// The same content for the same recipient.
@@ -92,6 +111,12 @@ impl ClassSet {
     /// Puts one in.
     pub fn add(&mut self, class: Class) {
         self.0 |= 1 << class as u16;
+    }
+
+    /// All that are in either.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Whether it is in it.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use quell_relay::directory::{Directory, DomainPlan, Place, Plan, PlanError, normal_domain};
 use quell_storm::limits::Limits;
+use quell_storm::rhythm::FloodLimits;
 
 use super::ipnet::{IpNet, is_private};
 use super::problem::{Places, Problem};
@@ -279,6 +280,14 @@ fn limits(judge: &Judge) -> Limits {
         auto_reply_window_ms: ms(judge.auto_reply_window_hours * 3_600),
         bounces_per_recipient: small(judge.bounces_per_recipient),
         bounces_per_message: small(judge.bounces_per_message),
+        flood: FloodLimits {
+            factor: small(judge.flood_factor),
+            least_five_minutes: small(judge.flood_least_five_minutes),
+            least_hour: small(judge.flood_least_hour),
+            least_day: small(judge.flood_least_day),
+            warm_up_days: small(judge.flood_warm_up_days),
+            ..FloodLimits::default()
+        },
         recent_entries: judge.recent_entries as usize,
         ..Limits::default()
     }

@@ -7,6 +7,7 @@ use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
 use quell_storm::facts::{Counts, Facts, Ms, Notify, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
+use quell_storm::recent::Looked;
 use quell_storm::storm_id::StormId;
 use quell_storm::verdict::{Permit, Reason, Verdict};
 
@@ -122,7 +123,7 @@ impl<R: Reader, T> Door<R, T> {
         met.counts.signs.clone_from(&looked.signs);
         let verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
         self.note_what_came(facts, &looked, &verdicts, now);
-        self.remember(facts, &met.source, &verdicts, now);
+        self.remember(facts, &met.source, &looked, &verdicts, now);
         let refusal = verdicts.iter().find(|v| !matches!(v, Verdict::Refuse(_)));
         let answer = match (refusal, verdicts.first()) {
             (None, Some(first)) => Answer::Refused(first.reason().clone()),
@@ -378,7 +379,14 @@ impl<R: Reader, T> Door<R, T> {
         self.storm_events(events, now);
     }
 
-    fn remember(&mut self, facts: &Facts, source: &SourceId, verdicts: &[Verdict], now: &Now) {
+    fn remember(
+        &mut self,
+        facts: &Facts,
+        source: &SourceId,
+        looked: &Looked,
+        verdicts: &[Verdict],
+        now: &Now,
+    ) {
         let each = facts.recipients.iter().zip(verdicts);
         let verdicts = Arc::new(Verdicts {
             queue_id: facts.queue_id,
@@ -387,6 +395,7 @@ impl<R: Reader, T> Door<R, T> {
             reverse_path: facts.reverse_path.clone(),
             source: source.clone(),
             at_ms: now.ms,
+            opportunities: looked.opportunities(),
             recipients: each.map(|(r, v)| (r.identity.clone(), v.name(), v.reason().clone())).collect(),
         });
         self.remembered_rows += verdicts.recipients.len();

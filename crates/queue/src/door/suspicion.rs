@@ -1,7 +1,8 @@
 //! The classes that look at what else came lately: what they are told, and the storms they find.
 
 use quell_storm::book::{CopySeen, Fate, KeyTotals};
-use quell_storm::facts::{Facts, RowState, RowView, SourceId};
+use quell_storm::facts::{Counts, Facts, RowState, RowView, SourceId};
+use quell_storm::judge::judge;
 use quell_storm::recent::Looked;
 use quell_storm::signs::ClassSet;
 use quell_storm::storm_id::StormId;
@@ -61,6 +62,21 @@ impl<R: Reader, T> Door<R, T> {
         if !looked.signs.is_empty() {
             self.recent.note(facts, looked, &new, &self.settings.limits, now.ms);
         }
+    }
+
+    /// Judges an arrival that meets no row, and whose rows nobody will ever ask for; if it passes without a
+    /// suspicion, the classes count it and nothing of it is kept: for a replay of old mail. None: it is to
+    /// be accepted like any other.
+    pub fn passes_by(&mut self, facts: &Facts, now: &Now) -> Option<(Reason, ClassSet)> {
+        let rows = vec![None; facts.recipients.len()];
+        let looked = self.look_at_what_came_lately(facts, &rows, now);
+        let zeros = vec![0; facts.recipients.len()];
+        let counts = Counts { key_copies: 0, rcpt_copies: zeros, signs: looked.signs.clone() };
+        let verdicts = judge(facts, &rows, &counts, &self.settings.limits, now.ms);
+        let passes = |v: &Verdict| matches!(v, Verdict::Pass(_, why) if !matches!(why, Reason::Suspect(..)));
+        let reason = verdicts.first().filter(|_| verdicts.iter().all(passes))?.reason().clone();
+        self.note_what_came(facts, &looked, &verdicts, now);
+        Some((reason, looked.opportunities()))
     }
 
     /// A message that a class suspects is part of a storm, whatever becomes of it.

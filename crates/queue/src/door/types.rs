@@ -7,6 +7,7 @@ use quell_mail::id::QueueId;
 use quell_mail::key::ExactKey;
 use quell_storm::facts::{Facts, SourceId};
 use quell_storm::limits::Limits;
+use quell_storm::signs::ClassSet;
 use quell_storm::tell::Alert;
 use quell_storm::verdict::Reason;
 
@@ -150,6 +151,8 @@ pub struct Verdicts {
     pub source: SourceId,
     /// When.
     pub at_ms: i64,
+    /// The classes of suspicion that had something to decide on.
+    pub opportunities: ClassSet,
     /// For each distinct recipient: identity, verdict, reason.
     pub recipients: Vec<(String, &'static str, Reason)>,
 }

@@ -22,7 +22,7 @@ impl Suspicion {
             Self::ReplyAll { replies, limit } => reply_all(replies, *limit, limits),
             Self::AutoReply { turns, limit } => auto_reply(turns, *limit, limits),
             Self::Bounces { reports, of_message, limit } => bounces(reports, *of_message, *limit, limits),
-            Self::Flood(flood) => flooded(flood),
+            Self::Flood(flood) => flooded(flood, limits),
         };
         format!(
             "{done}, by rule {class}: {why} What is done with it: [policy] {class} = \"{}\"; whom the rule is \
@@ -121,13 +121,15 @@ fn bounces(reports: &Reports, of_message: bool, limit: u32, limits: &Limits) -> 
     )
 }
 
-fn flooded(flood: &Flood) -> String {
+fn flooded(flood: &Flood, limits: &Limits) -> String {
     format!(
-        "its source brought {} messages within {}; {} are usual at this hour of the week, and {} are told ([judge] \
-         flood_factor, flood_least).",
+        "its source brought {} messages within {}; {} are usual at this hour of the week, and {} would still have \
+         passed for usual: {} times as many ([judge] flood_factor) and some for chance, or a least number \
+         (flood_least_five_minutes, flood_least_hour, flood_least_day).",
         flood.count,
         flood.window.words(),
         flood.usual,
-        flood.threshold
+        flood.threshold,
+        limits.flood.factor
     )
 }

@@ -11,14 +11,14 @@ use crate::signs::Again;
 
 /// Contents of one place that are told apart: of the same author, subject and conversation, with other
 /// text. The longest unseen gives way.
-const MAX_VERSIONS: usize = 4;
+const MAX_VERSIONS: usize = 2;
 /// Distinct recipients outside that are remembered of one content.
 const MAX_ADDRESSED: usize = 4;
 
 /// The contents that have one place.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Contents {
-    versions: Vec<Version>,
+    versions: [Option<Version>; MAX_VERSIONS],
 }
 
 /// One content.
@@ -53,7 +53,7 @@ impl Met {
 
     /// The content that came before, if one did.
     pub(super) fn find<'a>(&self, contents: Option<&'a Contents>) -> Option<&'a Version> {
-        contents?.versions.iter().find(|version| version.id == self.id && self.is_known)
+        contents?.versions.iter().flatten().find(|version| version.id == self.id && self.is_known)
     }
 }
 
@@ -100,10 +100,15 @@ impl Recent {
         let content: &Content = facts.said.content.as_deref()?;
         let print = content.fingerprint();
         let place = self.hash(b"place", &[print.place()]);
-        let known = self.contents.get(place).into_iter().flat_map(|contents| &contents.versions).find(|v| {
-            now.saturating_sub(v.last_ms) < limits.resent_window_ms
-                && content.likeness_to(&v.print) != Likeness::Different
-        });
+        let known = self
+            .contents
+            .get(place)
+            .into_iter()
+            .flat_map(|contents| contents.versions.iter().flatten())
+            .find(|v| {
+                now.saturating_sub(v.last_ms) < limits.resent_window_ms
+                    && content.likeness_to(&v.print) != Likeness::Different
+            });
         let id = known.map_or_else(|| self.hash(b"content", &[print.place(), print.key()]), |v| v.id);
         Some(Met { place, id, print, is_known: known.is_some() })
     }
@@ -166,28 +171,31 @@ impl Recent {
 
 impl Contents {
     fn add(&mut self, facts: &Facts, met: &Met, came_in: bool, now: Ms) {
-        let at = self.versions.iter().position(|v| v.id == met.id).unwrap_or_else(|| {
-            let new = Version {
-                print: met.print,
-                id: met.id,
-                last_ms: now,
-                came_in: false,
-                addressed: [0; MAX_ADDRESSED],
-            };
-            if self.versions.len() < MAX_VERSIONS {
-                self.versions.push(new);
-                return self.versions.len() - 1;
-            }
-            let oldest = (0..self.versions.len()).min_by_key(|i| self.versions[*i].last_ms).unwrap_or(0);
-            self.versions[oldest] = new;
-            oldest
-        });
-        let version = &mut self.versions[at];
+        let version = self.version(met, now);
         version.last_ms = now;
         version.came_in |= came_in;
         if facts.source.inside && !facts.is_author_ours {
             add_addressed(&mut version.addressed, facts);
         }
+    }
+
+    /// That of the arrival; a new one takes the place of the longest unseen.
+    fn version(&mut self, met: &Met, now: Ms) -> &mut Version {
+        let new = Version {
+            print: met.print,
+            id: met.id,
+            last_ms: now,
+            came_in: false,
+            addressed: [0; MAX_ADDRESSED],
+        };
+        let known = self.versions.iter().position(|v| v.is_some_and(|v| v.id == met.id));
+        let seen_ms = |i: &usize| self.versions[*i].map_or(Ms::MIN, |v| v.last_ms);
+        let oldest = (0..MAX_VERSIONS).min_by_key(seen_ms).unwrap_or(0);
+        let place = &mut self.versions[known.unwrap_or(oldest)];
+        if known.is_none() {
+            *place = Some(new);
+        }
+        place.get_or_insert(new)
     }
 }
 

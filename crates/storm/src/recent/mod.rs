@@ -35,9 +35,9 @@ use crate::verdict::Class;
 
 /// Parts of [`Limits::recent_entries`] that the smaller tables have.
 const CONTENTS_PART: usize = 4;
-const PAIRS_PART: usize = 4;
-const REPORTS_PART: usize = 4;
-const THREADS_PART: usize = 64;
+const PAIRS_PART: usize = 8;
+const REPORTS_PART: usize = 8;
+const THREADS_PART: usize = 128;
 const SOURCES_PART: usize = 128;
 /// Fewest entries of a table.
 const LEAST_ENTRIES: usize = 1 << 10;
@@ -86,16 +86,16 @@ pub struct Looked {
 impl Recent {
     /// Empty tables. `seed` is made from the installation's secret.
     pub fn new(seed: u64, limits: &Limits) -> Self {
-        let part = |part: usize| Table::new((limits.recent_entries / part).max(LEAST_ENTRIES));
+        let entries = |part: usize| (limits.recent_entries / part).max(LEAST_ENTRIES);
         Self {
             seed,
-            contents: Table::new((limits.recent_entries / CONTENTS_PART).max(LEAST_ENTRIES)),
-            received: Table::new(limits.recent_entries.max(LEAST_ENTRIES)),
-            threads: Table::new((limits.recent_entries / THREADS_PART).max(LEAST_ENTRIES)),
-            pairs: Table::new((limits.recent_entries / PAIRS_PART).max(LEAST_ENTRIES)),
-            addresses: Table::new((limits.recent_entries / REPORTS_PART).max(LEAST_ENTRIES)),
-            messages: Table::new((limits.recent_entries / REPORTS_PART).max(LEAST_ENTRIES)),
-            sources: part(SOURCES_PART),
+            contents: Table::new(entries(CONTENTS_PART)),
+            received: Table::new(entries(1)),
+            threads: Table::new(entries(THREADS_PART)),
+            pairs: Table::new(entries(PAIRS_PART)),
+            addresses: Table::new(entries(REPORTS_PART)),
+            messages: Table::new(entries(REPORTS_PART)),
+            sources: Table::new(entries(SOURCES_PART)),
             pinned: HashMap::new(),
         }
     }
@@ -114,6 +114,7 @@ impl Recent {
             leaving: looked.content.as_ref().and_then(|met| self.leaving(facts, met)),
             replies: looked.thread.map(|key| talk::replies(self.threads.get(key), facts, limits, now)),
             flood: self.flood(looked.source, limits, now),
+            is_counted: self.sources.get(looked.source).is_some(),
             ..Signs::default()
         };
         for i in 0..facts.recipients.len() {
@@ -131,7 +132,8 @@ impl Recent {
 
     fn flood(&self, source: u64, limits: &Limits, now: Ms) -> Option<crate::rhythm::Flood> {
         // A copy of one source's rhythm: some hundred bytes, and nothing is changed.
-        self.sources.get(source).cloned().unwrap_or_default().count(now, &limits.flood)
+        let rhythm = self.sources.get(source).cloned();
+        rhythm.unwrap_or_else(|| Rhythm::new(now)).count(now, &limits.flood)
     }
 
     /// Counts an arrival, for those recipients for whom it was judged as new.
@@ -153,7 +155,7 @@ impl Recent {
             }
         }
         self.note_reports(facts, looked, is_new, now);
-        if let Some(rhythm) = self.sources.entry(looked.source, looked.source, now, Rhythm::default) {
+        if let Some(rhythm) = self.sources.entry(looked.source, looked.source, now, || Rhythm::new(now)) {
             let _ = rhythm.count(now, &limits.flood);
         }
     }
@@ -314,6 +316,11 @@ const MAX_PINNED: usize = 1_000;
 
 /// The classes among `signs` that are over a person's release are put there by the door.
 impl Looked {
+    /// The classes that had something to decide on for any of the recipients.
+    pub fn opportunities(&self) -> ClassSet {
+        self.signs.iter().fold(ClassSet::default(), |all, signs| all.with(signs.opportunities()))
+    }
+
     /// Sets the released classes of recipient `i`.
     pub fn release(&mut self, i: usize, classes: ClassSet) {
         if let Some(signs) = self.signs.get_mut(i) {

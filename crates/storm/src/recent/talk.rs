@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::signs::{Replies, Turns};
 
 /// Replies remembered of one conversation; a threshold beyond that counts as it.
-const MAX_REPLIES: usize = 512;
+const MAX_REPLIES: usize = 256;
 
 /// A conversation.
 #[derive(Debug, Clone, Default)]

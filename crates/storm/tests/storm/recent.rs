@@ -281,8 +281,7 @@ fn the_same_reply_to_each_of_its_recipients_in_turn_is_one() {
     let mut desk = Desk::new();
     let people: Vec<String> = (0..50).map(|n| format!("p{n}@firm.example")).collect();
     let all = people.join(", ");
-    for n in 0..11 {
-        let author = &people[n];
+    for (n, author) in people.iter().enumerate().take(11) {
         for to in &people {
             let message = reply(n, author, &all, "Re: Cake");
             assert_eq!(
@@ -434,8 +433,7 @@ fn words_for_the_operator_name_rule_numbers_and_setting() {
     let people: Vec<String> = (0..12).map(|n| format!("p{n}@firm.example")).collect();
     let all = people.join(", ");
     let mut last = None;
-    for n in 0..11 {
-        let author = &people[n];
+    for (n, author) in people.iter().enumerate().take(11) {
         let whole = reply(n, author, &all, "Re: Cake").replace('\n', "\r\n");
         let (header, body) = quell_mail::header::split(whole.as_bytes());
         let said = Said::read(header, body, author);
