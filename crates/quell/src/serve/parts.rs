@@ -145,8 +145,7 @@ impl Parts {
         let (reporting, reports) = means().start().map_err(thread)?;
         let (digesting, digests) = digester(&in_force, means()).start().map_err(thread)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox, (reporting, digesting));
-        let out = outward_now(&in_force);
-        let stored = (bodies.clone(), Arc::clone(&fresh));
+        let (out, stored) = (outward_now(&in_force), (bodies.clone(), Arc::clone(&fresh)));
         let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
         let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
         let deciding =

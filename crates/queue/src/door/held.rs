@@ -208,7 +208,9 @@ impl<R: Reader, T> Door<R, T> {
             let walked = self.walk_on(rules, now);
             self.check(walked);
         }
-        while self.ends.jobs.len() < limit && !self.is_shut() {
+        // Each message of a job is looked up: what is due beyond that has its turn in the next call.
+        let told = |made: &[DigestJob]| made.iter().map(|job| job.messages.len()).sum::<usize>();
+        while self.ends.jobs.len() < limit && told(&made) < LOOKED_AT && !self.is_shut() {
             let Some(found) = self.ends.ready.pop() else { break };
             let job = self.give_out(found, now);
             made.extend(self.check(job).flatten());

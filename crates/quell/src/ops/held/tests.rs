@@ -1,5 +1,11 @@
+use quell_mail::id::QueueId;
+use quell_queue::door::{Bytes, Incoming};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::MemoryStore;
+use quell_queue::store::sqlite::SqliteStore;
+use quell_queue::store::{Reader, Store};
+use quell_storm::facts::{Facts, Recipient, RowState, Source};
+use quell_storm::said::Said;
 
 use crate::ops::testing::Bench;
 use crate::ops::{
@@ -180,4 +186,79 @@ fn a_digest_is_asked_for_and_nonsense_refused() {
     assert_eq!(kind(&mut bench, DISCARD, nobody), ErrorKind::Conflict);
     let unknown = HeldWhich { message: Some("0000000000000000".into()), ..HeldWhich::default() };
     assert_eq!(kind(&mut bench, DISCARD, unknown), ErrorKind::NotFound);
+}
+
+/// Hands in a digest that settles `token`.
+fn hand_in(bench: &mut Bench<SqliteStore>, n: u32, token: quell_queue::door::ReportToken) -> QueueId {
+    let queue_id = QueueId::new(bench.ms as u64, 3, n);
+    let recipient = Recipient {
+        identity: JANE.into(),
+        as_given: JANE.into(),
+        tenant: "firm.example".into(),
+        is_ours: true,
+        notify: None,
+        orcpt: None,
+    };
+    let facts = Facts {
+        queue_id,
+        received_ms: bench.ms,
+        source: Source::own(),
+        reverse_path: String::new(),
+        envid: None,
+        ret_full: None,
+        smtputf8: false,
+        size_bytes: 1,
+        exact_key: None,
+        message_id: None,
+        hops: 0,
+        tokens: Vec::new(),
+        recipients: vec![recipient],
+        is_author_ours: true,
+        said: Said::default(),
+    };
+    let bytes = Bytes::Small(b"x".to_vec());
+    let digest = Incoming { facts, front: vec![], bytes, header: vec![], settles: Some(token) };
+    let now = bench.now();
+    bench.door.accept(digest, n, &now);
+    queue_id
+}
+
+/// On the disk, over restarts: each row is in one digest that is there, and none is left.
+#[test]
+fn the_end_comes_once_on_sqlite_over_restarts() {
+    const HOUR: i64 = 3_600_000;
+    let dir = std::env::temp_dir().join(format!("quell-held-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    let open = |ms| {
+        let store = SqliteStore::open(&dir.join("ledger.db")).unwrap();
+        Bench::on(store, quell_mail::key::Secret::new(1, [5; 32]), ms)
+    };
+    let (mut bench, mut told, mut made) = (open(crate::ops::testing::NOW), Vec::new(), 0);
+    bench.hold(2, &[JANE, TOM], "storm00000000001");
+    bench.ms += 30 * HOUR;
+    bench.hold(3, &[JANE], "storm00000000002");
+    let rules = quell_queue::door::HoldRules { keep_ms: 48 * HOUR, remind_ms: &[], is_ours: &|_| true };
+    // The first digest of each life gets lost, but for the last.
+    for commit in [false, true, false, true, true, true] {
+        bench = open(bench.ms + 11 * HOUR);
+        let now = bench.now();
+        for job in bench.door.digests_due(&rules, &now, 1) {
+            let rows: Vec<_> = job.messages.iter().map(|m| (m.kid, m.recipient.clone())).collect();
+            made += 1;
+            let id = hand_in(&mut bench, made, job.token);
+            told.extend(rows.into_iter().map(|row| (id, row)));
+        }
+        if commit {
+            bench.commit();
+        }
+    }
+    let reader = bench.store.reader().unwrap();
+    told.retain(|(id, _)| reader.find_arrival(id).unwrap().is_some());
+    let mut rows: Vec<_> = told.into_iter().map(|(_, row)| row).collect();
+    rows.sort();
+    let discarded = reader.list(&[RowState::Discarded], None, 9).unwrap();
+    assert_eq!(rows, discarded.into_iter().map(|row| (row.id.kid, row.id.rcpt)).collect::<Vec<_>>());
+    assert_eq!(rows.len(), 3);
+    std::fs::remove_dir_all(&dir).unwrap();
 }
