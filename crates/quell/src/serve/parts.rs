@@ -5,13 +5,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use quell_mail::key::Secret;
 use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolReader, SpoolSettings};
 use quell_queue::clock::Now;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::dots::DotLog;
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
-use quell_queue::store::sqlite::SqliteStore;
-use quell_queue::store::{Batch, Reader, Retention, Store};
+use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
+use quell_queue::store::{Batch, Reader, Retention, Store, StoreError};
 use quell_relay::reception::{Memory, Policy};
 use quell_storm::facts::{Ms, RowState};
 use quell_wire::server::{BareNewlines, Settings as Session};
@@ -110,7 +111,8 @@ impl Parts {
         let spool = open_spool(&data, &reader)?;
         let kept = reader.bodies_due(Ms::MAX, usize::MAX >> 1)?.len();
         let reserve = open_reserve(&config)?;
-        let time = Timekeeper::new(gateway, reader.high_water()?);
+        let lived_until_ms = reader.high_water()?;
+        let time = Timekeeper::new(gateway, lived_until_ms);
         store_first_mark(&mut store, &time);
         let maildirs = Arc::new(MaildirStore::new(config.mail_root(), &config.hostname));
         make_mailboxes(&config, &maildirs);
@@ -127,9 +129,8 @@ impl Parts {
             room: FreeRoom::new(least, at.clone()),
             metrics: Arc::new(Metrics::new()),
         });
-        let settings = DoorSettings { limits: config.limits.clone(), gateway };
-        let to = destinations(&current(&in_force).outward.routes);
-        let mut door = Door::open(reader, secret, settings, to, random(), &time.now())?;
+        let mut door = open_door(reader, secret, &current(&in_force), gateway, &time.now())?;
+        door.lived_until(lived_until_ms);
         let dots = open_dots(&data, &mut door, &time.now())?;
         recovered(&door, kept);
         let metrics = Arc::clone(&outer.metrics);
@@ -167,6 +168,18 @@ impl Parts {
             threads,
         })
     }
+}
+
+fn open_door(
+    reader: SqliteReader,
+    secret: Secret,
+    in_force: &InForce,
+    gateway: u8,
+    now: &Now,
+) -> Result<ServerDoor, StoreError> {
+    let settings = DoorSettings { limits: in_force.config.limits.clone(), gateway };
+    let to = destinations(&in_force.outward.routes);
+    Door::open(reader, secret, settings, to, random(), now)
 }
 
 /// Starts the threads that deliver into Maildirs.

@@ -218,6 +218,12 @@ impl<R: Reader, T> Door<R, T> {
         made
     }
 
+    /// An earlier life ended at `ms`, as the stored mark had it: what fell due before was told by that
+    /// one. To be called once after [`Door::open`] where the mark has been written anew meanwhile.
+    pub fn lived_until(&mut self, ms: Ms) {
+        self.ends.reminders = Reminders::new(ms);
+    }
+
     /// A person wants the digest of what `storm` holds (for `recipient`: an identity) now.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Held mail, from the SMTP client to the mailbox: listed, released, discarded, told in a digest.
 
+use quell_powercut::Recording;
+
 use super::*;
 use crate::support::TempDir;
 use crate::support::server::config;
@@ -135,4 +137,97 @@ fn held_mail_outlives_a_killed_server_and_a_whole_storm_is_released() {
     assert_eq!(out["done"], 3, "{out}");
     wait_for_mails(&server, "jane", 4);
     wait_for_empty_queue(&server);
+}
+
+/// A server that holds three copies, and whose wall clock can be set.
+fn with_a_clock(work: &TempDir) -> (Server, Recording, Vec<String>) {
+    let mut server = Server::prepare(work, &outside(), Vec::new());
+    let recording = Recording::begin(&work.join("data"), &work.join("log")).expect("a recording");
+    server.set_environment(recording.environment().expect("the library"));
+    server.restart();
+    let copies = storm(&server, 3);
+    assert_eq!(held(&server).len(), 3);
+    (server, recording, copies)
+}
+
+const DAY_SECS: i64 = 24 * 3_600;
+
+#[test]
+fn a_clock_that_jumps_ends_nothing() {
+    let work = TempDir::in_memory("operate-held-jump");
+    let (server, recording, _) = with_a_clock(&work);
+    recording.set_clock(30 * DAY_SECS).expect("a jump");
+    wait_for_log(&server, &["storm_ended"]);
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(held(&server).len(), 3, "{}", server.output());
+}
+
+/// Nobody decides: the operator is reminded, and at the end there is a digest, and no delivery.
+#[test]
+fn the_end_comes_by_itself_and_brings_a_digest_and_no_delivery() {
+    let work = TempDir::in_memory("operate-held-end");
+    let (mut server, recording, copies) = with_a_clock(&work);
+    assert_eq!(server.term().code(), Some(0));
+    recording.set_clock(2 * DAY_SECS + 3_600).expect("a jump");
+    server.restart();
+    for reminder in ["since 4 h", "since 24 h"] {
+        wait_for_log(&server, &["still_held", reminder]);
+    }
+    let mails = wait_for_mails(&server, "jane", 2);
+    let digests = mails.iter().filter(|m| maildir::field(&m.content, "Auto-Submitted").is_some());
+    assert_eq!(digests.count(), 1, "{mails:?}");
+    assert!(held(&server).is_empty());
+    wait_for_empty_queue(&server);
+    for copy in &copies {
+        let row = row(&server, copy);
+        assert_eq!(row["state"], "discarded");
+        assert!(row["status"].as_str().is_some_and(|text| text.contains("told in a digest")), "{row}");
+    }
+    // What was told is told once, also over a crash.
+    server.kill9();
+    server.restart();
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert_eq!(maildir::count(&server.maildir("firm.example", "jane")), 2);
+    done(&server, &["storms", "release", "--message", &copies[0]]);
+    wait_for_mails(&server, "jane", 3);
+}
+
+/// Mail that goes out again although it had come in: its sender here and the operator are told.
+#[test]
+fn held_outgoing_mail_goes_back_to_its_sender_and_the_operator() {
+    let directory = TempDir::new("operate-held-outgoing");
+    let text = config(&format!("{JSON_LOG}[relay]\nvia = \"smtp://127.0.0.1:9\"\n"))
+        .replace("\"*\"", "\"bob\", \"carl\"");
+    let server = Server::start(&directory, &text);
+    let to = ["tom@solicitor.example", "ann@other.example"];
+    let mail = newsletter("x@server.solicitor.local", FAULTY);
+    let mail = String::from_utf8(mail)
+        .expect("text")
+        .replace("To: jane@firm.example", &format!("To: {}", to.join(", ")));
+    let mut client = Client::hello(server.smtp_port);
+    let reply = client.send("bob@firm.example", &to, mail.as_bytes()).expect("a reply");
+    queue_id(&reply);
+    let rows = held(&server);
+    assert_eq!(rows.len(), 2, "{rows:?}\n{}", server.output());
+    assert_eq!(rows[0]["class"], "reinjected");
+    let id = rows[0]["storm"].as_str().expect("a storm").to_owned();
+    done(&server, &["storms", "digest", &id]);
+    for local in ["bob", "jane"] {
+        let digest = wait_for_mails(&server, local, 1).remove(0).content;
+        let digest = String::from_utf8(digest).expect("text");
+        assert!(
+            digest.contains("To: <bob@firm.example>,\r\n\t<postmaster@mx.firm.example>")
+                || digest.contains("To: <bob@firm.example>,\n\t<postmaster@mx.firm.example>"),
+            "{digest}"
+        );
+        for part in [
+            "Subject: 1 message of yours held back",
+            "For: ann@other.example, tom@solicitor.example",
+            "It was not sent",
+        ] {
+            assert!(digest.contains(part), "{part}: {digest}");
+        }
+    }
+    assert!(held(&server).is_empty());
+    assert_eq!(maildir::count(&server.maildir("firm.example", "carl")), 0);
 }

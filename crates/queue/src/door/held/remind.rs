@@ -2,7 +2,8 @@
 //!
 //! No list of those given is kept on the disk. Held rows are read in the order of their times, once for
 //! each reminder, and the first of a storm that has come of age gives it; those that had by the time
-//! an earlier life ended were told by that one.
+//! an earlier life ended were told by that one. (One is missing if the clock has jumped past it, and the
+//! server has ended before it was to be trusted again.)
 
 use std::collections::{BTreeMap, HashSet};
 
