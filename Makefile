@@ -1,5 +1,5 @@
 # run, demo and test do their own set-up on a bare Debian 12 with Rust.
-.PHONY: run demo test build fuzz bench bench-parts trace-worlds proof
+.PHONY: run demo test build fuzz bench bench-parts trace-worlds proof near
 
 run:
 	@scripts/run
@@ -61,6 +61,14 @@ proof:
 	@$(MAKE) -s build
 	@MAIL="$(abspath $(MAIL))" MAIL_SAID="$(MAIL)" QUELL="$(abspath $(bench_target))/release/quell" \
 		cargo bench -q --locked -p quell --bench proof
+
+# make near MAIL=FOLDER: how well changed copies of the mail in FOLDER are told from other messages, as the
+# tables in docs/near-copies.md; fails if a message that only looks alike is taken for a copy.
+near:
+	@[ -n "$(MAIL)" ] && [ -e "$(MAIL)" ] || { \
+		echo "near: FAILED: there is no mail at '$(or $(MAIL),../shared/data)': make near MAIL=FOLDER" >&2; \
+		exit 1; }
+	@MAIL="$(abspath $(MAIL))" MAIL_SAID="$(MAIL)" cargo bench -q --locked -p quell-mail --bench near
 
 # make bench ONLY=relay,storm ROUNDS=1 QUICK=1: the measurements named, once, with a tenth of the
 # messages. A run of all with all messages writes BENCHMARKS.md, WRITE=1 does so in any case. The

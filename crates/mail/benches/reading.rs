@@ -14,6 +14,7 @@ use quell_mail::header::{fields, split};
 use quell_mail::hop;
 use quell_mail::id::QueueId;
 use quell_mail::key::Secret;
+use quell_mail::letter::read as read_letter;
 use quell_mail::reading::{Reader, Reading};
 use quell_mail::trace::{ReceivedStamp, SeenToken, token, verify};
 
@@ -144,6 +145,35 @@ fn content_key(c: &mut Criterion<CpuTime>) {
         group.bench_function(format!("footer found, {kib} KiB"), |b| {
             b.iter(|| black_box(&one).compare(black_box(&other)));
         });
+        group.bench_function(format!("footer found by fingerprint, {kib} KiB"), |b| {
+            let first = one.fingerprint();
+            b.iter(|| black_box(&other).likeness_to(black_box(&first)));
+        });
+    }
+    group.bench_function("fingerprint against lines that may all be put in", |b| {
+        let of = |text: &str| content(b"From: a@b\r\n", text.as_bytes());
+        let first = of(&"other words\r\n".repeat(980)).fingerprint();
+        let later = of(&"caution confidential\r\n".repeat(999));
+        b.iter(|| black_box(&later).likeness_to(black_box(&first)));
+    });
+}
+
+/// What the classes count by: on every message.
+fn said(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("letter");
+    let ordinary = letter(1, 5 * KIB);
+    let reply = [
+        b"Subject: AW: [Ticket #41] Re: =?utf-8?q?=C3=9Cbersicht?=\r\nIn-Reply-To: <1@firm.example>\r\n\
+          References: <0@firm.example> <1@firm.example>\r\nThread-Topic: x\r\n",
+        &ordinary[..],
+    ]
+    .concat();
+    for (name, message) in [("ordinary", ordinary), ("reply", reply), ("50 recipients", letter_to(50))] {
+        let (header, body) = split(&message);
+        group.throughput(Throughput::Bytes(header.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| read_letter(black_box(header), black_box(body), "news@publisher.example"));
+        });
     }
 }
 
@@ -174,5 +204,5 @@ fn stamp(c: &mut Criterion<CpuTime>) {
     group.bench_function("ledger key", |b| b.iter(|| secret.ledger_key(black_box(&key))));
 }
 
-criterion_group! { name = parts; config = criterion(); targets = header_scan, hop_parser, reader, addresses, key, content_key, stamp }
+criterion_group! { name = parts; config = criterion(); targets = header_scan, hop_parser, reader, addresses, key, content_key, said, stamp }
 criterion_main!(parts);

@@ -266,7 +266,7 @@ section! {
         /// `reply_all`: with fewer authors it is no storm.
         reply_all_authors: u64 = 5, "authors", hint "5", 2..=1000;
         /// `reply_all`: through a mailing list so many times as many pass.
-        reply_all_list_factor: u64 = 4, "", hint "4", 1..=100;
+        reply_all_list_factor: u64 = 2, "", hint "2", 1..=100;
         /// `reply_all`: the window.
         reply_all_window_mins: u64 = 30, "minutes", hint "30", 1..=1440;
         /// `auto_reply`: so many messages in turn pass, if machines write them.

@@ -118,7 +118,7 @@ impl Default for Limits {
             reply_all_replies: 10,
             reply_all_share: 5,
             reply_all_authors: 5,
-            reply_all_list_factor: 4,
+            reply_all_list_factor: 2,
             reply_all_window_ms: 30 * MINUTE,
             auto_reply_turns: 4,
             auto_reply_window_ms: 24 * HOUR,

@@ -5,7 +5,7 @@ mod way;
 use quell_mail::content::{Content, content};
 use quell_mail::letter::{self, Letter};
 
-pub use way::Way;
+pub use way::{Mark, Way};
 
 /// What a message says of itself, what it says, and by which houses it came. At most some 25 KiB, however
 /// long the message is.
@@ -17,16 +17,16 @@ pub struct Said {
     pub content: Option<Box<Content>>,
     /// The houses it passed, as its stamps name them.
     pub way: Way,
-    /// Its stamps or addresses show that somebody took it from a mailbox and put it back into the stream.
-    pub is_marked: bool,
+    /// Whether somebody took it from a mailbox and put it back into the stream.
+    pub mark: Mark,
 }
 
 impl Said {
     /// Reads a message. The body may be cut: what stands behind the cut counts for nothing. Linear time.
     pub fn read(header: &[u8], body: &[u8], reverse_path: &str) -> Self {
         let letter = letter::read(header, body, reverse_path);
-        let (way, is_marked) = way::read(header);
-        Self { letter, content: Some(Box::new(content(header, body))), way, is_marked }
+        let (way, mark) = way::read(header);
+        Self { letter, content: Some(Box::new(content(header, body))), way, mark }
     }
 
     /// Bytes this holds on the heap, for those who count what they keep.
@@ -40,8 +40,7 @@ impl Said {
 impl PartialEq for Said {
     fn eq(&self, other: &Self) -> bool {
         let key = |said: &Self| said.content.as_ref().map(|c| c.key());
-        (&self.letter, &self.way, self.is_marked, key(self))
-            == (&other.letter, &other.way, other.is_marked, key(other))
+        (&self.letter, &self.way, self.mark, key(self)) == (&other.letter, &other.way, other.mark, key(other))
     }
 }
 

@@ -45,9 +45,9 @@ impl Signs {
 /// The same content for the same recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Again {
-    /// Arrivals by another way than the first, and the first one, within the window.
+    /// Arrivals by another way than the author's, this one included, and one if it came by that.
     pub arrivals: u32,
-    /// This one came by another way than the first: by a house that the first did not pass.
+    /// This one came by another way than the author's: by a house that his own did not pass.
     pub other_way: bool,
     /// It has a mark of re-injection.
     pub marked: bool,

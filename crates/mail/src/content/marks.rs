@@ -16,6 +16,10 @@ pub(super) const ORIGINAL: Flags = 8;
 pub(super) const WROTE_LINE: Flags = 16;
 /// With [`QUOTING`]: a field of a header.
 pub(super) const FIELD: Flags = 32;
+/// With [`FOOTER`]: a line of hyphens and the like.
+pub(super) const RULE: Flags = 64;
+/// It begins a paragraph.
+pub(super) const START: Flags = 128;
 
 /// Words of disclaimers and footers, in lower case.
 const FOOTER_WORDS: [&str; 40] = [
@@ -171,7 +175,7 @@ impl Line {
     /// A word of punctuation: a line of hyphens, or the mark of a quotation.
     fn no_letters(&mut self, word: &str, first: bool) {
         let is_rule = word.len() >= 2 && word.bytes().all(|b| b"-_=*#~".contains(&b));
-        self.flags |= if is_rule { FOOTER } else { 0 };
+        self.flags |= if is_rule { FOOTER | RULE } else { 0 };
         self.hyphens |= word.starts_with("---");
         self.flags |= if first && word.starts_with('>') { QUOTING } else { 0 };
     }
@@ -203,17 +207,17 @@ mod tests {
     fn what_lines_are() {
         for (line, wanted) in [
             ("The figures are attached.", 0),
-            ("_______________________________", FOOTER),
-            ("-- ", FOOTER),
+            ("_______________________________", FOOTER | RULE),
+            ("-- ", FOOTER | RULE),
             ("This message is CONFIDENTIAL.", FOOTER),
             ("https://lists.example/mailman/listinfo/friends", FOOTER),
             ("[EXTERNAL] This message came from outside.", WARNING | FOOTER),
-            ("*** Achtung: externe Nachricht ***", WARNING | FOOTER),
+            ("*** Achtung: externe Nachricht ***", WARNING | FOOTER | RULE),
             ("> quoted", QUOTING),
             (">quoted", QUOTING),
             ("From: Jane", QUOTING | FIELD),
             ("-----Original Message-----", QUOTING | ORIGINAL),
-            ("---------- Forwarded message ---------", QUOTING | ORIGINAL | FOOTER),
+            ("---------- Forwarded message ---------", QUOTING | ORIGINAL | FOOTER | RULE),
             ("Begin forwarded message:", QUOTING | ORIGINAL),
             ("please destroy the original message", 0),
             ("On Monday Jane wrote:", QUOTING | WROTE_LINE),

@@ -43,9 +43,11 @@ impl Own {
         if self.ended {
             return;
         }
-        let field = flags & FIELD != 0;
-        self.ended = flags & ORIGINAL != 0 || (self.wrote && !marked) || (self.field && field);
-        (self.wrote, self.field) = (flags & WROTE_LINE != 0, field);
+        // What a quotation quotes ends with its marks.
+        let says = |flag: Flags| flags & flag != 0 && !marked;
+        let field = says(FIELD);
+        self.ended = says(ORIGINAL) || (self.wrote && !marked) || (self.field && field);
+        (self.wrote, self.field) = (says(WROTE_LINE), field);
         if self.ended || flags & QUOTING != 0 {
             self.here = self.kept;
         } else {

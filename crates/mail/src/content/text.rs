@@ -9,7 +9,7 @@ mod remains;
 
 use memchr::memmem;
 
-use super::marks::{FOOTER, Flags, Line, QUOTING, WARNING};
+use super::marks::{FOOTER, Flags, Line, QUOTING, RULE, START, WARNING};
 use super::own::Own;
 use super::subject::Hash64;
 
@@ -80,8 +80,7 @@ impl Text {
 
     /// The number of its lines, if it can be a footer as a whole.
     pub(super) fn footer_lines(&self) -> Option<usize> {
-        let flags = self.flags(0, self.ends.len() - 1);
-        (self.lines <= MAX_FOOTER_LINES && is_put_in(flags, FOOTER)).then_some(self.lines)
+        (self.lines <= MAX_FOOTER_LINES && self.is_footer(0, self.ends.len() - 1)).then_some(self.lines)
     }
 
     /// How many lines `longer` has more, if it is this text with a warning at the start, and a
@@ -93,7 +92,7 @@ impl Text {
         let more = longer.words().checked_sub(self.words()).filter(|more| *more > 0)?;
         (0..=MAX_WARNING_LINES.min(longer.ends.len() - 1)).find_map(|warning| {
             let above = longer.ends[warning].words;
-            let warns = warning == 0 || is_put_in(longer.flags(0, warning), WARNING);
+            let warns = warning == 0 || is_warning(longer.flags(0, warning));
             let left = more.checked_sub(above).filter(|_| warns)?;
             let lines =
                 if left == 0 { self.is_at(longer, warning) } else { self.around(longer, warning, left) };
@@ -114,7 +113,7 @@ impl Text {
             let before = &longer.ends[from];
             let to = longer.end_at(before.words.checked_add(words)?)?;
             let lines = longer.line_number(to) - longer.line_number(from);
-            if lines > MAX_FOOTER_LINES || !is_put_in(longer.flags(from, to), FOOTER) {
+            if lines > MAX_FOOTER_LINES || !longer.is_footer(from, to) {
                 return None;
             }
             let ours = self.end_with(before.words - top.words)?;
@@ -139,15 +138,29 @@ impl Text {
         index + skipped
     }
 
+    /// Whether the lines that end behind `from` and up to `to` are a footer, or several: they open one,
+    /// and none of them quotes.
+    fn is_footer(&self, from: usize, to: usize) -> bool {
+        self.opens_footer(from, to) && self.flags(from, to) & QUOTING == 0
+    }
+
+    /// Whether the first paragraph of these lines has a machine's words. A line of a person's above a
+    /// footer does not belong to it.
+    fn opens_footer(&self, from: usize, to: usize) -> bool {
+        let Some((first, rest)) = self.ends[from + 1..=to].split_first() else { return false };
+        let mut rest = rest.iter().take_while(|line| line.flags & (START | RULE) == 0);
+        first.flags & FOOTER != 0 || rest.any(|line| line.flags & FOOTER != 0)
+    }
+
     /// The flags of the lines that end behind `from` and up to `to`.
     fn flags(&self, from: usize, to: usize) -> Flags {
         self.ends[from + 1..=to].iter().fold(0, |all, end| all | end.flags)
     }
 }
 
-/// Whether lines with these flags were put in by a machine: they have its words, and no quotation.
-fn is_put_in(flags: Flags, wanted: Flags) -> bool {
-    flags & wanted != 0 && flags & QUOTING == 0
+/// Whether lines with these flags are a machine's warning: they have its words, and no quotation.
+fn is_warning(flags: Flags) -> bool {
+    flags & WARNING != 0 && flags & QUOTING == 0
 }
 
 /// Takes a text line by line.
@@ -159,13 +172,23 @@ struct Builder {
     /// The ends of the last lines, once the first are full; `lines` says where it begins.
     ring: Vec<End>,
     own: Own,
+    /// The last line had words.
+    within: bool,
 }
 
 impl Builder {
     fn new(bytes: usize) -> Self {
         let canonical = Vec::with_capacity(bytes + 1);
         let ends = vec![End::default()];
-        Self { canonical, lines: 0, last: End::default(), ends, ring: vec![], own: Own::default() }
+        Self {
+            canonical,
+            lines: 0,
+            last: End::default(),
+            ends,
+            ring: vec![],
+            own: Own::default(),
+            within: false,
+        }
     }
 
     fn line(&mut self, line: &str) {
@@ -178,10 +201,11 @@ impl Builder {
             }
         }
         if self.last.words > words {
-            self.last.flags = flags.finish();
+            self.last.flags = flags.finish() | if self.within { 0 } else { START };
             self.own.end_line(self.last.flags, line.trim_start().starts_with('>'));
             self.end_line();
         }
+        self.within = self.last.words > words;
     }
 
     fn word(&mut self, word: &str) {
@@ -304,6 +328,9 @@ mod tests {
                 (format!("{start}{end}{}", "confidential\n".repeat(40)), Some(40)),
                 (format!("{start}{end}{}", "confidential\n".repeat(41)), None),
                 (format!("{start}{end}> quoted\n{footer}"), None),
+                (format!("{start}{end}one more line\n{footer}"), None),
+                (format!("{start}{end}one more line\n\nconfidential\n"), None),
+                (format!("{start}{end}This message is\nconfidential\n\nFirm\n"), Some(3)),
                 (format!("{start}x{end}{footer}"), None),
             ] {
                 let longer = Text::new(&longer);

@@ -6,7 +6,7 @@ use quell_mail::letter::address_hash;
 use super::{Looked, Recent};
 use crate::facts::{Facts, Ms};
 use crate::limits::Limits;
-use crate::said::Way;
+use crate::said::{Mark, Way};
 use crate::signs::Again;
 
 /// Contents of one place that are told apart: of the same author, subject and conversation, with other
@@ -27,6 +27,9 @@ pub(super) struct Version {
     print: Fingerprint,
     id: u64,
     last_ms: Ms,
+    /// By which way its author sends it, as far as is known: that of the first arrival without a mark.
+    first: Way,
+    is_first_marked: bool,
     /// It came from outside for somebody here.
     came_in: bool,
     /// Low halves of the hashes of recipients outside who stand in its To and Cc; 0: none.
@@ -66,9 +69,10 @@ impl Version {
 /// Arrivals of one content for one recipient.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Received {
-    first: Way,
-    /// The first, and those by another way.
-    arrivals: u32,
+    /// It came by the author's way.
+    own: bool,
+    /// Arrivals by another way.
+    others: u32,
     last_ms: Ms,
 }
 
@@ -118,7 +122,8 @@ impl Recent {
         self.hash(b"received", &[met.id, recipient])
     }
 
-    /// What is known of earlier arrivals of this content for recipient `i`; None: this is the first.
+    /// What is known of earlier arrivals of this content for recipient `i`; None: this is the first, and the
+    /// author's own for all we know.
     pub(super) fn again(
         &self,
         facts: &Facts,
@@ -127,15 +132,18 @@ impl Recent {
         limits: &Limits,
         now: Ms,
     ) -> Option<Again> {
-        let before = self.received.get(self.received_key(facts, i, met))?;
-        if now.saturating_sub(before.last_ms) >= limits.resent_window_ms {
+        let version = met.find(self.contents.get(met.place()))?;
+        let before = self.received.get(self.received_key(facts, i, met));
+        let before = before.filter(|r| now.saturating_sub(r.last_ms) < limits.resent_window_ms);
+        let other_way = is_other_way(facts, version);
+        if before.is_none() && !other_way {
             return None;
         }
-        let other_way = way(facts).leaves(&before.first);
+        let arrived = before.map_or(0, |r| u32::from(r.own).saturating_add(r.others));
         Some(Again {
-            arrivals: before.arrivals + u32::from(other_way),
+            arrivals: arrived.saturating_add(u32::from(other_way)),
             other_way,
-            marked: facts.said.is_marked,
+            marked: facts.said.mark != Mark::None,
             words: met.print.words(),
         })
     }
@@ -150,41 +158,48 @@ impl Recent {
         now: Ms,
     ) {
         let came_in = !facts.source.inside && facts.recipients.iter().any(|r| r.is_ours);
+        let mut other_way = false;
         if let Some(contents) = self.contents.entry(met.place, looked.source, now, Contents::default) {
-            contents.add(facts, met, came_in, now);
+            other_way = contents.add(facts, met, came_in, now);
         }
-        let way = way(facts);
         for i in (0..facts.recipients.len()).filter(|i| is_new.get(*i) == Some(&true)) {
-            let new = || Received { first: way, arrivals: 0, last_ms: now };
+            let new = || Received { own: false, others: 0, last_ms: now };
             let key = self.received_key(facts, i, met);
             let Some(received) = self.received.entry(key, looked.source, now, new) else { continue };
             if now.saturating_sub(received.last_ms) >= limits.resent_window_ms {
                 *received = new();
             }
-            if received.arrivals == 0 || way.leaves(&received.first) {
-                received.arrivals = received.arrivals.saturating_add(1);
-            }
+            received.own |= !other_way;
+            received.others = received.others.saturating_add(u32::from(other_way));
             received.last_ms = now;
         }
     }
 }
 
 impl Contents {
-    fn add(&mut self, facts: &Facts, met: &Met, came_in: bool, now: Ms) {
-        let version = self.version(met, now);
+    /// Whether this one came by another way than the first.
+    fn add(&mut self, facts: &Facts, met: &Met, came_in: bool, now: Ms) -> bool {
+        let version = self.version(met, facts, now);
+        let other_way = is_other_way(facts, version);
+        if version.is_first_marked && facts.said.mark == Mark::None {
+            (version.first, version.is_first_marked) = (way(facts), false);
+        }
         version.last_ms = now;
         version.came_in |= came_in;
         if facts.source.inside && !facts.is_author_ours {
             add_addressed(&mut version.addressed, facts);
         }
+        other_way
     }
 
     /// That of the arrival; a new one takes the place of the longest unseen.
-    fn version(&mut self, met: &Met, now: Ms) -> &mut Version {
+    fn version(&mut self, met: &Met, facts: &Facts, now: Ms) -> &mut Version {
         let new = Version {
             print: met.print,
             id: met.id,
             last_ms: now,
+            first: way(facts),
+            is_first_marked: facts.said.mark != Mark::None,
             came_in: false,
             addressed: [0; MAX_ADDRESSED],
         };
@@ -196,6 +211,18 @@ impl Contents {
             *place = Some(new);
         }
         place.get_or_insert(new)
+    }
+}
+
+/// Whether an arrival came by another way than its author's own. Without a mark it passed a house that the
+/// first did not; with one it is enough that the first passed another. What a connector put back is never
+/// the author's own, whatever came first.
+fn is_other_way(facts: &Facts, version: &Version) -> bool {
+    let way = way(facts);
+    match facts.said.mark {
+        Mark::None => way.leaves(&version.first),
+        Mark::Weak => way.leaves(&version.first) || version.first.leaves(&way),
+        Mark::Strong => true,
     }
 }
 

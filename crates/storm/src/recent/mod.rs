@@ -29,6 +29,7 @@ use self::talk::{Pair, Thread};
 use crate::facts::{Facts, Ms};
 use crate::limits::Limits;
 use crate::rhythm::Rhythm;
+use crate::said::Mark;
 use crate::signs::{ClassSet, Leaving, Signs, Suspicion};
 use crate::table::Table;
 use crate::verdict::Class;
@@ -304,7 +305,7 @@ impl Recent {
             let addressed = contents::addressed(before, facts);
             Leaving {
                 came_in: before.is_some_and(contents::Version::came_in),
-                marked: facts.said.is_marked,
+                marked: facts.said.mark != Mark::None,
                 addressed,
             }
         })

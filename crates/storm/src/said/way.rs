@@ -52,14 +52,23 @@ impl Way {
     }
 }
 
-/// The way of a message, and whether its header has a mark of re-injection:
-/// - a line of a pickup folder above other stamps;
-/// - a collector's line, and a stamp of another house above it: it was taken from a mailbox and left again;
-/// - a pickup folder's line at the start of all, beside a connector's address in it or a Message-ID whose
-///   right side only its own house knows.
-///
-/// No single message with such a mark is suspected for it, only one whose content came before.
-pub(super) fn read(header: &[u8]) -> (Way, bool) {
+/// Marks of software that puts messages back into the stream. No message is suspected for one alone, only
+/// where its content came before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mark {
+    /// None.
+    #[default]
+    None,
+    /// It begins in a pickup folder, and the right side of its Message-ID is known in its own house only. A
+    /// shop's own server may write so, of its own mail.
+    Weak,
+    /// A pickup folder's line above other stamps; a collector's line, and a stamp of another house above
+    /// it; or it begins in a pickup folder and has a connector's address: it was taken from a mailbox.
+    Strong,
+}
+
+/// The way of a message, and its mark.
+pub(super) fn read(header: &[u8]) -> (Way, Mark) {
     let (mut way, mut marks) = (Way::default(), Marks::default());
     let mut stamps = 0;
     for field in fields(header) {
@@ -74,7 +83,7 @@ pub(super) fn read(header: &[u8]) -> (Way, bool) {
             marks.has_connector |= memmem::find(field.value, b"mspop3connector.").is_some();
         }
     }
-    (way, marks.are_there())
+    (way, marks.mark())
 }
 
 fn has_inner_domain(id: &str) -> bool {
@@ -88,7 +97,6 @@ struct Marks {
     /// The houses that stamped above.
     above: Way,
     last_is_pickup: bool,
-    pickup_below_others: bool,
     put_back: bool,
     has_inner_id: bool,
     has_connector: bool,
@@ -100,7 +108,6 @@ impl Marks {
         // into its own pickup folder.)
         self.put_back |= self.last_is_pickup && hop.kind == HopKind::Transfer;
         self.last_is_pickup = hop.kind == HopKind::Pickup;
-        self.pickup_below_others |= self.last_is_pickup;
         let by = hop.by.map(|by| by.lower());
         let Some(by) = by.as_deref().filter(|by| names::is_telling(by)) else { return };
         if hop.kind == HopKind::Collected {
@@ -112,9 +119,14 @@ impl Marks {
         way.add(by);
     }
 
-    fn are_there(&self) -> bool {
-        let began_in_folder = self.last_is_pickup && self.pickup_below_others;
-        self.put_back || (began_in_folder && (self.has_inner_id || self.has_connector))
+    fn mark(&self) -> Mark {
+        // The last stamp that was read is the oldest.
+        match self.last_is_pickup {
+            _ if self.put_back => Mark::Strong,
+            true if self.has_connector => Mark::Strong,
+            true if self.has_inner_id => Mark::Weak,
+            _ => Mark::None,
+        }
     }
 }
 
@@ -123,7 +135,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn marked(header: &str) -> bool {
+    fn marked(header: &str) -> Mark {
         read(header.replace('\n', "\r\n").as_bytes()).1
     }
 
@@ -135,19 +147,21 @@ mod tests {
     fn marks() {
         let inner = "Message-ID: <X1@server.firm.local>\n";
         let outer = "Message-ID: <X1@publisher.example>\n";
+        let pickup_address = "To: \"IMB Recipient 1\" <mspop3connector.jane@firm.example>\n";
         for (header, wanted) in [
-            (format!("{ISP}{ISP}{outer}"), false),
-            (format!("{ISP}{PICKUP}{ISP}{outer}"), true),
-            (format!("{ISP}{PICKUP}{outer}"), false),
-            (format!("{ISP}{PICKUP}{inner}"), true),
-            (format!("{ISP}{inner}"), false),
+            (format!("{ISP}{ISP}{outer}"), Mark::None),
+            (format!("{ISP}{PICKUP}{ISP}{outer}"), Mark::Strong),
+            (format!("{ISP}{PICKUP}{outer}"), Mark::None),
+            (format!("{ISP}{PICKUP}{inner}"), Mark::Weak),
+            (format!("{PICKUP}{inner}"), Mark::Weak),
+            (format!("{ISP}{inner}"), Mark::None),
+            (format!("{ISP}{PICKUP}{outer}{pickup_address}"), Mark::Strong),
+            (format!("{ISP}{outer}{pickup_address}"), Mark::None),
+            (format!("{POP}{ISP}{outer}"), Mark::None),
             (
-                format!("{ISP}{PICKUP}{outer}To: \"IMB Recipient 1\" <mspop3connector.jane@firm.example>\n"),
-                true,
+                format!("{}{POP}{ISP}{outer}", ISP.replace("telecom.example", "elsewhere.example")),
+                Mark::Strong,
             ),
-            (format!("{ISP}{outer}To: <mspop3connector.jane@firm.example>\n"), false),
-            (format!("{POP}{ISP}{outer}"), false),
-            (format!("{}{POP}{ISP}{outer}", ISP.replace("telecom.example", "elsewhere.example")), true),
         ] {
             assert_eq!(marked(&header), wanted, "{header}");
         }

@@ -68,8 +68,8 @@ fn reply_all() {
         (10, 11, 5, false, held),
         (100, 20, 9, false, PASS),
         (100, 21, 9, false, held),
-        (50, 40, 9, true, PASS),
-        (50, 41, 9, true, held),
+        (50, 20, 9, true, PASS),
+        (50, 21, 9, true, held),
     ] {
         let replies = Replies { people, replies, authors, list };
         assert_eq!(reason(Signs { replies: Some(replies), ..Signs::default() }), wanted, "{replies:?}");

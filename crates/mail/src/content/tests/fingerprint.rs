@@ -65,6 +65,11 @@ fn two_messages_are_two() {
         ("a form letter, and a footer", plain(HEADER, TEXT), footed(&TEXT.replace("readers", "Ann"))),
         ("a daily report", plain(HEADER, TEXT), footed(&TEXT.replace("41", "42"))),
         ("a report that grew", plain(HEADER, TEXT), plain(AGAIN, &format!("{TEXT}sales on Friday 3\r\n"))),
+        (
+            "a report that grew, and a footer",
+            plain(HEADER, TEXT),
+            footed(&format!("{TEXT}sales on Friday 3\r\n")),
+        ),
         ("a patch, v2", plain(HEADER, patch), footed(&patch.replace("int c", "int d"))),
         ("a word moved", plain(HEADER, "one two three four\r\n"), footed("one three two four\r\n")),
         ("two words", plain(HEADER, "Thank you\r\n"), footed("Thank you\r\n")),
@@ -107,6 +112,8 @@ fn templates() {
         answer(7, "On 21 November jane@firm.example wrote:\r\nWhat about the printer?\r\n"),
         answer(7, "-----Original Message-----\r\nWhat about the printer?\r\n"),
         answer(7, "From: Jane\r\nSent: today\r\n\r\nWhat about the printer?\r\n"),
+        format!("> On Monday Bob wrote:\r\n{}", answer(7, "")),
+        format!("> From: Bob\r\n> Date: today\r\n> -----Original Message-----\r\n{}", answer(7, "")),
         answer(7, "").replace("Your ticket", "> a quotation\r\nYour\r\nticket"),
     ] {
         assert_eq!(template(&text), first, "{text}");

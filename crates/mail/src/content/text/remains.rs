@@ -4,8 +4,7 @@
 //! The longer text knows its running hash at each line end. So it can leave out the lines between two
 //! of them, and see what hash and what number of words remain.
 
-use super::super::marks::{FOOTER, WARNING};
-use super::{End, MAX_FOOTER_LINES, MAX_WARNING_LINES, PRIME, Text, add, is_put_in, power, range, times};
+use super::{MAX_FOOTER_LINES, MAX_WARNING_LINES, PRIME, Text, add, is_warning, power, range, times};
 
 /// All that is kept of a text: 12 bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,7 +32,7 @@ impl Text {
         let more = self.words().checked_sub(first.words).filter(|more| *more > 0)?;
         (0..=MAX_WARNING_LINES.min(self.ends.len() - 1)).find_map(|warning| {
             let above = self.ends[warning].words;
-            let warns = warning == 0 || is_put_in(self.flags(0, warning), WARNING);
+            let warns = warning == 0 || is_warning(self.flags(0, warning));
             let left = more.checked_sub(above).filter(|_| warns)?;
             let lines = match left {
                 0 => (range(&self.ends[warning], &self.last) == first.hash).then_some(0),
@@ -45,9 +44,16 @@ impl Text {
 
     /// How many lines a block of `words` words has, without which, and without so many lines of warning,
     /// the hash is `wanted`.
+    ///
+    /// With `h` for a running hash and `B` for the base, what remains around a block from `before` to
+    /// `after` is `(h(before) - h(top) * B^(before - top) - h(after)) * B^(last - after) + h(last)`. Both
+    /// sides are compared times `B^(after - top)`: so the powers grow from line to line, and none is worked
+    /// out anew.
     fn block_beside(&self, wanted: u64, warning: usize, words: u32) -> Option<usize> {
         let top = &self.ends[warning];
-        let mut to = warning;
+        let whole = power(self.last.words - top.words);
+        let missing = times(less(wanted, self.last.hash), power(words));
+        let (mut to, mut shift, mut shifted) = (warning, 1, top.words);
         (warning..self.ends.len()).find_map(|from| {
             let before = &self.ends[from];
             let end = before.words.checked_add(words)?;
@@ -56,16 +62,19 @@ impl Text {
                 to += 1;
             }
             let lines = self.line_number(to) - self.line_number(from);
-            let is_block = self.ends[to].words == end
-                && lines <= MAX_FOOTER_LINES
-                && is_put_in(self.flags(from, to), FOOTER);
-            (is_block && self.without(top, before, &self.ends[to]) == wanted).then_some(lines)
+            // What costs least comes first: few lines open a footer.
+            if self.ends[to].words != end || lines > MAX_FOOTER_LINES || !self.opens_footer(from, to) {
+                return None;
+            }
+            shift = times(shift, power(before.words - shifted));
+            shifted = before.words;
+            let around = less(less(before.hash, times(top.hash, shift)), self.ends[to].hash);
+            let remains = times(around, whole) == times(missing, shift);
+            (remains && self.is_footer(from, to)).then_some(lines)
         })
     }
+}
 
-    /// Hash of the words from `top` on, without those between `before` and `after`.
-    fn without(&self, top: &End, before: &End, after: &End) -> u64 {
-        let start = add(range(top, before), PRIME - after.hash);
-        add(times(start, power(self.last.words - after.words)), self.last.hash)
-    }
+fn less(a: u64, b: u64) -> u64 {
+    add(a, PRIME - b)
 }

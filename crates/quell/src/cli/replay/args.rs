@@ -29,6 +29,9 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Ask only the classes that no threshold decides (copies, retry, loop): twice as fast
+    #[arg(long)]
+    pub exact: bool,
     /// Do not tell how far it is
     #[arg(long, short)]
     pub quiet: bool,

@@ -12,14 +12,13 @@ use quell_queue::door::{Bytes, Door, DoorSettings, Effect, Incoming, Together};
 use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::{MemoryReader, MemoryStore};
 use quell_queue::store::{Reader, Retention, Store, StoreError};
-use quell_storm::facts::{Answered, Counts, Facts, Ms, Recipient, Source};
-use quell_storm::judge::judge;
+use quell_storm::facts::{Answered, Facts, Ms, Recipient, Source};
 use quell_storm::limits::Limits;
-use quell_storm::said::Said;
+use quell_storm::signs::ClassSet;
 use quell_storm::storm::Storm;
-use quell_storm::verdict::{Class, Reason};
+use quell_storm::verdict::Reason;
 
-use super::opportunity::Opportunity;
+use super::again::Again;
 
 /// Arrivals that are committed together.
 const MAX_BATCH: usize = 256;
@@ -46,19 +45,12 @@ pub(super) struct Letter<'a> {
     pub(super) hops: usize,
     /// How long ago the last of its key for its recipient came; 0 if none did.
     pub(super) idle_ms: Ms,
-    /// Only what may be part of a storm needs one.
-    pub(super) header: Vec<u8>,
+    /// What the message says, and its header if it may be part of a storm.
+    pub(super) again: Again,
 }
 
-/// What became of it: the verdict's name, and why.
-pub(super) type Judged = (&'static str, Reason);
-
-/// Whether a class looks at the arrival and the rows of its own exact key, and at nothing else. While all
-/// do, a message whose key no other has needs no door: the judge alone says the same, ten times as fast. A
-/// class with counters of its own is none: its arrivals must all come by.
-fn looks_at_own_rows_only(class: Class) -> bool {
-    !class.suspects()
-}
+/// What became of it: the verdict's name, why, and which classes of suspicion had something to decide.
+pub(super) type Judged = (&'static str, Reason, ClassSet);
 
 /// The desk.
 ///
@@ -88,8 +80,8 @@ pub(super) struct Desk {
     storm_copies: u32,
     /// Storms that have ended.
     ended: usize,
-    /// Arrivals that are alone with their key go to the judge alone.
-    judges_alone: bool,
+    /// Arrivals that are alone with their key go by without a row.
+    lets_pass_by: bool,
 }
 
 impl Desk {
@@ -125,29 +117,29 @@ impl Desk {
             over: Vec::new(),
             storm_copies: limits.storm_rcpt_copies.min(limits.storm_key_copies),
             ended: 0,
-            judges_alone: Opportunity::ALL.into_iter().all(|o| looks_at_own_rows_only(o.class())),
+            lets_pass_by: true,
         })
     }
 
-    /// Whether so many messages of one key can be a storm.
-    pub(super) fn may_be_storm(&self, same: u32) -> bool {
-        same > self.storm_copies
-    }
-
     /// Lets one arrive.
-    pub(super) fn judge(&mut self, letter: Letter<'_>) -> Result<Judged, StoreError> {
+    pub(super) fn judge(&mut self, mut letter: Letter<'_>) -> Result<Judged, StoreError> {
         self.comes_to(letter.ms)?;
         if letter.idle_ms >= RETENTION_MS {
             self.keep_up(DAY_MS)?;
         }
         let is_alone = letter.key.is_none() || letter.same <= 1;
-        if is_alone && self.judges_alone {
-            return self.alone(letter);
+        let queue_id = self.next_id();
+        let facts = facts(&mut letter, queue_id, self.now_ms);
+        let now = self.now();
+        if is_alone
+            && self.lets_pass_by
+            && let Some((reason, opportunities)) = self.door.passes_by(&facts, &now)
+        {
+            return Ok(("pass", reason, opportunities));
         }
         if letter.key.is_some_and(|key| self.waiting_keys.contains(&key)) {
             self.commit()?;
         }
-        let queue_id = self.next_id();
         if self.waiting.is_empty() {
             self.waiting_since_ms = self.now_ms;
         }
@@ -156,13 +148,13 @@ impl Desk {
             Some(key) => self.note(key, letter.same),
             None => drop(self.passing.insert(queue_id)),
         }
-        let (facts, now) = (facts(&letter, queue_id, self.now_ms), self.now());
-        let (front, bytes, header) = (Vec::new(), Bytes::Small(Vec::new()), letter.header);
+        let (front, bytes, header) = (Vec::new(), Bytes::Small(Vec::new()), letter.again.header);
         let incoming = Incoming { facts, front, bytes, header, settles: None };
         self.door.accept(incoming, (), &now);
         let judged = self.door.effects().into_iter().find_map(|effect| match effect {
             Effect::Judged(verdicts) => {
-                verdicts.recipients.first().map(|(_, name, why)| (*name, why.clone()))
+                let first = verdicts.recipients.first();
+                first.map(|(_, name, why)| (*name, why.clone(), verdicts.opportunities))
             }
             _ => None,
         });
@@ -170,14 +162,6 @@ impl Desk {
             self.commit()?;
         }
         judged.ok_or_else(nothing_said)
-    }
-
-    /// One that no row is there for, nor ever asked for.
-    fn alone(&mut self, letter: Letter<'_>) -> Result<Judged, StoreError> {
-        let facts = facts(&letter, self.next_id(), self.now_ms);
-        let counts = Counts { key_copies: 0, rcpt_copies: vec![0], ..Counts::default() };
-        let verdict = judge(&facts, &[None], &counts, self.door.limits(), self.now_ms).pop();
-        verdict.map(|v| (v.name(), v.reason().clone())).ok_or_else(nothing_said)
     }
 
     fn note(&mut self, key: ExactKey, same: u32) {
@@ -201,7 +185,7 @@ impl Desk {
 
     #[cfg(test)]
     pub(super) fn let_all_through_the_door(&mut self) {
-        self.judges_alone = false;
+        self.lets_pass_by = false;
     }
 
     #[cfg(test)]
@@ -333,7 +317,7 @@ fn splitmix(state: &mut u64) -> u64 {
 
 /// As a reception makes it. Our own tokens are not among the facts: only who has the secret can tell them
 /// from others.
-fn facts(letter: &Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
+fn facts(letter: &mut Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
     let identity = letter.recipient.to_owned();
     let tenant = identity.rsplit_once('@').map_or(identity.as_str(), |(_, domain)| domain).to_owned();
     let recipient =
@@ -341,8 +325,12 @@ fn facts(letter: &Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
     Facts {
         queue_id,
         received_ms: now_ms,
-        source: Source { address: Some(letter.source), helo: String::new(), inside: false },
-        reverse_path: String::new(),
+        source: Source {
+            address: Some(letter.source),
+            helo: std::mem::take(&mut letter.again.helo),
+            inside: false,
+        },
+        reverse_path: std::mem::take(&mut letter.again.reverse_path),
         envid: None,
         ret_full: None,
         smtputf8: false,
@@ -353,6 +341,6 @@ fn facts(letter: &Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
         tokens: Vec::new(),
         recipients: vec![recipient],
         is_author_ours: false,
-        said: Said::default(),
+        said: std::mem::take(&mut letter.again.said),
     }
 }

@@ -7,6 +7,7 @@ use quell_mail::key::ExactKey;
 use quell_storm::facts::Ms;
 use quell_storm::limits::Limits;
 
+use super::again::Again;
 use super::desk::{Desk, Letter};
 
 const MINUTE: Ms = 60_000;
@@ -16,7 +17,8 @@ const T: Ms = 1_795_000_000_000;
 fn letter(ms: Ms, key: Option<u8>, same: u32, recipient: &str) -> Letter<'_> {
     let (source, header) = (IpAddr::from([192, 0, 2, 1]), b"Subject: x\n".to_vec());
     let key = key.map(|key| ExactKey([key; 32]));
-    Letter { ms, key, same, source, recipient, size_bytes: 100, hops: 3, idle_ms: 0, header }
+    let again = Again { header, reverse_path: "ann@client.example".to_owned(), ..Again::default() };
+    Letter { ms, key, same, source, recipient, size_bytes: 100, hops: 3, idle_ms: 0, again }
 }
 
 /// What becomes of letters with the key 7, each for whom and at which time.
@@ -54,7 +56,7 @@ fn without_a_key_it_is_compared_with_nothing_and_many_hops_are_refused() {
         assert_eq!(desk.judge(letter(T, None, 1, "a@b")).unwrap().1.name(), "no_exact_key");
     }
     let round = Letter { hops: 100, ..letter(T, Some(1), 1, "a@b") };
-    let (verdict, reason) = desk.judge(round).unwrap();
+    let (verdict, reason, _) = desk.judge(round).unwrap();
     assert_eq!((verdict, reason.name()), ("refuse", "too_many_hops"));
 }
 

@@ -3,7 +3,7 @@
 use quell_queue::store::StoreError;
 use quell_storm::limits::Limits;
 
-use super::headers::Headers;
+use super::again::{Again, Agains, Wanted};
 use super::mails::Mails;
 use super::record::Found;
 use super::replaying::replay;
@@ -26,12 +26,15 @@ pub fn replayed(messages: &[&[u8]], now_ms: i64) -> Result<([u64; 4], Vec<u64>),
     }
     let mut mails = Mails::of(vec![found]);
     mails.put_in_order(|_, _| true);
-    let read = |places: &[Place]| {
-        let at = |place: &Place| usize::try_from(place.offset()).ok().and_then(|n| messages.get(n));
-        let header = |place: &Place| Some((*place, Plain::alone(at(place)?).header.to_vec()));
-        (places.iter().filter_map(header).collect::<Headers>(), Damages::default())
+    let read = |all: &[Wanted]| {
+        let again = |wanted: &Wanted| {
+            let whole = usize::try_from(wanted.place.offset()).ok().and_then(|n| messages.get(n))?;
+            let plain = Plain::alone(whole);
+            Some((wanted.place, Again::of(&plain, plain.header, *wanted)))
+        };
+        (all.iter().filter_map(again).collect::<Agains>(), Damages::default())
     };
-    let (answer, _) = replay(&mails, &Limits::default(), &read)?;
+    let (answer, _) = replay(&mails, &Limits::default(), false, &read)?;
     let figures = [answer.pass, answer.absorb, answer.hold, answer.refuse];
     Ok((figures, answer.opportunities.into_values().collect()))
 }

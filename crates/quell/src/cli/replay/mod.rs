@@ -2,20 +2,20 @@
 //!
 //! ```text
 //! args ─ run: Archive::open ─ scan ─ Record of each message (100 bytes) ─ when: its time
-//!          ─ in order of time, in portions: headers of what may be a storm, read again
+//!          ─ in order of time, in portions, read again: what each says, for the classes of suspicion
 //!          ─ desk: the production door over the store in memory, by a virtual clock
 //!          ─ Answer ─ text · --json
 //! ```
 //!
-//! A class that a later rule adds is measured once two places here know it: `desk` wants to be told whether
-//! it looks at more than the rows of an arrival's own key, and [`opportunity`] what it has to decide on.
+//! A message whose exact key no other has passes by without a row, unless a class suspects it: the answer is
+//! the same, ten times as fast. While one portion is judged the next is read.
 
+mod again;
 mod answer;
 mod args;
 mod desk;
 #[cfg(test)]
 mod desk_tests;
-mod headers;
 pub mod in_memory;
 mod mails;
 pub mod opportunity;

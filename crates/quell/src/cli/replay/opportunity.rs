@@ -10,8 +10,10 @@ pub const MANY_HOPS: usize = 20;
 /// That none of so many was held or refused wrongly says how far a class is proved; a class that never had
 /// one is not.
 ///
-/// This is the only place that says what an opportunity is. A new class adds its own here: a name, what
-/// must be known for it in [`Met`], and its line in [`Opportunity::is_in`].
+/// Those of the classes that look at rows are told here; those of suspicion by the tables they look at
+/// ([`quell_storm::signs::Signs::opportunities`]): a content that came before for the recipient (`resent`),
+/// what leaves the house by an author from outside (`reinjected`), a reply to many (`reply_all`), a machine's
+/// message in turn with another (`auto_reply`), a report (`bounces`), whatever a known source brings (`flood`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Opportunity {
     /// `copies`: a message whose exact key came before for the same recipient.

@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 use quell_mail::key::ExactKey;
 use quell_mail::reading::Reader;
 use quell_queue::store::StoreError;
+use quell_storm::exceptions::{Exceptions, Network};
 use quell_storm::limits::Limits;
+use quell_storm::verdict::Class;
 
+use super::again::{Agains, Wanted, portions};
 use super::answer::{Answer, Example, MAX_EXAMPLES};
 use super::desk::{Desk, Letter};
-use super::headers::{Headers, portions};
 use super::mails::Mails;
 use super::opportunity::{Met, Opportunity};
 use super::record::Record;
@@ -18,20 +20,23 @@ use crate::archive::{Damages, Place};
 /// Storms whose Message-ID is looked for.
 const MAX_NAMED: usize = 1_000;
 
-/// Reads the headers at these places.
-pub(super) type Read<'a> = dyn Fn(&[Place]) -> (Headers, Damages) + 'a;
+/// Reads messages again.
+pub(super) type Read<'a> = dyn Fn(&[Wanted]) -> (Agains, Damages) + Sync + 'a;
 
-/// Lets `mails` arrive once more. `read` reads headers again.
+/// Lets `mails` arrive once more. `read` reads messages again, while those before are judged. `exact`: only
+/// the classes that no threshold decides are asked.
 pub(super) fn replay(
     mails: &Mails,
     limits: &Limits,
+    exact: bool,
     read: &Read<'_>,
 ) -> Result<(Answer, Damages), StoreError> {
+    let without_suspicion = Limits { exceptions: everybody(), ..limits.clone() };
     let began_ms = mails.records.first().map_or(0, arrival_ms);
     let mut replay = Replay {
         mails,
         limits,
-        desk: Desk::open(limits, began_ms)?,
+        desk: Desk::open(if exact { &without_suspicion } else { limits }, began_ms)?,
         answer: Answer::default(),
         before: HashMap::new(),
         told: HashSet::new(),
@@ -44,20 +49,53 @@ pub(super) fn replay(
         replay.answer.by_class.insert(class, 0);
         replay.answer.verdicts.insert(class, Default::default());
     }
-    let mut damages = Damages::default();
-    let may_be_storm = |desk: &Desk, record: &Record| record.has_key && desk.may_be_storm(record.same);
-    for portion in portions(&mails.records, |record| may_be_storm(&replay.desk, record)) {
-        let records = &mails.records[portion];
-        let wanted = records.iter().filter(|record| may_be_storm(&replay.desk, record));
-        let places: Vec<Place> = wanted.map(|record| record.place).collect();
-        let (mut headers, more) = read(&places);
-        add(&mut damages, more);
-        for record in records {
-            replay.arrives(record, &mut headers)?;
+    if !exact {
+        for class in Class::ALL.into_iter().filter(|class| class.suspects()) {
+            replay.answer.opportunities.insert(class.name(), 0);
+            replay.answer.by_class.insert(class.name(), 0);
+            replay.answer.verdicts.insert(class.name(), Default::default());
         }
     }
+    let least = storm_copies(limits);
+    let wanted = |record: &Record| Wanted {
+        place: record.place,
+        said: !exact,
+        header: !exact || (record.has_key && record.same > least),
+    };
+    let portions = portions(&mails.records, wanted);
+    let mut damages = Damages::default();
+    std::thread::scope(|scope| {
+        // One portion is read while the one before it is judged.
+        let (sender, portions_read) = std::sync::mpsc::sync_channel(0);
+        let ranges = portions.clone();
+        scope.spawn(move || {
+            for range in ranges {
+                let wanted: Vec<Wanted> = mails.records[range].iter().map(wanted).collect();
+                if sender.send(read(&wanted)).is_err() {
+                    return;
+                }
+            }
+        });
+        for (range, (mut agains, more)) in portions.into_iter().zip(portions_read) {
+            add(&mut damages, more);
+            for record in &mails.records[range] {
+                replay.arrives(record, &mut agains)?;
+            }
+        }
+        Ok::<_, StoreError>(())
+    })?;
     replay.end(read)?;
     Ok((replay.answer, damages))
+}
+
+fn everybody() -> Exceptions {
+    let all = ["0.0.0.0/0", "::/0"].into_iter().filter_map(|net| Network::parse(net).ok());
+    Exceptions::new(&[], &[], all.collect())
+}
+
+/// More of one key than this can be a storm.
+fn storm_copies(limits: &Limits) -> u32 {
+    limits.storm_rcpt_copies.min(limits.storm_key_copies)
 }
 
 /// A second reading finds damage only where a file changed meanwhile.
@@ -104,7 +142,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn arrives(&mut self, record: &Record, headers: &mut Headers) -> Result<(), StoreError> {
+    fn arrives(&mut self, record: &Record, agains: &mut Agains) -> Result<(), StoreError> {
         let (met, lies_twice, idle_ms) = self.meet(record);
         for opportunity in Opportunity::ALL.into_iter().filter(|o| o.is_in(&met)) {
             *self.answer.opportunities.entry(opportunity.class().name()).or_default() += 1;
@@ -120,9 +158,14 @@ impl Replay<'_> {
             size_bytes: u64::from(record.place.len()),
             hops: usize::from(record.hops),
             idle_ms,
-            header: headers.remove(&record.place).unwrap_or_default(),
+            again: agains.remove(&record.place).unwrap_or_default(),
         };
-        let (verdict, reason) = self.desk.judge(letter)?;
+        let (verdict, reason, opportunities) = self.desk.judge(letter)?;
+        for class in Class::ALL.into_iter().filter(|class| opportunities.has(*class)) {
+            if let Some(count) = self.answer.opportunities.get_mut(class.name()) {
+                *count += 1;
+            }
+        }
         let class = reason.class().name();
         self.answer.count(verdict, class);
         self.answer.lie_twice += u64::from(lies_twice && verdict == "absorb");
@@ -217,11 +260,13 @@ fn message_ids(read: &Read<'_>, places: &[Place]) -> HashMap<Place, Option<Strin
     if places.is_empty() {
         return HashMap::new();
     }
-    let (headers, _changed_meanwhile) = read(places);
+    let wanted: Vec<Wanted> =
+        places.iter().map(|place| Wanted { place: *place, said: false, header: true }).collect();
+    let (agains, _changed_meanwhile) = read(&wanted);
     let id = |header: &[u8]| {
         let mut reader = Reader::new(usize::MAX);
         reader.push(header).ok()?;
         reader.finish(0).message_id
     };
-    headers.iter().map(|(place, header)| (*place, id(header))).collect()
+    agains.iter().map(|(place, again)| (*place, id(&again.header))).collect()
 }

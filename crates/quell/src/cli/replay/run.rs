@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use quell_storm::limits::Limits as Thresholds;
 
+use super::again;
 use super::args::Args;
-use super::headers;
 use super::mails::scan;
 use super::replaying::replay;
 use super::text::{Settings, text};
@@ -37,8 +37,9 @@ pub fn run(args: &Args, config: Option<&Path>, out: &mut dyn Write) -> Result<()
         Archive::open(&args.paths, limits).map_err(|why| Failure::Failed(harmless(&why.to_string())))?;
     let threads = args.threads.map_or_else(threads, usize::from);
     let (mails, mut damages) = scan(&archive, threads, args.quiet, now_ms());
-    let (answer, more) = replay(&mails, &thresholds, &|places| headers::read(&archive, places, threads))
-        .map_err(|why| Failure::Failed(format!("the replay cannot go on: {why}")))?;
+    let (answer, more) =
+        replay(&mails, &thresholds, args.exact, &|wanted| again::read(&archive, wanted, threads))
+            .map_err(|why| Failure::Failed(format!("the replay cannot go on: {why}")))?;
     damages.count += more.count;
     damages.examples.extend(more.examples);
     tell_damage(&damages.examples, damages.count);
@@ -48,7 +49,7 @@ pub fn run(args: &Args, config: Option<&Path>, out: &mut dyn Write) -> Result<()
     if args.json {
         json(&answer, out)?;
     } else {
-        let settings = Settings { limits: &thresholds, file: config };
+        let settings = Settings { limits: &thresholds, file: config, exact: args.exact };
         out.write_all(text(&answer, &settings, &screen::options(false)).as_bytes())?;
     }
     Ok(out.flush()?)

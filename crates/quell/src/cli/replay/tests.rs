@@ -9,8 +9,8 @@ use quell_mail::trace::ReceivedStamp;
 use quell_sim::traces::{kinds, mbox, world};
 use quell_storm::limits::Limits as Thresholds;
 
+use super::again;
 use super::answer::Answer;
-use super::headers;
 use super::mails::scan;
 use super::replaying::replay;
 use super::text::{Settings, text};
@@ -25,7 +25,8 @@ const NOW: i64 = 1_900_000_000_000;
 fn replayed(paths: &[PathBuf], threads: usize) -> Answer {
     let archive = Archive::open(paths, Limits { part_bytes: 5_000, ..Limits::default() }).unwrap();
     let (mails, _) = scan(&archive, threads, true, NOW);
-    replay(&mails, &Thresholds::default(), &|places| headers::read(&archive, places, threads)).unwrap().0
+    let read = |wanted: &[again::Wanted]| again::read(&archive, wanted, threads);
+    replay(&mails, &Thresholds::default(), false, &read).unwrap().0
 }
 
 fn json(answer: &Answer) -> String {
@@ -84,7 +85,8 @@ fn copies_by_time_whatever_their_order_in_the_file() {
     let path = folder.put("box", mailbox(&messages));
     let answer = replayed(&[path], 2);
     assert_eq!(figures(&answer), [6, 3, 2, 0, 1]);
-    assert_eq!(opportunities(&answer), [("copies", 2), ("loop", 3), ("retry", 1)]);
+    let had: Vec<_> = opportunities(&answer).into_iter().filter(|(_, n)| *n > 0).collect();
+    assert_eq!(had, [("copies", 2), ("flood", 3), ("loop", 3), ("retry", 1)]);
     let of_loop = answer.verdicts["loop"];
     assert_eq!((of_loop.absorb, of_loop.hold, of_loop.refuse), (0, 0, 1));
     let examples: Vec<_> =
@@ -168,7 +170,8 @@ fn the_answer_on_a_terminal() {
     ));
     let path = folder.put("box", mailbox(&messages));
     let answer = replayed(&[path], 1);
-    let settings = Settings { limits: &Thresholds::default(), file: Some(Path::new("quell.toml")) };
+    let settings =
+        Settings { limits: &Thresholds::default(), file: Some(Path::new("quell.toml")), exact: false };
     let shown = text(&answer, &settings, &TextOptions { width: 100, colour: false, all: false });
     let wanted = include_str!("golden.txt");
     assert_eq!(shown, wanted, "\n{shown}");
@@ -187,20 +190,21 @@ fn speed() {
     for (what, different) in [("all different", MESSAGES), ("each twice", MESSAGES / 2)] {
         let path = folder.0.join("box");
         generate(&path, MESSAGES, different);
-        for threads in [1, 2] {
+        for (threads, exact) in [(1, true), (2, true), (1, false), (2, false)] {
             let (began, paths) = (std::time::Instant::now(), [path.clone()]);
             let archive = Archive::open(&paths, Limits::default()).unwrap();
             let (mails, _) = scan(&archive, threads, true, NOW);
             let read = began.elapsed().as_secs_f64();
-            let (answer, _) =
-                replay(&mails, &Thresholds::default(), &|places| headers::read(&archive, places, threads))
-                    .unwrap();
+            let (answer, _) = replay(&mails, &Thresholds::default(), exact, &|wanted| {
+                again::read(&archive, wanted, threads)
+            })
+            .unwrap();
             assert_eq!([answer.messages, answer.pass], [MESSAGES as u64, different as u64]);
             let all = began.elapsed().as_secs_f64();
             let judged = all - read;
             let rate = MESSAGES as f64 / all;
             eprintln!(
-                "{what}, {threads} threads: read {read:.2} s, judged {judged:.2} s, {rate:.0} a second"
+                "{what}, {threads} threads, exact {exact}: read {read:.2} s, judged {judged:.2} s, {rate:.0} a second"
             );
         }
     }

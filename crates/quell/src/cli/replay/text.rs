@@ -4,6 +4,7 @@ use std::path::Path;
 
 use quell_storm::limits::Limits;
 use quell_storm::storm::Storm;
+use quell_storm::verdict::Class;
 
 use super::answer::{Answer, Example};
 use crate::cli::trace::clean::harmless;
@@ -22,6 +23,8 @@ pub(super) struct Settings<'a> {
     pub(super) limits: &'a Limits,
     /// Where they were read from.
     pub(super) file: Option<&'a Path>,
+    /// Only the classes without thresholds were asked.
+    pub(super) exact: bool,
 }
 
 /// The whole answer; every line ends in LF. Nothing of mail reaches the terminal as anything but letters.
@@ -93,10 +96,14 @@ fn one_storm(storm: &Storm, id: Option<&str>, lines: &mut Lines) {
     let recipients = storm
         .recipients
         .map_or_else(String::new, |n| format!(" for {}", counted(n, "recipient", "recipients")));
-    let copies = counted(storm.copies, "copy", "copies");
-    let name = harmless(id.unwrap_or("a message"));
-    lines.wrapped(2, &format!("{name}: {copies}{recipients}, {when} ({})", storm.class()), Ink::Plain);
-    if storm.culprits.is_empty() {
+    let copies = match storm.class().is_of_one_message() {
+        true => counted(storm.copies, "copy", "copies"),
+        false => counted(storm.copies, "message", "messages"),
+    };
+    let class = storm.class();
+    let name = harmless(id.unwrap_or(what(class)));
+    lines.wrapped(2, &format!("{name}: {copies}{recipients}, {when} ({class})"), Ink::Plain);
+    if storm.culprits.is_empty() && class.is_of_one_message() {
         lines.wrapped(4, "The copies do not tell who makes them.", Ink::Plain);
     }
     for culprit in storm.culprits.iter().take(MAX_CULPRITS) {
@@ -104,6 +111,46 @@ fn one_storm(storm: &Storm, id: Option<&str>, lines: &mut Lines) {
         let sure = words::how_sure(culprit).map(|sure| format!(" ({sure})")).unwrap_or_default();
         lines.wrapped(4, &harmless(&format!("{who} {does}{sure}")), Ink::Alarm);
     }
+}
+
+/// What a storm without a Message-ID of its own is about.
+fn what(class: Class) -> &'static str {
+    match class {
+        Class::ReplyAll => "a conversation",
+        Class::AutoReply => "two machines",
+        Class::Bounces => "reports for one recipient",
+        Class::Flood => "a source",
+        _ => "a message",
+    }
+}
+
+/// The thresholds of the classes of suspicion, and what is done with what they suspect.
+fn suspicions(limits: &Limits, lines: &mut Lines) {
+    for setting in [
+        format!(
+            "resent_arrivals = {}, resent_least_words = {}",
+            limits.resent_arrivals, limits.resent_least_words
+        ),
+        format!(
+            "reply_all_people = {}, reply_all_replies = {}, reply_all_authors = {}, reply_all_list_factor = {}",
+            limits.reply_all_people,
+            limits.reply_all_replies,
+            limits.reply_all_authors,
+            limits.reply_all_list_factor
+        ),
+        format!("auto_reply_turns = {}", limits.auto_reply_turns),
+        format!(
+            "bounces_per_recipient = {}, bounces_per_message = {}",
+            limits.bounces_per_recipient, limits.bounces_per_message
+        ),
+        format!("flood_factor = {}, flood_least_hour = {}", limits.flood.factor, limits.flood.least_hour),
+    ] {
+        lines.wrapped(2, &format!("[judge] {setting}"), Ink::Plain);
+    }
+    let policies = Class::ALL.into_iter().filter(|class| class.suspects());
+    let policies = policies.map(|class| format!("{class} = \"{}\"", limits.policies.of(class).name()));
+    lines.wrapped(2, &format!("[policy] {}", policies.collect::<Vec<_>>().join(", ")), Ink::Plain);
+    lines.wrapped(2, "[exceptions] senders, lists and hosts that no class suspects", Ink::Plain);
 }
 
 fn examples(examples: &[Example], lines: &mut Lines) {
@@ -140,14 +187,12 @@ fn what_would_change_it(settings: &Settings<'_>, lines: &mut Lines) {
     ] {
         lines.wrapped(2, &format!("[judge] {setting}: {what}"), Ink::Plain);
     }
+    if !settings.exact {
+        suspicions(limits, lines);
+    }
     lines.wrapped(
         2,
         "Absorbing has no threshold: who has a message, to the byte, does not get it again.",
-        Ink::Plain,
-    );
-    lines.wrapped(
-        2,
-        "Copies with a Message-ID or a date of their own pass in this version: `quell trace` finds who made them.",
         Ink::Plain,
     );
     lines.blank();
