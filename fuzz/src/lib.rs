@@ -2,6 +2,7 @@
 //! outside, and fails an assertion where a promise of that reader is broken. The test `fuzz_seeds`
 //! of the crate `quell` pushes the seeds through the same functions at every `make test`.
 
+mod digest;
 mod kept;
 mod mail;
 mod mbox;
@@ -12,6 +13,7 @@ mod trace;
 mod typed;
 mod wire;
 
+pub use digest::digest;
 pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, content_key, date, fingerprint, header, hop, letter, message_id, reading, received};
 pub use mbox::mbox;
@@ -26,7 +28,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 35] = [
+pub const TARGETS: [(&str, Target); 36] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -38,6 +40,7 @@ pub const TARGETS: [(&str, Target); 35] = [
     ("control", control),
     ("copy_times", copy_times),
     ("date", date),
+    ("digest", digest),
     ("dots", dots),
     ("encoder", encoder),
     ("filter", filter),

@@ -8,7 +8,7 @@
 //! [`bucket`] is the sieve for every message; [`content`] is for those whose bucket is taken.
 
 pub(crate) mod address;
-mod decode;
+pub(crate) mod decode;
 mod fingerprint;
 mod html;
 mod marks;

@@ -7,7 +7,7 @@
 //! well-formed message with CRLF line ends and lines of at most 998 bytes. Its envelope has the
 //! null reverse-path (RFC 3461 §6.1), which is the caller's to see to.
 
-mod field;
+pub(crate) mod field;
 mod original;
 mod status;
 mod text;
@@ -215,7 +215,7 @@ fn put_part(out: &mut Vec<u8>, boundary: &str, fields: &str, content: &[u8]) {
 
 /// A boundary that occurs in none of `parts`. It is made from what they say, so that nobody can
 /// write it into a message beforehand, and is looked for all the same.
-fn boundary(parts: &[&[u8]]) -> String {
+pub(crate) fn boundary(parts: &[&[u8]]) -> String {
     let mut hasher = blake3::Hasher::new();
     loop {
         for part in parts {

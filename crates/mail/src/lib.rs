@@ -8,6 +8,7 @@ pub mod canon;
 mod cfws;
 pub mod content;
 pub mod date;
+pub mod digest;
 pub mod dsn;
 pub mod exact;
 pub mod header;

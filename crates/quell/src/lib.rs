@@ -7,6 +7,7 @@ pub mod console;
 pub mod control;
 pub mod data;
 pub mod deliver;
+pub mod held;
 pub mod metrics;
 pub mod ops;
 pub mod receive;

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use quell_queue::door::{ReportCounts, Verdicts};
+use quell_queue::door::{HeldCounts, ReportCounts, Verdicts};
 use quell_queue::ledger::Outcome;
 use quell_storm::verdict::Class;
 
@@ -85,6 +85,9 @@ pub struct Metrics {
     storms_not_opened: Gauge,
     alerts: Counters,
     reports: Counters,
+    held_ended: Counters,
+    held_digests: Counter,
+    held_reminders: Counter,
     commits: Counter,
     commit_seconds: Histogram,
     store_failures: Counter,
@@ -120,6 +123,9 @@ impl Metrics {
             storms_not_opened: Gauge::default(),
             alerts: Counters::default(),
             reports: Counters::default(),
+            held_ended: Counters::default(),
+            held_digests: Counter::default(),
+            held_reminders: Counter::default(),
             commits: Counter::default(),
             commit_seconds: Histogram::new(SECONDS),
             store_failures: Counter::default(),
@@ -146,6 +152,7 @@ impl Metrics {
         zero(&self.turned_away, "why", &TurnedAway::ALL.map(TurnedAway::name));
         zero(&self.alerts, "result", &["sent", "failed"]);
         zero(&self.reports, "fate", &["made", "dropped", "suppressed"]);
+        zero(&self.held_ended, "how", &["released", "discarded", "digest"]);
         for state in QUEUE_STATES {
             drop(self.queue_rows.get_or_create(&[("state", state)]));
         }
@@ -175,6 +182,9 @@ impl Metrics {
             "Reports to senders, and recipients whose report went over its bound",
             self.reports.clone(),
         );
+        r.register("held_ended", "Held messages decided on, one for each row", self.held_ended.clone());
+        r.register("held_digests", "Digests of held mail", self.held_digests.clone());
+        r.register("held_reminders", "Reminders of held mail", self.held_reminders.clone());
         r.register("store_commits", "Batches made durable", self.commits.clone());
         r.register_with_unit("store_commit", "Time of a commit", Unit::Seconds, self.commit_seconds.clone());
         r.register("store_failures", "Times the store had to be reopened", self.store_failures.clone());
@@ -250,6 +260,19 @@ impl Metrics {
         ] {
             self.reports.get_or_create(&[("fate", fate)]).inc_by(now.saturating_sub(before));
         }
+    }
+
+    /// Held mail: the numbers were `before`, and are `now`.
+    pub fn held(&self, before: &HeldCounts, now: &HeldCounts) {
+        for (how, before, now) in [
+            ("released", before.released, now.released),
+            ("discarded", before.discarded, now.discarded),
+            ("digest", before.in_digests, now.in_digests),
+        ] {
+            self.held_ended.get_or_create(&[("how", how)]).inc_by(now.saturating_sub(before));
+        }
+        self.held_digests.inc_by(now.digests.saturating_sub(before.digests));
+        self.held_reminders.inc_by(now.reminders.saturating_sub(before.reminders));
     }
 
     /// A batch is durable.
@@ -332,6 +355,9 @@ mod tests {
             "quell_sessions_open 0",
             "quell_reports_total{fate=\"made\"} 0",
             "quell_next_hops_down 0",
+            "quell_held_ended_total{how=\"digest\"} 0",
+            "quell_held_digests_total 0",
+            "quell_held_reminders_total 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

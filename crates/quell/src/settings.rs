@@ -331,6 +331,18 @@ section! {
 }
 
 section! {
+    /// What becomes of held mail that nobody decides on. It is never delivered by itself.
+    Hold, HOLD, "hold" {
+        /// So long after a message was held it is told in a digest to its recipient, and discarded;
+        /// for 30 days more `quell storms release` can deliver it.
+        keep_hours: u64 = 48, "hours", hint "48", 1..=720;
+        /// So long after a storm has held mail the operator is reminded of it, once each; not after
+        /// `keep_hours`.
+        remind_hours: Vec<u64> = vec![4, 24], "hours", hint "[4, 24]";
+    }
+}
+
+section! {
     /// Who is told when a storm opens and when it ends.
     Tell, TELL, "tell" {
         /// Program and arguments; the message for people comes on its standard input.
@@ -365,8 +377,8 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 13] =
-    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, TELL, LOG, PRIVACY];
+pub const SECTIONS: [Section; 14] =
+    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL, LOG, PRIVACY];
 
 /// `recipients` of a domain as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -402,6 +414,8 @@ pub struct Settings {
     pub policy: PolicyTable,
     /// `[exceptions]`
     pub exceptions: ExceptionsTable,
+    /// `[hold]`
+    pub hold: Hold,
     /// `[tell]`
     pub tell: Tell,
     /// `[log]`

@@ -1,6 +1,8 @@
 //! What the operator is told: of a storm once when it opens and once when it ends, and of a message
 //! that was given up although it may have been delivered.
 
+mod held;
+
 use crate::book::{Book, BookEvent};
 use crate::explain::span;
 use crate::sources::Sources;
@@ -23,6 +25,8 @@ pub enum AlertKind {
     Ended,
     /// A message was given up, and may have been delivered.
     MaybeDelivered,
+    /// A storm has held mail for some time, and nobody has decided what is to become of it.
+    StillHeld,
 }
 
 /// One alert: plain text, no subjects, no bodies, no recipients but their number.

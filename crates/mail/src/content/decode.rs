@@ -101,7 +101,7 @@ pub(super) fn charset<'a>(bytes: &'a [u8], name: &[u8]) -> Cow<'a, str> {
 
 /// The bytes in base64 (RFC 2045 §6.8): what is not of its alphabet is passed over, padding ends
 /// it. A text that a list has appended behind the padding is not read.
-pub(super) fn base64(text: &[u8]) -> Vec<u8> {
+pub(crate) fn base64(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let (mut bits, mut held) = (0u32, 0u32);
     for byte in text {

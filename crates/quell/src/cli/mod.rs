@@ -46,7 +46,7 @@ pub enum Command {
     Mailbox(mailbox::Args),
     /// See and change what waits
     Queue(queue::Args),
-    /// See the storms
+    /// See the storms, and decide on the mail they hold
     Storms(storms::Args),
     /// Change what is remembered as delivered
     Ledger(ledger::Args),

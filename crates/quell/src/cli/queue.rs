@@ -199,12 +199,7 @@ fn change(link: &mut Link, request: impl Fn(Option<RowRef>) -> Request) -> Resul
     let mut all = Changed::default();
     loop {
         match link.ask(&request(all.next.take()))? {
-            Response::Changed(slice) => {
-                all.done += slice.done;
-                all.skipped += slice.skipped;
-                all.refused.extend(slice.refused);
-                all.next = slice.next;
-            }
+            Response::Changed(slice) => all.add(slice),
             other => return Err(refused(other)),
         }
         if all.next.is_none() {

@@ -1,6 +1,7 @@
-//! `quell storms list|show`.
+//! `quell storms list|show|release|discard|digest`.
 
 mod culprits;
+mod held;
 
 use std::io::Write;
 
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::ops::table::{Table, plain};
 use crate::ops::{Request, Response, SampleShown, StormShown, Storms};
 
-/// See the storms.
+/// See the storms, and decide on the mail they hold.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// What to do.
@@ -41,6 +42,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Deliver what a storm holds, and what it held and was discarded (for 30 days): these messages are
+    /// not judged again by the same rule
+    Release(held::Args),
+    /// Throw away what a storm holds: nobody gets it; for 30 days it can still be released
+    Discard(held::Args),
+    /// Send what a storm holds to its recipients now, in one digest each, as else at the end of its time;
+    /// with --print or --json look at it only
+    Digest(held::DigestArgs),
 }
 
 /// Does it.
@@ -57,9 +66,15 @@ pub fn run(args: &Args, config: &Config, out: &mut dyn Write) -> Result<(), Fail
         },
         Command::Show { id, json } => match link.ask(&Request::Storm { id: id.clone() })? {
             Response::Storm(shown) if *json => as_json(&shown, out),
-            Response::Storm(shown) => show(&shown, wall_ms(), out),
+            Response::Storm(shown) => {
+                show(&shown, wall_ms(), out)?;
+                held::in_short(&mut link, id, out)
+            }
             other => Err(refused(other)),
         },
+        Command::Release(args) => held::release(&mut link, args, out),
+        Command::Discard(args) => held::discard(&mut link, args, out),
+        Command::Digest(args) => held::digest(&mut link, args, wall_ms(), out),
     }
 }
 

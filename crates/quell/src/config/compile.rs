@@ -13,6 +13,7 @@ use super::{Config, hint};
 use crate::settings::{Judge, SECTIONS, Settings};
 
 mod domains;
+mod hold;
 mod outgoing;
 mod suspicion;
 
@@ -78,9 +79,11 @@ impl Check<'_> {
         self.no_way_back(&settings, &routes, &hostname, &smtp_listen);
         let directory = self.directory(&settings, &hostname, plans);
         self.tell(&settings, &directory);
+        let hold = self.hold(&settings);
         Some(Config {
             file: file.to_owned(),
             limits: self.limits(&settings),
+            hold,
             hostname,
             data,
             secret_file,

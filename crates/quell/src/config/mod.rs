@@ -52,8 +52,19 @@ pub struct Config {
     pub outgoing: Outgoing,
     /// Thresholds of the judge.
     pub limits: Limits,
+    /// What becomes of held mail.
+    pub hold: Hold,
     /// What is allowed, but looks like a mistake.
     pub warnings: Vec<String>,
+}
+
+/// `[hold]`, compiled: milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// So long a message is held.
+    pub keep_ms: i64,
+    /// The operator is reminded so long after; ascending, each once.
+    pub remind_ms: Vec<i64>,
 }
 
 /// How mail goes to next hops: `[relay]`, `[dns]` and `[server] stop_secs`, compiled.

@@ -14,12 +14,12 @@ use axum::{Json, Router};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Console, access};
+use super::{Console, access, held};
 use crate::ops::{self, ErrorKind, Status};
 
 /// The desk must answer within this time.
 const DESK: Duration = Duration::from_secs(5);
-/// Largest body of a request; none needs one.
+/// Largest body of a request.
 const MAX_BODY_BYTES: usize = 16 << 10;
 /// Storms listed.
 const MAX_STORMS: usize = 1_000;
@@ -35,8 +35,9 @@ pub(super) fn router(console: Arc<Console>) -> Router {
         .route("/metrics", get(metrics))
         .route("/api/v1/storms", get(storms))
         .route("/api/v1/storms/{id}", get(storm))
-        .route("/api/v1/storms/{id}/release", post(release))
-        .route("/api/v1/storms/{id}/discard", post(discard))
+        .route("/api/v1/storms/{id}/held", get(held::list))
+        .route("/api/v1/storms/{id}/release", post(held::release))
+        .route("/api/v1/storms/{id}/discard", post(held::discard))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such page") })
         .method_not_allowed_fallback(|| async {
             failure(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
@@ -63,12 +64,12 @@ async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next
     response
 }
 
-fn failure(status: StatusCode, why: &str) -> Response {
+pub(super) fn failure(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
 
 /// Asks the desk; a desk that is gone or silent is an answer, too.
-async fn ask(console: &Console, request: ops::Request) -> ops::Response {
+pub(super) async fn ask(console: &Console, request: ops::Request) -> ops::Response {
     match timeout(DESK, (console.ask)(request)).await {
         Ok(Some(answer)) => answer,
         Ok(None) => ops::Response::error(ErrorKind::Away, "the server is stopping"),
@@ -87,7 +88,7 @@ fn of_failure(failed: &ops::Failure) -> Response {
 }
 
 /// Any answer as JSON that has no form of its own here.
-fn plain(answer: &ops::Response) -> Response {
+pub(super) fn plain(answer: &ops::Response) -> Response {
     match answer {
         ops::Response::Error(failed) => of_failure(failed),
         _ => Json(json!({ "done": true })).into_response(),
@@ -137,12 +138,4 @@ async fn storm(State(console): State<Arc<Console>>, Path(id): Path<String>) -> R
         ops::Response::Storm(shown) => Json(shown.storm).into_response(),
         other => plain(&other),
     }
-}
-
-async fn release(State(console): State<Arc<Console>>, Path(id): Path<String>) -> Response {
-    plain(&ask(&console, ops::Request::StormRelease { id }).await)
-}
-
-async fn discard(State(console): State<Arc<Console>>, Path(id): Path<String>) -> Response {
-    plain(&ask(&console, ops::Request::StormDiscard { id }).await)
 }

@@ -1,7 +1,7 @@
 //! The console's HTTP: health, metrics, storms.
 //!
 //! `GET /healthz`, `GET /metrics`, `GET /api/v1/storms`, `GET /api/v1/storms/{id}`,
-//! `POST /api/v1/storms/{id}/release|discard`.
+//! `GET /api/v1/storms/{id}/held`, `POST /api/v1/storms/{id}/release|discard`.
 //!
 //! Who may: with `Authorization: Bearer` and the token, anybody; without a token GET only, from
 //! loopback, and with a Host header that names us, so that a page in the operator's browser can
@@ -9,6 +9,7 @@
 
 mod access;
 mod handlers;
+mod held;
 mod server;
 #[cfg(test)]
 mod tests;

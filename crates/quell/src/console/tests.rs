@@ -28,6 +28,11 @@ struct Site {
 
 /// The desk's thread: a door with one storm, or one whose store is away.
 fn desk(away: bool) -> Ask {
+    desk_with(away, false)
+}
+
+/// The same; `holds`: the storm holds three messages.
+fn desk_with(away: bool, holds: bool) -> Ask {
     let (questions, asked): (Sender<Question>, Receiver<Question>) = channel();
     std::thread::spawn(move || {
         let mut bench = Bench::new();
@@ -36,6 +41,12 @@ fn desk(away: bool) -> Ask {
         }
         if away {
             bench.door.failed(&quell_queue::store::StoreError::Broken("EIO".into()));
+        }
+        bench.ms += 1_000;
+        let id = bench.door.storms(1).ok().and_then(|storms| Some(storms.first()?.id.to_string()));
+        if let Some(id) = id.filter(|_| holds) {
+            bench.hold(9, &["jane@firm.example", "tom@firm.example"], &id);
+            bench.hold(8, &["jane@firm.example"], &id);
         }
         for (request, answer) in asked {
             let _ = answer.send(bench.ask(&request));
@@ -80,6 +91,14 @@ impl Site {
         let host =
             if fields.contains("Host:") { String::new() } else { format!("Host: {}\r\n", self.address) };
         self.raw(&format!("{method} {path} HTTP/1.1\r\n{host}{fields}Connection: close\r\n\r\n")).await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        let length = body.len();
+        let head = format!("Host: {}\r\n{}Content-Length: {length}\r\n", self.address, bearer(TOKEN));
+        let request = format!("POST {path} HTTP/1.1\r\n{head}Connection: close\r\n\r\n{body}");
+        let (status, _, body) = self.raw(&request).await;
+        (status, serde_json::from_str(&body).unwrap())
     }
 
     async fn json(&self, method: &str, path: &str, fields: &str) -> (u16, Value) {
@@ -166,6 +185,45 @@ async fn storms_are_listed_and_shown() {
         let unknown = format!("/api/v1/storms/0000000000000000/{wish}");
         assert_eq!(site.json("POST", &unknown, &bearer(TOKEN)).await.0, 404);
     }
+}
+
+#[tokio::test]
+async fn held_mail_is_listed_released_and_discarded() {
+    let site = site(desk_with(false, true)).await;
+    let (_, list) = site.json("GET", "/api/v1/storms", "").await;
+    let path = format!("/api/v1/storms/{}", list["storms"][0]["id"].as_str().unwrap());
+    let (status, first) = site.json("GET", &format!("{path}/held?limit=2"), "").await;
+    assert_eq!((status, first["held"].as_array().unwrap().len()), (200, 2));
+    let row = &first["held"][0];
+    assert_eq!((&row["reason"], &row["size_bytes"]), (&"a_test".into(), &2048.into()));
+    assert_eq!(
+        (&row["sender"], &row["recipient"]),
+        (&"ann@client.example".into(), &"jane@firm.example".into())
+    );
+    assert!(!first.to_string().to_lowercase().contains("subject"));
+    let after = first["next"].as_str().unwrap();
+    let (_, second) = site.json("GET", &format!("{path}/held?limit=2&after={after}"), "").await;
+    assert_eq!((second["held"].as_array().unwrap().len(), &second["next"]), (1, &Value::Null));
+    for bad in ["held?after=x", "held?limit=0", "held?limit=x", "held?subject=1"] {
+        assert_eq!(site.json("GET", &format!("{path}/{bad}"), "").await.0, 400, "{bad}");
+    }
+    let (status, head, _) = site.ask("POST", &format!("{path}/release"), "").await;
+    assert!(status == 401 && head.contains("www-authenticate: bearer"), "{head}");
+    for bad in ["{", "[]", "{\"recipients\": 1}", "{\"recipient\": \"a b@\"}", "{\"message\": \"x\"}"] {
+        assert_eq!(site.post(&format!("{path}/release"), bad).await.0, 400, "{bad}");
+    }
+    let to_tom = "{\"recipient\": \"Tom@firm.example\"}";
+    let (status, done) = site.post(&format!("{path}/discard"), to_tom).await;
+    assert_eq!((status, &done["done"], &done["next"]), (200, &1.into(), &Value::Null));
+    assert_eq!(site.post(&format!("{path}/discard"), to_tom).await.0, 409);
+    let message = format!("{{\"message\": {}}}", row["id"]);
+    let (status, done) = site.post(&format!("{path}/release"), &message).await;
+    assert_eq!((status, &done["done"]), (200, &2.into()), "what was discarded, too");
+    let (status, done) = site.post(&format!("{path}/release"), "").await;
+    assert_eq!((status, &done["done"]), (200, &1.into()));
+    assert_eq!(site.post(&format!("{path}/release"), "").await.0, 409);
+    let large = format!("{{\"recipient\": \"{}\"}}", "x".repeat(20 << 10));
+    assert_eq!(site.post(&format!("{path}/release"), &large).await.0, 413);
 }
 
 #[tokio::test]

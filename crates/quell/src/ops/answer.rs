@@ -19,12 +19,14 @@ pub enum Response {
     Shown(Box<Shown>),
     /// To `NextHops`.
     NextHops(NextHops),
-    /// To `QueueRetry` and `QueueRemove`.
+    /// To `QueueRetry`, `QueueRemove`, `StormRelease`, `StormDiscard` and `StormDigest`.
     Changed(Changed),
     /// To `Storms`.
     Storms(Storms),
     /// To `Storm`.
     Storm(Box<StormShown>),
+    /// To `StormHeld`.
+    Held(HeldRows),
     /// To `LedgerForget`.
     Forgotten(Forgotten),
     /// To `Explain`.
@@ -136,6 +138,12 @@ pub struct RowShown {
     pub report_due: bool,
     /// Why it is held.
     pub held_for: Option<String>,
+    /// The storm it is held for.
+    #[serde(default)]
+    pub storm: Option<String>,
+    /// The class of that storm.
+    #[serde(default)]
+    pub class: Option<String>,
     /// The rule a person exempted it from.
     pub exempt: Option<String>,
     /// Reverse-path, empty for the null one; null: no longer known.
@@ -239,6 +247,52 @@ pub struct Changed {
     pub refused: Vec<String>,
     /// Where to go on; null: that was all.
     pub next: Option<RowRef>,
+}
+
+impl Changed {
+    /// Adds what a further slice did, and goes on where that one ended. Of many refusals the first stay.
+    pub fn add(&mut self, slice: Self) {
+        const MAX_REFUSED: usize = 1_000;
+        self.done += slice.done;
+        self.skipped += slice.skipped;
+        self.refused.extend(slice.refused);
+        self.refused.truncate(MAX_REFUSED);
+        self.next = slice.next;
+    }
+}
+
+/// Held rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HeldRows {
+    /// The rows.
+    pub rows: Vec<HeldShown>,
+    /// Where to go on; null: that was all.
+    pub next: Option<RowRef>,
+}
+
+/// One held message for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldShown {
+    /// Its queue id.
+    pub id: String,
+    /// Queue id of its key's first arrival.
+    pub key: String,
+    /// Recipient: the final address.
+    pub recipient: String,
+    /// Reverse-path, empty for the null one; null: no longer known.
+    pub sender: Option<String>,
+    /// Who brought it.
+    pub source: Option<String>,
+    /// When it was received.
+    pub received: Option<String>,
+    /// Bytes of the message as received.
+    pub size_bytes: Option<u64>,
+    /// Since when it is held.
+    pub since: String,
+    /// Why: the name of the reason.
+    pub reason: Option<String>,
+    /// The storm it is held for.
+    pub storm: Option<String>,
 }
 
 /// What `ledger forget` did.

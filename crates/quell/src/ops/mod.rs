@@ -9,6 +9,7 @@
 mod answer;
 mod explain;
 mod forget;
+mod held;
 pub mod offline;
 mod queue;
 mod request;

@@ -8,7 +8,7 @@ use quell_queue::door::{Destinations, Door, DoorSettings};
 use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
 use quell_queue::store::{Reader, Store, StoreError};
 
-use super::{Request, Response, run};
+use super::{ErrorKind, Request, Response, run};
 use crate::data::{Data, DataError, random_bytes};
 
 /// Why the store cannot be opened.
@@ -67,6 +67,10 @@ impl Offline {
     /// # Errors
     /// Those of the store; nothing of the request was then kept.
     pub fn ask(&mut self, request: &Request) -> Result<Response, StoreError> {
+        if matches!(request, Request::StormDigest { .. }) {
+            let why = "the server does not run, and it is what makes digests: start it first";
+            return Ok(Response::error(ErrorKind::Conflict, why));
+        }
         let now = read(&mut self.clock, self.started);
         let answer = run(&mut self.door, request, &now);
         while let Some(mut work) = self.door.take_batch() {

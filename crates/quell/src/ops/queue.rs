@@ -272,11 +272,19 @@ fn row_shown<R: Reader, T>(
         maybe_delivered: row.extra.maybe_delivered,
         report_due: row.extra.report_due,
         held_for: row.extra.held_for.clone().filter(|_| state == State::Held),
+        storm: row.extra.storm.clone().filter(|_| state == State::Held),
+        class: held_class(door, row),
         exempt: row.extra.exempt.clone(),
         sender: arrival.map(|a| a.reverse_path.clone()),
         size_bytes: arrival.map(|a| a.size_bytes),
         received: arrival.map(|a| rfc3339(a.received_ms)),
     }
+}
+
+/// The class of the storm that a row is held for. One that cannot be looked up is not known.
+fn held_class<R: Reader, T>(door: &Door<R, T>, row: &Row) -> Option<String> {
+    let storm = row.extra.storm.as_deref().filter(|_| row.state == RowState::Held)?;
+    Some(door.storm_class(storm).ok()??.name().to_owned())
 }
 
 fn message_shown(arrival: &Arrival) -> MessageShown {

@@ -71,15 +71,41 @@ pub enum Request {
         /// Its id.
         id: String,
     },
-    /// Let go what a storm holds.
-    StormRelease {
-        /// Its id.
-        id: String,
+    /// What is held: [`super::HeldRows`]. One answer may have fewer rows than `limit`, even none, and
+    /// yet a `next`.
+    StormHeld {
+        /// Which.
+        which: HeldWhich,
+        /// After this row.
+        #[serde(default)]
+        after: Option<RowRef>,
+        /// At most so many; 1 to [`super::SLICE`].
+        limit: usize,
     },
-    /// Throw away what a storm holds.
+    /// Let go what is held, or was and is discarded: [`super::Changed`].
+    StormRelease {
+        /// Which.
+        which: HeldWhich,
+        /// After this row.
+        #[serde(default)]
+        after: Option<RowRef>,
+    },
+    /// Throw away what is held: [`super::Changed`].
     StormDiscard {
-        /// Its id.
-        id: String,
+        /// Which.
+        which: HeldWhich,
+        /// After this row.
+        #[serde(default)]
+        after: Option<RowRef>,
+    },
+    /// Send now the digests that would be sent at the end: [`super::Changed`]. Only a running server
+    /// makes them, within a minute.
+    StormDigest {
+        /// Which; no message.
+        which: HeldWhich,
+        /// After this row.
+        #[serde(default)]
+        after: Option<RowRef>,
     },
     /// Forget that rows were delivered, so that their messages can be delivered again:
     /// [`super::Forgotten`].
@@ -108,10 +134,12 @@ impl Request {
         use Request::*;
         match self {
             Status {} | QueueList { .. } | QueueShow { .. } | NextHops {} => false,
-            Storms { .. } | Storm { .. } => false,
+            Storms { .. } | Storm { .. } | StormHeld { .. } => false,
             Explain { .. } | MailboxesChanged {} => false,
             QueueRetry { .. } | QueueRemove { .. } | LedgerForget { .. } => true,
             StormRelease { .. } | StormDiscard { .. } => true,
+            // Of a wish nothing is kept.
+            StormDigest { .. } => false,
         }
     }
 }
@@ -149,6 +177,21 @@ pub struct Filter {
     /// Reverse-path; empty or `<>` for the null reverse-path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<String>,
+}
+
+/// Held mail that is meant: of a storm, of a message, or both; each member that is there must fit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeldWhich {
+    /// The storm's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storm: Option<String>,
+    /// Recipient: the final address or the one given; letter case does not matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// The message's queue id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Where a list goes on: the row it last looked at.

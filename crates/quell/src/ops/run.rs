@@ -8,7 +8,7 @@ use quell_queue::store::Reader;
 use quell_storm::facts::RowState;
 use quell_storm::storm::rfc3339;
 
-use super::{Request, Response, State, Status, explain, forget, queue, storms};
+use super::{Request, Response, State, Status, explain, forget, held, queue, storms};
 
 /// Carries out `request` at the door. What it changes is gathered, and durable with the next
 /// batch; the answer does not wait for that, so a caller who must be sure hands it out after the
@@ -31,8 +31,18 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
         }
         Request::Storms { limit } => storms::list(door, *limit).map(Response::Storms),
         Request::Storm { id } => storms::show(door, id).map(|shown| Response::Storm(Box::new(shown))),
-        Request::StormRelease { id } => storms::nothing_held(door, id, "release"),
-        Request::StormDiscard { id } => storms::nothing_held(door, id, "discard"),
+        Request::StormHeld { which, after, limit } => {
+            held::list(door, which, after.as_ref(), *limit).map(Response::Held)
+        }
+        Request::StormRelease { which, after } => {
+            held::release(door, which, after.as_ref(), now).map(Response::Changed)
+        }
+        Request::StormDiscard { which, after } => {
+            held::discard(door, which, after.as_ref(), now).map(Response::Changed)
+        }
+        Request::StormDigest { which, after } => {
+            held::digest(door, which, after.as_ref()).map(Response::Changed)
+        }
         Request::LedgerForget { to, since_ms, after } => {
             forget::forget(door, to, *since_ms, after.as_ref()).map(Response::Forgotten)
         }

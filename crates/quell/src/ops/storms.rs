@@ -7,7 +7,7 @@ use quell_storm::storm::{Storm, rfc3339};
 use quell_storm::storm_id::StormId;
 
 use super::answer::{away, bad, not_found};
-use super::{ErrorKind, Failure, Response, SLICE, SampleShown, SourceShown, StormShown, Storms};
+use super::{ErrorKind, Failure, SLICE, SampleShown, SourceShown, StormShown, Storms};
 
 pub(super) fn list<R: Reader, T>(door: &mut Door<R, T>, limit: usize) -> Result<Storms, Failure> {
     if !(1..=SLICE).contains(&limit) {
@@ -35,22 +35,13 @@ pub(super) fn show<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Stor
     })
 }
 
-/// Releasing and discarding concern what a storm holds, and no rule of this version holds mail:
-/// copies are absorbed.
-pub(super) fn nothing_held<R: Reader, T>(
-    door: &mut Door<R, T>,
-    id: &str,
-    wish: &str,
-) -> Result<Response, Failure> {
-    let storm = find(door, id)?;
-    let message = format!("storm {} holds no mail: there is nothing to {wish}", storm.id);
-    Err(Failure { kind: ErrorKind::Conflict, message })
+fn find<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Storm, Failure> {
+    let known: StormId = id.parse().map_err(|_| unknown(id))?;
+    door.storm(&known).map_err(away)?.ok_or_else(|| unknown(id))
 }
 
-fn find<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Storm, Failure> {
-    let unknown = || not_found(format!("there is no storm {}", super::shown(id)));
-    let id: StormId = id.parse().map_err(|_| unknown())?;
-    door.storm(&id).map_err(away)?.ok_or_else(unknown)
+pub(super) fn unknown(id: &str) -> Failure {
+    not_found(format!("there is no storm {}", super::shown(id)))
 }
 
 fn api_form(storm: &Storm) -> Result<serde_json::Value, Failure> {

@@ -8,9 +8,9 @@ use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
 use quell_queue::door::{Bytes, Door, DoorSettings, Incoming, Together};
 use quell_queue::ledger::Outcome;
-use quell_queue::store::Store;
 use quell_queue::store::memory::MemoryStore;
-use quell_storm::facts::{Answered, Facts, Ms, Recipient, Source};
+use quell_queue::store::{Batch, Reader, RowWrite, Store};
+use quell_storm::facts::{Answered, Facts, Ms, Recipient, RowState, Source};
 use quell_storm::limits::Limits;
 use quell_storm::said::Said;
 
@@ -92,6 +92,30 @@ impl<S: Store> Bench<S> {
         self.door.answered(&queue_id, Answered::Fine, &now);
         self.commit();
         queue_id
+    }
+
+    /// Holds the rows of a message for `storm`, as the door writes it; the rows of one key lie together.
+    pub fn hold(&mut self, key: u8, to: &[&str], storm: &str) -> QueueId {
+        let id = self.arrive(key, to);
+        let reader = self.store.reader().unwrap();
+        let rows = reader.rows_of_key(&id, None, to.len()).unwrap().into_iter().map(|mut row| {
+            (row.state, row.since_ms) = (RowState::Held, self.ms);
+            row.extra.held_for = Some("a_test".into());
+            row.extra.storm = Some(storm.to_owned());
+            RowWrite::Step(row)
+        });
+        self.store.commit(&Batch { rows: rows.collect(), ..Batch::default() }).unwrap();
+        let now = self.now();
+        self.door.reopened(self.store.reader().unwrap(), &now).unwrap();
+        id
+    }
+
+    /// A storm of copies of message 1. Its id.
+    pub fn storm(&mut self) -> String {
+        for _ in 0..8 {
+            self.arrive(1, &["jane@firm.example"]);
+        }
+        self.door.storms(1).unwrap()[0].id.to_string()
     }
 
     pub fn commit(&mut self) {

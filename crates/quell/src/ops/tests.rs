@@ -227,7 +227,8 @@ fn what_is_not_there_is_not_found_and_nonsense_is_refused() {
     assert_eq!(kind(&retry(&id, None)), ErrorKind::NotFound);
     assert_eq!(kind(&Request::Storm { id: id.clone() }), ErrorKind::NotFound);
     assert_eq!(kind(&Request::Storm { id: "../../etc".into() }), ErrorKind::NotFound);
-    assert_eq!(kind(&Request::StormRelease { id }), ErrorKind::NotFound);
+    let which = HeldWhich { storm: Some(id), ..HeldWhich::default() };
+    assert_eq!(kind(&Request::StormRelease { which, after: None }), ErrorKind::NotFound);
     assert_eq!(kind(&Request::Explain { what: "<x@y>".into() }), ErrorKind::NotFound);
     assert_eq!(kind(&Request::QueueShow { id: "x".into(), after: None }), ErrorKind::BadRequest);
     assert_eq!(kind(&Request::Storms { limit: 0 }), ErrorKind::BadRequest);
@@ -362,7 +363,9 @@ fn shows_storms_as_the_api_has_them_and_their_evidence() {
     assert!(shown.evidence.iter().all(|s| s.header.starts_with("Subject: ")));
     let ids: Vec<_> = shown.evidence.iter().map(|s| &s.id).collect();
     assert!(ids.is_sorted() && ids.windows(2).all(|two| two[0] != two[1]), "{ids:?}");
-    for request in [Request::StormRelease { id: id.clone() }, Request::StormDiscard { id }] {
+    let which = HeldWhich { storm: Some(id), ..HeldWhich::default() };
+    let release = Request::StormRelease { which: which.clone(), after: None };
+    for request in [release, Request::StormDiscard { which, after: None }] {
         assert_eq!(failure(&mut bench, &request).kind, ErrorKind::Conflict);
     }
 }

@@ -60,7 +60,7 @@ pub struct Reporter {
 }
 
 /// Why a round ended before its end.
-enum Broken {
+pub(crate) enum Broken {
     /// There is no room, or a report was not taken; the rest was given back.
     Trouble,
     /// The desk has stopped.
@@ -113,7 +113,7 @@ impl Reporter {
     }
 
     /// Asks the door, on its thread.
-    fn ask<V: Send + 'static>(
+    pub(crate) fn ask<V: Send + 'static>(
         &self,
         question: impl FnOnce(&mut ServerDoor, &Now) -> V + Send + 'static,
     ) -> Result<V, Broken> {
@@ -187,7 +187,7 @@ impl Reporter {
         Ok(bytes)
     }
 
-    fn submit(&self, incoming: Incoming) -> Result<Answer, Broken> {
+    pub(crate) fn submit(&self, incoming: Incoming) -> Result<Answer, Broken> {
         let id = incoming.facts.queue_id;
         let (tx, answer) = oneshot::channel();
         self.desk.send(Msg::Accept(Box::new(incoming), tx));

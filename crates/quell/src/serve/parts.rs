@@ -5,13 +5,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use quell_mail::key::Secret;
 use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolReader, SpoolSettings};
 use quell_queue::clock::Now;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::dots::DotLog;
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
-use quell_queue::store::sqlite::SqliteStore;
-use quell_queue::store::{Batch, Reader, Retention, Store};
+use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
+use quell_queue::store::{Batch, Reader, Retention, Store, StoreError};
 use quell_relay::reception::{Memory, Policy};
 use quell_storm::facts::{Ms, RowState};
 use quell_wire::server::{BareNewlines, Settings as Session};
@@ -29,6 +30,7 @@ use crate::deliver::maildir::MaildirStore;
 use crate::deliver::remote::{Outward, OutwardNow, Remote, Starter};
 use crate::deliver::verify::Verifier;
 use crate::deliver::worker::Worker;
+use crate::held::Digester;
 use crate::metrics::Metrics;
 use crate::receive::limits::Connections;
 use crate::receive::room::FreeRoom;
@@ -82,7 +84,7 @@ pub struct Parts {
     pub workers: Vec<JoinHandle<()>>,
     /// The desk.
     pub deciding: tokio::task::JoinHandle<()>,
-    /// Committer, teller, reporter.
+    /// Committer, teller, reporter, digester.
     pub threads: Vec<JoinHandle<()>>,
 }
 
@@ -109,7 +111,8 @@ impl Parts {
         let spool = open_spool(&data, &reader)?;
         let kept = reader.bodies_due(Ms::MAX, usize::MAX >> 1)?.len();
         let reserve = open_reserve(&config)?;
-        let time = Timekeeper::new(gateway, reader.high_water()?);
+        let lived_until_ms = reader.high_water()?;
+        let time = Timekeeper::new(gateway, lived_until_ms);
         store_first_mark(&mut store, &time);
         let maildirs = Arc::new(MaildirStore::new(config.mail_root(), &config.hostname));
         make_mailboxes(&config, &maildirs);
@@ -126,9 +129,8 @@ impl Parts {
             room: FreeRoom::new(least, at.clone()),
             metrics: Arc::new(Metrics::new()),
         });
-        let settings = DoorSettings { limits: config.limits.clone(), gateway };
-        let to = destinations(&current(&in_force).outward.routes);
-        let mut door = Door::open(reader, secret, settings, to, random(), &time.now())?;
+        let mut door = open_door(reader, secret, &current(&in_force), gateway, &time.now())?;
+        door.lived_until(lived_until_ms);
         let dots = open_dots(&data, &mut door, &time.now())?;
         recovered(&door, kept);
         let metrics = Arc::clone(&outer.metrics);
@@ -140,17 +142,17 @@ impl Parts {
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
         let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
-        let (reporting, reports) =
-            reporter(&in_force, &outer, &bodies, (least, at)).start().map_err(thread)?;
-        let watcher = Watcher::new(Arc::clone(&metrics), outbox, reporting);
-        let out = outward_now(&in_force);
-        let stored = (bodies.clone(), Arc::clone(&fresh));
+        let means = || reporter(&in_force, &outer, &bodies, (least, at.clone()));
+        let (reporting, reports) = means().start().map_err(thread)?;
+        let (digesting, digests) = digester(&in_force, means()).start().map_err(thread)?;
+        let watcher = Watcher::new(Arc::clone(&metrics), outbox, (reporting, digesting));
+        let (out, stored) = (outward_now(&in_force), (bodies.clone(), Arc::clone(&fresh)));
         let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
         let starter = Box::new(Starter { remote: Arc::clone(&remote), runtime: runtime.clone() });
         let deciding =
             Desk::new(door, time, jobs, starter, dots, Arc::clone(&fresh), watcher).start(runtime, inbox);
         let workers = start_workers(&in_force, &outer, (bodies, fresh)).map_err(thread)?;
-        let threads = vec![committing, telling, reports];
+        let threads = vec![committing, telling, reports, digests];
         Ok(Self {
             in_force,
             desk,
@@ -166,6 +168,18 @@ impl Parts {
             threads,
         })
     }
+}
+
+fn open_door(
+    reader: SqliteReader,
+    secret: Secret,
+    in_force: &InForce,
+    gateway: u8,
+    now: &Now,
+) -> Result<ServerDoor, StoreError> {
+    let settings = DoorSettings { limits: in_force.config.limits.clone(), gateway };
+    let to = destinations(&in_force.outward.routes);
+    Door::open(reader, secret, settings, to, random(), now)
 }
 
 /// Starts the threads that deliver into Maildirs.
@@ -326,6 +340,15 @@ fn reporter(
         room,
         data,
     }
+}
+
+fn digester(in_force: &Arc<RwLock<InForce>>, means: Reporter) -> Digester {
+    let in_force = Arc::clone(in_force);
+    let now = move || {
+        let config = current(&in_force).config;
+        (config.hold.clone(), config.settings.tell.mail.clone())
+    };
+    Digester { means, now: Box::new(now) }
 }
 
 fn teller(in_force: &Arc<RwLock<InForce>>, outer: &Outer, stop_by: &StopBy) -> Teller {

@@ -10,6 +10,7 @@ use quell_storm::tell::Alert;
 use tracing::{debug, info, warn};
 
 use crate::deliver::sender;
+use crate::held::Digesting;
 use crate::metrics::Metrics;
 use crate::report::Reporting;
 use crate::server::desk::Listener;
@@ -21,6 +22,8 @@ pub struct Watcher {
     outbox: Outbox,
     /// Ends with the desk, and the thread that makes reports with it.
     _reporting: Reporting,
+    /// The same of digests.
+    _digesting: Digesting,
     second: i64,
     absorbed: u64,
     told: Told,
@@ -58,8 +61,17 @@ const ABSORBED_LINES: u64 = 20;
 
 impl Watcher {
     /// Numbers go to `metrics`, alerts to `outbox`.
-    pub fn new(metrics: Arc<Metrics>, outbox: Outbox, reporting: Reporting) -> Self {
-        Self { metrics, outbox, _reporting: reporting, second: 0, absorbed: 0, told: Told::default() }
+    pub fn new(metrics: Arc<Metrics>, outbox: Outbox, own: (Reporting, Digesting)) -> Self {
+        let (reporting, digesting) = own;
+        Self {
+            metrics,
+            outbox,
+            _reporting: reporting,
+            _digesting: digesting,
+            second: 0,
+            absorbed: 0,
+            told: Told::default(),
+        }
     }
 }
 

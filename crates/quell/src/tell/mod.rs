@@ -1,5 +1,5 @@
-//! Telling the operator, by a command or a mail: one alert when a storm opens, one when it ends, one for
-//! a message that was given up and may have been delivered.
+//! Telling the operator, by a command or a mail: one alert when a storm opens, one when it ends, one
+//! when mail is held and nobody decides, one for a message that was given up and may have been delivered.
 //!
 //! The mail passes the door like any other, its reverse-path is null, and it can neither be
 //! answered nor answer itself. What is told is bounded: [`MAX_PER_HOUR`] alerts, then silence and
@@ -106,6 +106,9 @@ impl Teller {
 /// The alert in the log.
 fn say(alert: &Alert) {
     let subject = &alert.subject;
+    if alert.kind == AlertKind::StillHeld {
+        return warn!(event = "still_held", about = %alert.about, "{subject}");
+    }
     let Some(storm) = &alert.storm else {
         // The row's own line says the rest.
         return warn!(event = "maybe_delivered", id = %alert.about, "{subject}");

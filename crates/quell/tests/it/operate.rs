@@ -7,6 +7,7 @@ mod culprits;
 mod failing;
 mod faults;
 mod first;
+mod held;
 mod ledger;
 mod mailboxes;
 mod queue;

@@ -46,6 +46,34 @@ pub(super) fn bodies_due<S: Store>(bench: &mut Bench<'_, S>) -> Found {
     })
 }
 
+/// Held rows come in the order in which they were held, from any place on, and none that is not held.
+pub(super) fn held_order<S: Store>(bench: &mut Bench<'_, S>) -> Found {
+    let held = |day: Ms, n: u32, rcpt: &str, since_ms: Ms| Row {
+        since_ms,
+        ..row(id(NOON - day * DAY, n), rcpt, RowState::Held)
+    };
+    let mut rows = vec![
+        held(0, 1, "a@x", NOON + 5),
+        held(0, 1, "b@x", NOON + 3),
+        held(1, 2, "a@x", NOON + 5),
+        held(1, 2, "c@x", NOON + 9),
+        held(0, 3, "a@x", NOON),
+    ];
+    let writes = rows.iter().cloned().chain([row(id(NOON, 4), "a@x", RowState::Waiting)]);
+    let writes = writes.map(new).collect::<Result<_, _>>()?;
+    bench.commit(Batch { rows: writes, ..Batch::default() })?;
+    rows.sort_by(|a, b| (a.since_ms, &a.id).cmp(&(b.since_ms, &b.id)));
+    bench.look(|r| {
+        let start = (0, RowId { kid: QueueId::from_bytes([0; 10]), rcpt: String::new() });
+        let mut found = same("all", r.held_from(start, 99)?, rows.clone());
+        for (i, row) in rows.iter().enumerate() {
+            let some = r.held_from((row.since_ms, row.id.clone()), 2)?;
+            found = found.and(same("from", some, rows.iter().skip(i).take(2).cloned().collect()));
+        }
+        Ok(found)
+    })
+}
+
 /// Rows that owe a report are found by day and key, also after their day is gone, and no more once
 /// they owe none; how many were made is kept.
 pub(super) fn owing<S: Store>(bench: &mut Bench<'_, S>) -> Found {

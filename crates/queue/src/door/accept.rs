@@ -106,7 +106,7 @@ impl<R: Reader, T> Door<R, T> {
             by_redirect: arrival.as_ref().is_some_and(|a| a.by_redirect),
             failed_recipient: row.extra.failed_recipient,
             lives_in_day: lives.count() as u32,
-            storm_closed_ms: storm_ended.max(Some(row.since_ms)),
+            storm_closed_ms: storm_ended.max(Some(row.since_ms)).filter(|_| !self.is_storm_on(row)),
             removed: row.extra.removed,
             exempt: row.extra.exempt.clone(),
         })

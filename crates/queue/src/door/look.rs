@@ -126,7 +126,10 @@ impl Bulk for Row {
         let told: usize = extra.told.iter().map(|t| size_of_val(t) + t.to.len()).sum();
         let refused = extra.refused.iter().map(|r| r.status.len() + 32 + of_envelope(&r.envelope));
         let envelopes = extra.envelopes.iter().map(of_envelope).chain(refused).sum::<usize>();
-        let texts = [&extra.as_given, &extra.exempt, &extra.held_for].map(bytes_of).iter().sum::<usize>();
+        let texts = [&extra.as_given, &extra.exempt, &extra.held_for, &extra.storm]
+            .map(bytes_of)
+            .iter()
+            .sum::<usize>();
         // Its identity stands in its name thrice: in the row, and twice in the layer.
         let own = 3 * self.id.rcpt.len() + self.tenant.len() + self.times.len() + self.status.len();
         size_of::<Self>() + own + texts + told + envelopes + 8 * extra.lives_ms.len()

@@ -13,6 +13,7 @@ mod counters;
 mod dots;
 mod downs;
 mod fetch;
+mod held;
 mod lane;
 mod look;
 mod operator;
@@ -43,6 +44,10 @@ use self::counters::Counters;
 use self::dots::Restoring;
 use self::downs::Downs;
 pub use self::downs::{DestinationView, Destinations, DownView};
+use self::held::Ends;
+pub use self::held::{
+    DigestFor, DigestJob, HeldCounts, HeldMessage, HoldRules, MAX_ROWS_PER_DIGEST, WishRefused,
+};
 pub use self::operator::Refusal;
 use self::overlay::Layer;
 pub use self::reports::*;
@@ -157,6 +162,7 @@ pub struct Door<R, T> {
     open_rows: HashMap<RowState, u64>,
     jitter_seed: u64,
     reports: Line,
+    ends: Ends,
     rng: Box<dyn FnMut() -> u64 + Send>,
 }
 
@@ -205,6 +211,7 @@ impl<R: Reader, T> Door<R, T> {
             open_rows: HashMap::new(),
             jitter_seed: rng(),
             reports: Line::default(),
+            ends: Ends::new(reader.high_water()?),
             rng,
         };
         door.restore_storms(&reader)?;
@@ -233,6 +240,7 @@ impl<R: Reader, T> Door<R, T> {
         self.mono_ms = now.mono_ms;
         self.turns.start_anew();
         self.reports.start_anew();
+        self.ends.start_anew();
         self.open_rows = reader.open_counts()?.into_iter().collect();
         self.reader = Some(reader);
         if let Err(why) = self.fetch(now) {

@@ -51,6 +51,12 @@ pub(super) type Message = (QueueId, QueueId);
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReportToken(u64);
 
+impl ReportToken {
+    pub(super) fn number(&self) -> u64 {
+        self.0
+    }
+}
+
 /// What one report has to tell of one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportedRow {
@@ -134,26 +140,34 @@ impl<R: Reader, T> Door<R, T> {
         self.reports.counts
     }
 
-    /// The report of a job is not to be made: nobody can be told, or need be. Its debt is cleared.
+    /// The report of a job is not to be made: nobody can be told, or need be. Its debt is cleared. A
+    /// digest ([`super::DigestJob`]) is never dropped: it comes again later.
     pub fn report_dropped(&mut self, token: ReportToken, now: &Now) {
-        if self.end_job(&token, now).is_some() {
+        if self.ends.is_out(&token) {
+            self.digest_later(&token, now);
+        } else if self.end_job(&token, now).is_some() {
             self.reports.counts.dropped += 1;
         }
     }
 
-    /// The report of a job cannot be made now. It comes again in a few minutes.
+    /// The report, or the digest, of a job cannot be made now. It comes again in a few minutes.
     pub fn report_later(&mut self, token: ReportToken, now: &Now) {
-        if let Some(job) = self.reports.take_job(&token) {
+        if self.ends.is_out(&token) {
+            self.digest_later(&token, now);
+        } else if let Some(job) = self.reports.take_job(&token) {
             self.reports.ended(job.message, Some(now.ms + LATER_MS));
         }
     }
 
-    pub(super) fn is_report_out(&self, token: &ReportToken) -> bool {
-        self.reports.is_out(token)
+    pub(super) fn is_report_out(&mut self, token: &ReportToken) -> bool {
+        self.reports.is_out(token) || self.is_digest_due(token)
     }
 
     /// The report of a job goes into the batch being gathered: so does what it pays.
     pub(super) fn report_made(&mut self, token: &ReportToken, now: &Now) {
+        if self.ends.is_out(token) {
+            return self.digest_made(token, now);
+        }
         let Some((kid, queue_id)) = self.end_job(token, now) else { return };
         self.reports.counts.made += 1;
         let found = self.counting_arrival(&kid, &queue_id);

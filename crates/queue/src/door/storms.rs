@@ -197,7 +197,7 @@ impl<R: Reader, T> Door<R, T> {
 }
 
 /// A storm that cannot be read back is left out: it is about mail that is safe either way.
-fn read_storm<R: Reader>(reader: &R, stored: &StoredStorm) -> Result<Option<Storm>, StoreError> {
+pub(super) fn read_storm<R: Reader>(reader: &R, stored: &StoredStorm) -> Result<Option<Storm>, StoreError> {
     let Ok(numbers) = serde_json::from_str::<Numbers>(&stored.json) else { return Ok(None) };
     let evidence = reader.evidence(&stored.id)?;
     let samples = evidence.iter().filter_map(|e| Some((Slot(e.place), Sample::from_bytes(&e.sample).ok()?)));

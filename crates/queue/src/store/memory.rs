@@ -192,6 +192,15 @@ impl Reader for MemoryReader {
         Ok(rows.into_iter().take(limit).cloned().collect())
     }
 
+    fn held_from(&self, from: (Ms, RowId), limit: usize) -> Result<Vec<Row>, StoreError> {
+        let tables = lock(&self.tables)?;
+        let place = |r: &Row| (r.since_ms, r.id.clone());
+        let held = |r: &&Row| r.state == RowState::Held && place(r) >= from;
+        let mut rows: Vec<_> = tables.rows.values().filter(held).collect();
+        rows.sort_by(|a, b| (a.since_ms, &a.id).cmp(&(b.since_ms, &b.id)));
+        Ok(rows.into_iter().take(limit).cloned().collect())
+    }
+
     fn due(&self, until: Ms, limit: usize) -> Result<Vec<Row>, StoreError> {
         let mut rows = self.rows_where(usize::MAX, |r| is_tried(r) && r.next_ms <= until)?;
         rows.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));

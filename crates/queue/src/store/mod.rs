@@ -67,6 +67,9 @@ pub trait Reader {
     /// Rows in any of `states`, oldest key first, those after `after`, at most `limit`. Costs time
     /// linear in what is listed for open states, in the whole ledger for final ones.
     fn list(&self, states: &[RowState], after: Option<&RowId>, limit: usize) -> Result<Vec<Row>, StoreError>;
+    /// Held rows in the order in which they were held (`since_ms`, then id), from `from` on, itself
+    /// included, at most `limit`. Costs time linear in what is returned.
+    fn held_from(&self, from: (Ms, RowId), limit: usize) -> Result<Vec<Row>, StoreError>;
     /// Open rows (Waiting, Dot, Held, Unknown) by state.
     fn open_counts(&self) -> Result<Vec<(RowState, u64)>, StoreError>;
     /// Every body that is still kept. Linear in what is returned.

@@ -10,7 +10,7 @@ use quell_queue::claim::Claim;
 use quell_queue::clock::Now;
 use quell_queue::destination::Destination;
 use quell_queue::door::{
-    Answer, Bytes, Door, DoorSettings, Effect, GivenUp, Incoming, Together, Verdicts, Work,
+    Answer, Bytes, Door, DoorSettings, Effect, GivenUp, Incoming, ReportToken, Together, Verdicts, Work,
 };
 use quell_queue::ledger::Outcome;
 use quell_queue::store::memory::{MemoryReader, MemoryStore};
@@ -75,6 +75,9 @@ impl Reader for FusedReader {
     }
     fn due_from(&self, from: (Ms, RowId), limit: usize) -> Read<Vec<Row>> {
         self.1.read().and_then(|()| self.0.due_from(from, limit))
+    }
+    fn held_from(&self, from: (Ms, RowId), limit: usize) -> Read<Vec<Row>> {
+        self.1.read().and_then(|()| self.0.held_from(from, limit))
     }
     fn due(&self, until: Ms, limit: usize) -> Read<Vec<Row>> {
         self.1.read().and_then(|()| self.0.due(until, limit))
@@ -241,10 +244,15 @@ impl Rig {
 
     /// Hands an arrival in. Its ticket.
     pub fn accept(&mut self, facts: Facts) -> u32 {
+        self.accept_incoming(facts, None)
+    }
+
+    /// The same of a report or a digest.
+    pub fn accept_incoming(&mut self, facts: Facts, settles: Option<ReportToken>) -> u32 {
         self.tickets += 1;
         let bytes = Bytes::Small(b"Subject: x\r\n\r\n".to_vec());
         let front = b"Received: from x\r\n".to_vec();
-        let incoming = Incoming { facts, front, bytes, header: b"Subject: x\r\n".to_vec(), settles: None };
+        let incoming = Incoming { facts, front, bytes, header: b"Subject: x\r\n".to_vec(), settles };
         let now = self.at();
         self.door.accept(incoming, self.tickets, &now);
         self.drain();

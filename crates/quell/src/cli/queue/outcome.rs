@@ -13,6 +13,7 @@ pub fn outcome(row: &RowShown, now: Ms) -> Option<String> {
     let said = match row.state {
         State::Claimed if at_dot => Some(awaited()),
         State::Unknown => Some(unknown(row, now)),
+        State::Held => Some(held(row)),
         _ => waits(row).or_else(|| row.status.clone()),
     };
     let told = row.state == State::Unknown || said.as_deref().is_some_and(|s| s.contains(MAYBE));
@@ -45,6 +46,16 @@ fn unknown(row: &RowShown, now: Ms) -> String {
         (Some(waits), _) => format!("{text}; {waits}"),
         (None, Some(status)) => format!("{text}; last: {status}"),
         (None, None) => text,
+    }
+}
+
+/// What it is held for.
+fn held(row: &RowShown) -> String {
+    let class = row.class.as_ref().map_or(String::new(), |class| format!(" ({class})"));
+    let reason = row.held_for.as_deref().unwrap_or("unknown");
+    match &row.storm {
+        Some(storm) => format!("held: {reason}, storm {storm}{class}"),
+        None => format!("held: {reason}"),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::support::TempDir;
 use crate::support::server::config;
 
 /// Status and body of a request with curl.
-fn curl(server: &Server, path: &str, options: &[&str]) -> (String, String) {
+pub(super) fn curl(server: &Server, path: &str, options: &[&str]) -> (String, String) {
     let mut command = Command::new("curl");
     let url = format!("http://127.0.0.1:{}{path}", server.console_port);
     command.args(["-sS", "--max-time", "20", "-w", "\n%{http_code}"]).args(options).arg(url);

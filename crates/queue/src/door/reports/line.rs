@@ -99,8 +99,14 @@ impl Line {
     }
 
     pub fn give_out(&mut self, job: Job) -> ReportToken {
+        let token = self.new_token();
+        self.jobs.insert(token.0, job);
+        token
+    }
+
+    /// One that was never given out before.
+    pub fn new_token(&mut self) -> ReportToken {
         self.last_token += 1;
-        self.jobs.insert(self.last_token, job);
         ReportToken(self.last_token)
     }
 

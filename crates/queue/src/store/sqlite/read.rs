@@ -157,6 +157,14 @@ impl Reader for SqliteReader {
         Ok(all)
     }
 
+    fn held_from(&self, (since_ms, id): (Ms, RowId), limit: usize) -> Result<Vec<Row>, StoreError> {
+        let from = (since_ms, &id.kid.bytes()[..], &id.rcpt, limit as i64);
+        let mut all = self.all_days(|day| self.many(&sql_held_from(day), from, ledger_row))?;
+        all.sort_by(|a, b| (a.since_ms, &a.id).cmp(&(b.since_ms, &b.id)));
+        all.truncate(limit);
+        Ok(all)
+    }
+
     fn due(&self, until: Ms, limit: usize) -> Result<Vec<Row>, StoreError> {
         let mut all = self.all_days(|day| self.many(&sql_due(day), (until, limit as i64), ledger_row))?;
         all.sort_by(|a, b| (a.next_ms, &a.id).cmp(&(b.next_ms, &b.id)));
@@ -266,6 +274,13 @@ fn sql_due_from(day: i64) -> String {
     format!(
         "SELECT {ROW} FROM row_{day} INDEXED BY row_due_{day} WHERE state < 3 AND (next, kid, rcpt) >= (?1, ?2, ?3)
          ORDER BY next, kid, rcpt LIMIT ?4"
+    )
+}
+
+fn sql_held_from(day: i64) -> String {
+    format!(
+        "SELECT {ROW} FROM row_{day} INDEXED BY row_held_{day} WHERE state = 3 AND (since, kid, rcpt) >= (?1, ?2, ?3)
+         ORDER BY since, kid, rcpt LIMIT ?4"
     )
 }
 
@@ -425,7 +440,8 @@ mod tests {
             let plan = plan(&db, &sql);
             assert!(plan.contains("INDEX row_") || plan.contains("INDEX arr_body"), "{sql}: {plan}");
         }
-        for sql in [sql_due(7), sql_due_from(7), sql_find_arrival(7), sql_bodies_due(7), sql_owing(7)] {
+        let due = [sql_due(7), sql_due_from(7), sql_held_from(7), sql_bodies_due(7)];
+        for sql in due.into_iter().chain([sql_find_arrival(7), sql_owing(7)]) {
             let plan = plan(&db, &sql);
             assert!(plan.contains("SEARCH") && plan.contains("INDEX"), "{sql}: {plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
