@@ -290,6 +290,9 @@ section! {
         /// `flood`: so long a source is new, and four times as much is usual. It begins anew when
         /// quell starts.
         flood_warm_up_days: u64 = 14, "days", hint "14", 7..=365;
+        /// So much may be held for one storm. What comes of it beyond that is answered 452, so that there
+        /// is room for other mail.
+        held_storm_mib: u64 = 1_024, "MiB", hint "1024", 1..=1048576;
         /// Most entries of the largest table of what came lately; the others have a part of it. At
         /// its end the coldest of whoever brings the most give way. All tables together take about
         /// 300 bytes for each.

@@ -120,6 +120,8 @@ struct Entry {
     storm: Storm,
     /// Hashes of the recipients of a storm that is no message's, which the ledger cannot count.
     recipients: HashSet<u64>,
+    /// Bytes that were held for it since the start.
+    held_bytes: u64,
     dirty: bool,
     stored_ms: Option<Ms>,
 }
@@ -177,7 +179,8 @@ impl Book {
         let is_traced = copy.class.is_of_one_message();
         let culprits = if is_traced { self.traces.open(copy, &self.limits) } else { Vec::new() };
         let storm = Storm { culprits, ..new_storm(id, copy) };
-        let mut entry = Entry { storm, recipients: HashSet::new(), dirty: true, stored_ms: None };
+        let mut entry =
+            Entry { storm, recipients: HashSet::new(), held_bytes: 0, dirty: true, stored_ms: None };
         entry.count_recipient(copy);
         self.entries.insert(copy.key, entry);
         self.ids.insert(id, copy.key);
@@ -288,7 +291,10 @@ impl Book {
         }
         self.ids.insert(storm.id, storm.key);
         let stored_ms = Some(storm.last_seen_ms);
-        self.entries.insert(storm.key, Entry { storm, recipients: HashSet::new(), dirty: false, stored_ms });
+        self.entries.insert(
+            storm.key,
+            Entry { storm, recipients: HashSet::new(), held_bytes: 0, dirty: false, stored_ms },
+        );
         None
     }
 
@@ -330,6 +336,18 @@ impl Book {
     /// storm.
     pub fn release(&mut self, id: &StormId) -> bool {
         self.change(id, |storm| !std::mem::replace(&mut storm.released, true))
+    }
+
+    /// The storm of this key holds so many bytes more.
+    pub fn holds(&mut self, key: &LedgerKey, bytes: u64) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.held_bytes = entry.held_bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Whether the storm of this key holds as much as it may.
+    pub fn is_full(&self, key: &LedgerKey) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.held_bytes >= self.limits.held_storm_bytes)
     }
 
     /// Whether any storm in memory was released.

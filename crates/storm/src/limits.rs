@@ -84,6 +84,9 @@ pub struct Limits {
     pub bounces_per_message: u32,
     /// `flood`.
     pub flood: FloodLimits,
+    /// Bytes that one storm may hold: what comes beyond is answered 452, as for any lack of room, so that
+    /// a storm leaves room for other mail.
+    pub held_storm_bytes: u64,
     /// What is done with what a class suspects.
     pub policies: Policies,
     /// What none suspects.
@@ -125,6 +128,7 @@ impl Default for Limits {
             bounces_per_recipient: 20,
             bounces_per_message: 10,
             flood: FloodLimits::default(),
+            held_storm_bytes: 1 << 30,
             policies: Policies::default(),
             exceptions: Exceptions::default(),
             recent_entries: 1 << 19,

@@ -27,6 +27,8 @@ pub enum AlertKind {
     MaybeDelivered,
     /// A storm has held mail for some time, and nobody has decided what is to become of it.
     StillHeld,
+    /// An author of ours is told that his reply to all is held.
+    ReplyHeld,
 }
 
 /// One alert: plain text, no subjects, no bodies, no recipients but their number.
@@ -34,6 +36,8 @@ pub enum AlertKind {
 pub struct Alert {
     /// What about.
     pub kind: AlertKind,
+    /// Whom it is for; None: the operator.
+    pub to: Option<String>,
     /// The storm's id, or the message's queue id.
     pub about: String,
     /// The storm as it was then, without its evidence; None: it is about none.
@@ -96,7 +100,7 @@ impl Alert {
 
     fn of_storm(kind: AlertKind, storm: &Storm, subject: String, text: String) -> Self {
         let (about, storm) = (storm.id.to_string(), Some(without_evidence(storm)));
-        Self { kind, about, storm, subject, text }
+        Self { kind, to: None, about, storm, subject, text }
     }
 
     /// The culprits of its storm for a program: `host [address]`, either alone where the other is not
@@ -118,7 +122,26 @@ impl Alert {
              To look at it, and to send it once more:\n  quell queue show {id}\n  quell queue retry {id}\n"
         );
         let subject = format!("quell: message {id} was given up and may have been delivered");
-        Self { kind: AlertKind::MaybeDelivered, about: id, storm: None, subject, text }
+        Self { kind: AlertKind::MaybeDelivered, to: None, about: id, storm: None, subject, text }
+    }
+}
+
+impl Alert {
+    /// What one of our own people is told whose reply to all is held, once in a conversation. It says
+    /// nothing of what others wrote.
+    pub fn reply_held(author: &str, storm: &Storm, people: u32) -> Self {
+        let text = format!(
+            "Your reply to all was not delivered: it is held.\n\n\
+             Very many people are answering all {people} people of this conversation, and each further answer\n\
+             makes more of them. Nothing is lost: whoever runs your mail server can let it go. If you want to\n\
+             write to the author alone, that passes at once.\n\n\
+             Further replies of yours to all in this conversation are held without a word. For whoever runs the\n\
+             server: quell storms show {}\n",
+            storm.id
+        );
+        let subject = "quell: your reply to all is held".to_owned();
+        let (about, storm) = (storm.id.to_string(), Some(without_evidence(storm)));
+        Self { kind: AlertKind::ReplyHeld, to: Some(author.to_owned()), about, storm, subject, text }
     }
 }
 

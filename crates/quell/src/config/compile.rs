@@ -288,6 +288,7 @@ fn limits(judge: &Judge) -> Limits {
             warm_up_days: small(judge.flood_warm_up_days),
             ..FloodLimits::default()
         },
+        held_storm_bytes: judge.held_storm_mib << 20,
         recent_entries: judge.recent_entries as usize,
         ..Limits::default()
     }

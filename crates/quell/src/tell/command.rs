@@ -22,6 +22,7 @@ pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Resul
         AlertKind::Ended => "ended",
         AlertKind::MaybeDelivered => "maybe_delivered",
         AlertKind::StillHeld => "still_held",
+        AlertKind::ReplyHeld => "reply_held",
     };
     let storm = if alert.storm.is_some() { alert.about.as_str() } else { "" };
     let mut child = Command::new(program)

@@ -55,7 +55,8 @@ impl Mailer {
     /// # Errors
     /// [`NotSent`].
     pub fn send(&self, alert: &Alert) -> Result<bool, NotSent> {
-        let (policy, Some(to)) = (self.to)() else { return Ok(false) };
+        let (policy, operator) = (self.to)();
+        let Some(to) = alert.to.clone().or(operator) else { return Ok(false) };
         let incoming = self.compose(&policy, &to, alert)?;
         let id = incoming.facts.queue_id;
         let (tx, mut answer) = oneshot::channel();

@@ -1,5 +1,6 @@
 //! Telling the operator, by a command or a mail: one alert when a storm opens, one when it ends, one
-//! when mail is held and nobody decides, one for a message that was given up and may have been delivered.
+//! when mail is held and nobody decides, one for a message that was given up and may have been delivered; and
+//! one of our own authors, once in a conversation, that his reply to all is held.
 //!
 //! The mail passes the door like any other, its reverse-path is null, and it can neither be
 //! answered nor answer itself. What is told is bounded: [`MAX_PER_HOUR`] alerts, then silence and
@@ -69,11 +70,15 @@ impl Teller {
     }
 
     fn run(&self, alerts: &Receiver<Alert>) {
-        let mut told = VecDeque::new();
+        let (mut told, mut told_authors) = (VecDeque::new(), VecDeque::new());
         while let Ok(alert) = alerts.recv() {
             let now = (self.mono_ms)();
-            told.retain(|at| now - *at < HOUR_MS);
+            for told in [&mut told, &mut told_authors] {
+                told.retain(|at| now - *at < HOUR_MS);
+            }
             say(&alert);
+            // Each kind has its own ceiling: authors must not silence what the operator is told.
+            let told = if alert.to.is_none() { &mut told } else { &mut told_authors };
             if told.len() >= MAX_PER_HOUR {
                 warn!(event = "alert_ceiling", about = %alert.about, "{MAX_PER_HOUR} alerts in an hour: this one is only in the log");
                 continue;
@@ -93,7 +98,8 @@ impl Teller {
                 warn!(event = "tell_mail_failed", about = %alert.about, reason = %why, "the mail of [tell] could not be made");
             }
         }
-        if let Some(argv) = (self.command)() {
+        // The command is the operator's, and tells nobody else.
+        if let Some(argv) = (self.command)().filter(|_| alert.to.is_none()) {
             let told = command::run(&argv, alert, &self.stop_by);
             self.metrics.alert(told.is_ok());
             if let Err(why) = told {
@@ -108,6 +114,9 @@ fn say(alert: &Alert) {
     let subject = &alert.subject;
     if alert.kind == AlertKind::StillHeld {
         return warn!(event = "still_held", about = %alert.about, "{subject}");
+    }
+    if alert.kind == AlertKind::ReplyHeld {
+        return info!(event = "author_told", about = %alert.about, "an author is told that a reply to all is held");
     }
     let Some(storm) = &alert.storm else {
         // The row's own line says the rest.

@@ -122,6 +122,10 @@ impl<R: Reader, T> Door<R, T> {
         let looked = self.look_at_what_came_lately(facts, &met.views, now);
         met.counts.signs.clone_from(&looked.signs);
         let verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
+        if let Some(why) = self.no_room_to_hold(facts, &looked, &verdicts) {
+            self.effects.push(Effect::Answer(ticket, Answer::NoRoom(why)));
+            return false;
+        }
         self.note_what_came(facts, &looked, &verdicts, now);
         self.remember(facts, &met.source, &looked, &verdicts, now);
         let refusal = verdicts.iter().find(|v| !matches!(v, Verdict::Refuse(_)));

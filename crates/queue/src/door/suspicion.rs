@@ -4,11 +4,12 @@ use quell_storm::book::{CopySeen, Fate, KeyTotals};
 use quell_storm::facts::{Counts, Facts, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::recent::Looked;
-use quell_storm::signs::ClassSet;
+use quell_storm::signs::{ClassSet, Suspicion};
 use quell_storm::storm_id::StormId;
+use quell_storm::tell::Alert;
 use quell_storm::verdict::{Class, Reason, Verdict};
 
-use super::{Door, Incoming};
+use super::{Door, Effect, Incoming};
 use crate::clock::Now;
 use crate::store::Reader;
 
@@ -32,6 +33,23 @@ impl<R: Reader, T> Door<R, T> {
             }
         }
         looked
+    }
+
+    /// Why there is no room for an arrival: every recipient's storm holds as much as it may.
+    pub(super) fn no_room_to_hold(
+        &self,
+        facts: &Facts,
+        looked: &Looked,
+        verdicts: &[Verdict],
+    ) -> Option<String> {
+        let mut id = None;
+        for (i, verdict) in verdicts.iter().enumerate() {
+            let Verdict::Hold(_, Reason::Suspect(suspicion, _)) = verdict else { return None };
+            let (key, _) = self.recent.storm_key(facts, looked, i, suspicion.class());
+            id = self.book.by_key(&key).filter(|_| self.book.is_full(&key)).map(|storm| storm.id);
+            id?;
+        }
+        id.map(|id| format!("storm {id} holds as much as one may: release or discard its mail"))
     }
 
     /// Classes whose storm, if this were part of one, a person has released.
@@ -111,8 +129,19 @@ impl<R: Reader, T> Door<R, T> {
         };
         let events = self.book.copy(&copy, &mut *self.rng);
         self.storm_events(events, now);
+        if fate == Fate::Held && i == 0 {
+            self.book.holds(&key, facts.size_bytes);
+        }
         self.recent.keep(facts, looked, i, suspicion, &key);
-        self.book.by_key(&key).map(|storm| storm.id)
+        let storm = self.book.by_key(&key)?;
+        if let (Suspicion::ReplyAll { replies, .. }, Fate::Held) = (suspicion, fate)
+            && self.recent.is_author_to_be_told(facts, looked, now.ms)
+            && let Some(author) = &facts.said.letter.author
+        {
+            let notice = Alert::reply_held(author, storm, replies.people);
+            self.effects.push(Effect::Tell(Box::new(notice)));
+        }
+        Some(storm.id)
     }
 
     /// Messages that passed a class because its counters found no room.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use quell_mail::letter::{Machine, address_hash};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Recent;
+use super::{Looked, Recent};
 use crate::facts::{Facts, Ms};
 use crate::limits::Limits;
 use crate::signs::{Replies, Turns};
@@ -13,12 +13,17 @@ use crate::signs::{Replies, Turns};
 /// Replies remembered of one conversation; a threshold beyond that counts as it.
 const MAX_REPLIES: usize = 256;
 
+/// Authors of one conversation who are told; of more nobody is.
+const MAX_TOLD: usize = 64;
+
 /// A conversation.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Thread {
     people: u32,
     /// In order of time.
     replies: VecDeque<Reply>,
+    /// Authors who were told that a reply of theirs is held.
+    told: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +143,19 @@ impl Pair {
 }
 
 impl Recent {
+    /// Whether the author of a reply that is held is to be told: one of ours, once in a conversation.
+    pub fn is_author_to_be_told(&mut self, facts: &Facts, looked: &Looked, now: Ms) -> bool {
+        let is_ours = facts.is_author_ours && facts.source.inside;
+        let Some(key) = looked.thread.filter(|_| is_ours) else { return false };
+        let Some(thread) = self.threads.entry(key, looked.source, now, Thread::default) else { return false };
+        let author = Reply::of(facts, now).author;
+        let is_new = !thread.told.contains(&author) && thread.told.len() < MAX_TOLD;
+        if is_new {
+            thread.told.push(author);
+        }
+        is_new
+    }
+
     /// The conversation that a reply to many belongs to.
     pub(super) fn thread_of(&self, facts: &Facts, limits: &Limits) -> Option<u64> {
         let letter = &facts.said.letter;

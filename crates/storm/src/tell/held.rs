@@ -28,7 +28,14 @@ impl Alert {
         let of = about.map_or(String::new(), |id| format!(", storm {}", plain(id)));
         let subject = format!("quell: mail is held since {held}{of}");
         let about = plain(about.unwrap_or(queue_id));
-        Self { kind: AlertKind::StillHeld, about, storm: storm.map(without_evidence), subject, text }
+        Self {
+            kind: AlertKind::StillHeld,
+            to: None,
+            about,
+            storm: storm.map(without_evidence),
+            subject,
+            text,
+        }
     }
 }
 
