@@ -6,7 +6,7 @@
 
 mod addresses;
 mod report;
-mod rewrite;
+pub(crate) mod rewrite;
 
 use quell_wire::path::Path;
 

@@ -4,8 +4,10 @@
 //! between hosts. No socket, no clock, no randomness but from a seed: whoever runs the hosts gives
 //! them the time.
 
+mod clock;
 pub mod collector;
 mod content;
+mod dice;
 pub mod faulty_server;
 pub mod firm;
 #[doc(hidden)]
@@ -16,6 +18,7 @@ mod mail_in;
 mod mail_out;
 pub mod network;
 pub mod office;
+pub mod offices;
 pub mod publisher;
 pub mod random;
 pub mod relay;

@@ -8,9 +8,7 @@
 
 mod case;
 mod cast;
-mod clock;
 mod copy;
-mod dice;
 mod kinds;
 mod letter;
 mod machine;
@@ -21,7 +19,10 @@ mod way;
 
 use std::net::IpAddr;
 
+use crate::{clock, dice};
+
 use case::Case;
+pub(crate) use letter::{base64, quoted_printable};
 
 /// One kind of world.
 #[derive(Clone, Copy)]

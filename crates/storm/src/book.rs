@@ -1,9 +1,10 @@
 //! The storm book: which storms there are, when they open, grow quiet, close, and what is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use quell_mail::id::QueueId;
 use quell_mail::key::{ExactKey, LedgerKey};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::evidence::{Evidence, Seen};
 use crate::facts::{Ms, SourceId};
@@ -13,6 +14,9 @@ use crate::sources::Sources;
 use crate::storm::{ClassCounts, Culprit, Storm, StormState};
 use crate::storm_id::StormId;
 use crate::verdict::{Class, Verdict};
+
+/// Recipients that are counted of one storm; of more it has so many at least.
+const MAX_RECIPIENTS: usize = 10_000;
 
 /// What became of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,6 +118,8 @@ pub struct Book {
 #[derive(Debug)]
 struct Entry {
     storm: Storm,
+    /// Hashes of the recipients of a storm that is no message's, which the ledger cannot count.
+    recipients: HashSet<u64>,
     dirty: bool,
     stored_ms: Option<Ms>,
 }
@@ -171,7 +177,8 @@ impl Book {
         let is_traced = copy.class.is_of_one_message();
         let culprits = if is_traced { self.traces.open(copy, &self.limits) } else { Vec::new() };
         let storm = Storm { culprits, ..new_storm(id, copy) };
-        let entry = Entry { storm, dirty: true, stored_ms: None };
+        let mut entry = Entry { storm, recipients: HashSet::new(), dirty: true, stored_ms: None };
+        entry.count_recipient(copy);
         self.entries.insert(copy.key, entry);
         self.ids.insert(id, copy.key);
         Some(BookEvent::Opened(id))
@@ -281,7 +288,7 @@ impl Book {
         }
         self.ids.insert(storm.id, storm.key);
         let stored_ms = Some(storm.last_seen_ms);
-        self.entries.insert(storm.key, Entry { storm, dirty: false, stored_ms });
+        self.entries.insert(storm.key, Entry { storm, recipients: HashSet::new(), dirty: false, stored_ms });
         None
     }
 
@@ -383,11 +390,21 @@ impl Entry {
         storm.by_class.add(copy.class);
         storm.sources.add(copy.source);
         self.dirty = true;
+        self.count_recipient(copy);
+        let storm = &mut self.storm;
         let again = storm.state == StormState::Quiet;
         again.then(|| {
             storm.state = StormState::Open;
             BookEvent::Reopened(storm.id)
         })
+    }
+
+    /// After a restart the count begins anew, and never falls.
+    fn count_recipient(&mut self, copy: &CopySeen<'_>) {
+        if copy.class.suspects() && self.recipients.len() < MAX_RECIPIENTS {
+            self.recipients.insert(xxh3_64(copy.recipient.as_bytes()));
+            self.storm.recipients = self.storm.recipients.max(Some(self.recipients.len() as u64));
+        }
     }
 
     fn quieten(&mut self, quiet_after_ms: Ms, now: Ms) -> Option<BookEvent> {

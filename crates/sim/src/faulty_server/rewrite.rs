@@ -45,7 +45,7 @@ pub struct Habits {
 const SURVIVORS: [&str; 6] = ["subject", "cc", "references", "in-reply-to", "thread-index", "mime-version"];
 
 /// The copy number `serial` of `message`, made at `at` by the server's own clock.
-pub(super) fn copy(message: &[u8], habits: &Habits, at: Moment, serial: u64, random: &mut Random) -> Vec<u8> {
+pub(crate) fn copy(message: &[u8], habits: &Habits, at: Moment, serial: u64, random: &mut Random) -> Vec<u8> {
     let (header, body) = split(message);
     let mut text = pickup_line(&habits.internal_name, at).into_bytes();
     match habits.shape {

@@ -311,7 +311,7 @@ fn body(letter: &Letter, fields: &mut Fields, dice: &mut Dice) -> Rc<str> {
 }
 
 /// A text of one part in quoted-printable, as some servers pass it on: soft breaks at 76 columns.
-pub(super) fn quoted_printable(text: &str) -> String {
+pub(crate) fn quoted_printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 64);
     let mut columns = 0;
     for c in text.chars() {
@@ -332,7 +332,7 @@ pub(super) fn quoted_printable(text: &str) -> String {
 }
 
 /// A text in base64, in lines of 76 columns.
-pub(super) fn base64(text: &str) -> String {
+pub(crate) fn base64(text: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(text.len() * 4 / 3 + 64);
     for line in text.as_bytes().chunks(57) {

@@ -24,8 +24,8 @@ pub struct Report {
     pub seconds_limit: u64,
     /// Each shape without quell, then with it.
     pub runs: Vec<Run>,
-    /// Whether with quell each recipient had exactly one, in the shape `trace`; null if that was not run.
-    pub one_each: Option<bool>,
+    /// Whether with quell each recipient had exactly one, in each shape that was run.
+    pub one_each: bool,
 }
 
 /// What stands at the gateway.

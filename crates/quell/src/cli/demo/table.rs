@@ -156,19 +156,11 @@ fn cut_off(report: &Report, Pair { without, with }: Pair<'_>) -> String {
     format!("Cut off {limits}: the faulty servers would go on.")
 }
 
-/// What the figures of quell come to, in words.
+/// What the figures of quell come to, in words; that a promise is broken is said when the demonstration
+/// fails by it.
 fn verdict(with: &Run) -> Option<String> {
     let at = with.mail_at_recipient;
-    match with.shape {
-        _ if at.most == 1 && at.least == 1 => Some("With quell every recipient has exactly one.".to_owned()),
-        // The same is said, louder, when the demonstration fails by it.
-        Shape::Trace => None,
-        Shape::Identity => Some(
-            "NOT STOPPED YET: these copies have a Message-ID and a Date of their own, and\n\
-             this version of quell knows copies by the identity of the message only."
-                .to_owned(),
-        ),
-    }
+    (at.most == 1 && at.least == 1).then(|| "With quell every recipient has exactly one.".to_owned())
 }
 
 fn storm(storm: &Value) -> String {
@@ -177,9 +169,13 @@ fn storm(storm: &Value) -> String {
         Some(Value::String(word)) => plain(word),
         Some(other) => other.as_u64().map_or_else(|| plain(&other.to_string()), thousands),
     };
+    let held = match storm.get("held").and_then(Value::as_u64) {
+        None | Some(0) => String::new(),
+        Some(n) => format!(", {} held", thousands(n)),
+    };
     format!(
         "Storm {} as quell saw it:\n\
-         \x20   class {}, {}, {} copies for {} recipients, {} absorbed.",
+         \x20   class {}, {}, {} copies for {} recipients, {} absorbed{held}.",
         word("id"),
         word("class"),
         word("state"),

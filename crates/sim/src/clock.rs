@@ -7,20 +7,20 @@ const MONTHS: [&str; 12] =
 const DAY_SECS: i64 = 86_400;
 
 /// Milliseconds of a second, a minute, an hour and a day.
-pub(super) const SECOND: i64 = 1_000;
-pub(super) const MINUTE: i64 = 60 * SECOND;
-pub(super) const HOUR: i64 = 60 * MINUTE;
-pub(super) const DAY: i64 = 24 * HOUR;
+pub(crate) const SECOND: i64 = 1_000;
+pub(crate) const MINUTE: i64 = 60 * SECOND;
+pub(crate) const HOUR: i64 = 60 * MINUTE;
+pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// What a server's clock is set to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Zone {
+pub(crate) struct Zone {
     pub minutes: i64,
     pub name: &'static str,
 }
 
 /// Zones in which the world's servers stand.
-pub(super) const ZONES: [Zone; 14] = [
+pub(crate) const ZONES: [Zone; 14] = [
     Zone { minutes: 0, name: "GMT" },
     Zone { minutes: 0, name: "UTC" },
     Zone { minutes: 60, name: "BST" },
@@ -38,7 +38,7 @@ pub(super) const ZONES: [Zone; 14] = [
 ];
 
 /// Greenwich.
-pub(super) const UTC: Zone = ZONES[1];
+pub(crate) const UTC: Zone = ZONES[1];
 
 struct Parts {
     year: i64,
@@ -86,7 +86,7 @@ fn offset(zone: Zone) -> String {
 }
 
 /// `Sat, 10 Dec 2005 14:03:21 +0000`.
-pub(super) fn plain(ms: i64, zone: Zone) -> String {
+pub(crate) fn plain(ms: i64, zone: Zone) -> String {
     let p = parts(ms, zone);
     let (weekday, month) = (DAYS[p.weekday], MONTHS[p.month]);
     let time = format!("{:02}:{:02}:{:02}", p.hour, p.minute, p.second);
@@ -94,7 +94,7 @@ pub(super) fn plain(ms: i64, zone: Zone) -> String {
 }
 
 /// The same with a day of two columns, as Postfix writes it.
-pub(super) fn padded(ms: i64, zone: Zone) -> String {
+pub(crate) fn padded(ms: i64, zone: Zone) -> String {
     let p = parts(ms, zone);
     let (weekday, month) = (DAYS[p.weekday], MONTHS[p.month]);
     let time = format!("{:02}:{:02}:{:02}", p.hour, p.minute, p.second);
@@ -102,7 +102,7 @@ pub(super) fn padded(ms: i64, zone: Zone) -> String {
 }
 
 /// The same with a day of two digits, as Exim writes it.
-pub(super) fn zeroed(ms: i64, zone: Zone) -> String {
+pub(crate) fn zeroed(ms: i64, zone: Zone) -> String {
     let p = parts(ms, zone);
     let (weekday, month) = (DAYS[p.weekday], MONTHS[p.month]);
     let time = format!("{:02}:{:02}:{:02}", p.hour, p.minute, p.second);
@@ -110,31 +110,31 @@ pub(super) fn zeroed(ms: i64, zone: Zone) -> String {
 }
 
 /// With the zone's name in a comment: `Sat, 10 Dec 2005 06:03:21 -0800 (PST)`.
-pub(super) fn named(ms: i64, zone: Zone) -> String {
+pub(crate) fn named(ms: i64, zone: Zone) -> String {
     format!("{} ({})", plain(ms, zone), zone.name)
 }
 
 /// With the zone's name instead of its offset, as old Sendmail and some web mail write it in Greenwich.
-pub(super) fn gmt(ms: i64) -> String {
+pub(crate) fn gmt(ms: i64) -> String {
     let utc = plain(ms, UTC);
     format!("{} GMT", utc.trim_end_matches(" +0000"))
 }
 
 /// As qmail: `10 Dec 2005 14:03:21 -0000`.
-pub(super) fn bare(ms: i64) -> String {
+pub(crate) fn bare(ms: i64) -> String {
     let p = parts(ms, UTC);
     format!("{} {} {} {:02}:{:02}:{:02} -0000", p.day, MONTHS[p.month], p.year, p.hour, p.minute, p.second)
 }
 
 /// As in the line that begins a message in an mbox: `Sat Dec 10 14:03:21 2005`.
-pub(super) fn asctime(ms: i64) -> String {
+pub(crate) fn asctime(ms: i64) -> String {
     let p = parts(ms, UTC);
     let time = format!("{:02}:{:02}:{:02}", p.hour, p.minute, p.second);
     format!("{} {} {:>2} {time} {}", DAYS[p.weekday], MONTHS[p.month], p.day, p.year)
 }
 
 /// Digits from the year to the second: `20051210140321`.
-pub(super) fn digits(ms: i64, zone: Zone) -> String {
+pub(crate) fn digits(ms: i64, zone: Zone) -> String {
     let p = parts(ms, zone);
     let date = format!("{:04}{:02}{:02}", p.year, p.month + 1, p.day);
     format!("{date}{:02}{:02}{:02}", p.hour, p.minute, p.second)

@@ -9,7 +9,7 @@ const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 
 /// Draws from one seed.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(Random);
+pub(crate) struct Dice(Random);
 
 impl Dice {
     /// Those of a world. The kind is part of it: equal seeds of two kinds have nothing in common.
@@ -44,6 +44,22 @@ impl Dice {
                 low + self.below(span.min(1 << bits))
             }
         }
+    }
+
+    /// About `milli` thousandths: from nothing to twice as many.
+    pub fn about(&mut self, milli: usize) -> usize {
+        self.below(2 * (milli / 1_000) + 1) + usize::from(self.below(1_000) < milli % 1_000)
+    }
+
+    /// From `low` to `cap`; twice as many are half as likely, without end.
+    pub fn tail(&mut self, low: usize, cap: usize) -> usize {
+        (low * 1_000 / (1 + self.below(1_000))).clamp(low, cap.max(low))
+    }
+
+    /// A wait of about `mean`, often short, seldom very long (exponential).
+    pub fn wait(&mut self, mean: i64) -> i64 {
+        let unit = (1.0 + self.below(1 << 20) as f64) / f64::from(1 << 20);
+        (-unit.ln() * mean as f64) as i64
     }
 
     /// True in one of `n` cases.
@@ -121,6 +137,19 @@ mod tests {
         assert!(drawn.contains(&2) && drawn.contains(&200));
         assert!(drawn.iter().filter(|n| **n < 40).count() > 1_000, "mostly small");
         assert_eq!(dice.few(5, 5), 5);
+    }
+
+    #[test]
+    fn about_waits_and_tails_have_their_means() {
+        let mut dice = Dice::new("x", 3);
+        let sum: usize = (0..10_000).map(|_| dice.about(2_500)).sum();
+        assert!((24_000..26_000).contains(&sum), "{sum}");
+        let sum: i64 = (0..10_000).map(|_| dice.wait(100)).sum();
+        assert!((950_000..1_050_000).contains(&sum), "{sum}");
+        let drawn: Vec<usize> = (0..10_000).map(|_| dice.tail(2, 300)).collect();
+        let at_least = |n: usize| drawn.iter().filter(|drawn| **drawn >= n).count();
+        assert!((4_500..5_500).contains(&at_least(4)) && (150..350).contains(&at_least(80)));
+        assert!(drawn.iter().all(|n| (2..=300).contains(n)));
     }
 
     #[test]
