@@ -152,3 +152,84 @@ fn why(job: &DigestJob) -> String {
     let class = job.class.map_or("unknown", |class| class.name());
     format!("Held because it looked like a part of a mail storm (class {class}: {}).", reasons.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use quell_mail::key::Secret;
+    use quell_relay::directory::CannotTell;
+    use quell_relay::reception::Memory;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn policy() -> Policy {
+        let text = "[server]\nhostname = \"mx.firm.example\"\npostmaster = \"jane@firm.example\"\n\
+                    [domains.\"firm.example\"]\nrecipients = [\"jane\", \"bob\"]\n\
+                    [domains.\"moved.example\"]\ndeliver = \"smtp://10.0.0.2:25\"\n";
+        let config = Config::parse(Path::new("quell.toml"), text, "m.example").unwrap();
+        Policy {
+            hostname: config.hostname.clone(),
+            secret: Secret::new(1, [1; 32]),
+            directory: config.directory,
+            max_header_bytes: 1 << 20,
+            spill_bytes: 1 << 20,
+            max_rows: 100,
+            memory: Memory::new(1 << 20),
+        }
+    }
+
+    fn exists(_: &str, _: &str) -> Result<bool, CannotTell> {
+        Ok(false)
+    }
+
+    fn of(to: DigestFor, operator: Option<&str>) -> Option<(Reader, Vec<String>, Vec<String>)> {
+        let whom = whom(&to, &policy(), operator, &exists)?;
+        Some((whom.reader, whom.to, whom.found.into_iter().map(|found| found.identity).collect()))
+    }
+
+    fn found(reader: Reader, to: &[&str], got_by: &[&str]) -> Option<(Reader, Vec<String>, Vec<String>)> {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Some((reader, owned(to), owned(got_by)))
+    }
+
+    #[test]
+    fn each_digest_finds_somebody() {
+        let (jane, bob, operator) = ("jane@firm.example", "bob@firm.example", "postmaster@mx.firm.example");
+        let recipient = |address: &str| DigestFor::Recipient(address.to_owned());
+        let sender = |address: &str| DigestFor::Sender(address.to_owned());
+        assert_eq!(of(recipient(bob), None), found(Reader::Recipient, &[bob], &[bob]));
+        let elsewhere = "x@moved.example";
+        assert_eq!(of(recipient(elsewhere), None), found(Reader::Recipient, &[elsewhere], &[elsewhere]));
+        assert_eq!(of(DigestFor::Operator, None), found(Reader::Operator, &[operator], &[jane]));
+        assert_eq!(of(DigestFor::Operator, Some(bob)), found(Reader::Operator, &[bob], &[bob]));
+        assert_eq!(of(sender(bob), None), found(Reader::Sender, &[bob, operator], &[bob, jane]));
+        // Who is gone is spoken for by the operator.
+        let gone = "gone@firm.example";
+        assert_eq!(of(recipient(gone), None), found(Reader::Operator, &[operator], &[jane]));
+        assert_eq!(of(sender(gone), Some(bob)), found(Reader::Operator, &[bob], &[bob]));
+        assert_eq!(of(recipient(gone), Some(gone)), None, "nobody is there");
+    }
+
+    #[test]
+    fn one_message_for_many_is_told_once() {
+        let row = |n: u8, to: &str| HeldMessage {
+            kid: QueueId::from_bytes([n; 10]),
+            queue_id: QueueId::from_bytes([n; 10]),
+            recipient: to.to_owned(),
+            sender: String::new(),
+            reason: String::new(),
+            received_ms: 0,
+            since_ms: 0,
+            size_bytes: 1,
+            body: None,
+        };
+        let rows = [row(1, "a@x"), row(2, "a@x"), row(1, "b@x")];
+        let told = by_message(&rows);
+        let told: Vec<_> = told.iter().map(|(m, to)| (m.queue_id, to.clone())).collect();
+        assert_eq!(told, [(rows[0].queue_id, vec!["a@x", "b@x"]), (rows[1].queue_id, vec!["a@x"])]);
+        assert!(is_ours(&policy(), "X@Firm.Example") && !is_ours(&policy(), "x@other.example"));
+        assert!(!is_ours(&policy(), ""));
+    }
+}

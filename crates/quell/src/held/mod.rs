@@ -22,6 +22,8 @@ use crate::server::vital_thread;
 
 /// How often the door is asked.
 const EVERY: Duration = Duration::from_secs(1);
+/// The same while there are more held rows to look at: mail has its turn between.
+const SOON: Duration = Duration::from_millis(20);
 /// The pause after a digest was not taken, or while the disk is full.
 const AFTER_TROUBLE: Duration = Duration::from_secs(30);
 /// Digests given out at a time: their bodies are read one digest after the other.
@@ -56,15 +58,16 @@ impl Digester {
         let (mut pause, mut counted) = (EVERY, HeldCounts::default());
         while matches!(stop.recv_timeout(pause), Err(RecvTimeoutError::Timeout)) {
             pause = match self.round(&mut counted) {
-                Ok(()) => EVERY,
+                Ok(true) => SOON,
+                Ok(false) => EVERY,
                 Err(Broken::Trouble) => AFTER_TROUBLE,
                 Err(Broken::Stopping) => return,
             };
         }
     }
 
-    /// Reminds, and makes what is due.
-    fn round(&self, counted: &mut HeldCounts) -> Result<(), Broken> {
+    /// Reminds, and makes what is due. True: there are more rows to look at.
+    fn round(&self, counted: &mut HeldCounts) -> Result<bool, Broken> {
         let ((hold, operator), policy) = ((self.now)(), (self.means.policy)());
         // Digests are new mail: the last room is for outcomes. Reminders need none here.
         let room = self.means.room.enough(&self.means.data, 0).unwrap_or(false);
@@ -72,9 +75,10 @@ impl Digester {
         let due = move |door: &mut ServerDoor, now: &Now| {
             let is_ours = |address: &str| compose::is_ours(&directory, address);
             let rules = HoldRules { keep_ms: hold.keep_ms, remind_ms: &hold.remind_ms, is_ours: &is_ours };
-            (door.digests_due(&rules, now, if room { AT_ONCE } else { 0 }), door.held_counts())
+            let jobs = door.digests_due(&rules, now, if room { AT_ONCE } else { 0 });
+            (jobs, door.held_counts(), door.looks_at_held())
         };
-        let (jobs, counts) = self.means.ask(due)?;
+        let (jobs, counts, more) = self.means.ask(due)?;
         self.means.metrics.held(counted, &counts);
         *counted = counts;
         let mut jobs = jobs.into_iter();
@@ -84,7 +88,7 @@ impl Digester {
                 return Err(broken);
             }
         }
-        Ok(())
+        Ok(more)
     }
 
     fn give_back(&self, tokens: Vec<ReportToken>) -> Result<(), Broken> {

@@ -134,7 +134,7 @@ impl<R: Reader, T> Rows<'_, R, T> {
             State::Delivered => format!("It was delivered at {since}."),
             State::Relayed => format!("The next hop took it at {since}."),
             State::Failed => format!("It was given up at {since}."),
-            State::Held => format!("It is held since {since}."),
+            State::Held => held(row, &since),
             State::Unknown => format!("It was sent, and since {since} the answer is not known."),
             State::Discarded if row.extra.removed => {
                 format!("A person took it out of the queue at {since}.")
@@ -160,6 +160,15 @@ impl<R: Reader, T> Rows<'_, R, T> {
             None => format!(" It goes to {destination}, at {} or later.", rfc3339(row.next_ms)),
         }
     }
+}
+
+fn held(row: &Row, since: &str) -> String {
+    let storm = row.extra.storm.as_ref().map_or(String::new(), |id| format!(" for storm {id}"));
+    let id = row.queue_id;
+    format!(
+        "It is held since {since}{storm}: `quell storms release --message {id}` delivers it, \
+         `quell storms discard --message {id}` throws it away."
+    )
 }
 
 /// What has happened to a row.

@@ -217,6 +217,11 @@ impl<R: Reader, T> Door<R, T> {
         made
     }
 
+    /// True if [`Door::digests_due`] has not looked at all rows yet, and may be called again shortly.
+    pub fn looks_at_held(&self) -> bool {
+        self.ends.walk.is_some()
+    }
+
     /// An earlier life ended at `ms`, as the stored mark had it: what fell due before was told by that
     /// one. To be called once after [`Door::open`] where the mark has been written anew meanwhile.
     pub fn lived_until(&mut self, ms: Ms) {

@@ -231,3 +231,34 @@ fn held_outgoing_mail_goes_back_to_its_sender_and_the_operator() {
     assert!(held(&server).is_empty());
     assert_eq!(maildir::count(&server.maildir("firm.example", "carl")), 0);
 }
+
+/// Whenever it is killed: each held message is told in exactly one digest, and delivered by none.
+#[test]
+fn a_server_killed_over_its_digests_tells_each_message_once() {
+    let directory = TempDir::new("operate-held-kill-digest");
+    let mut server = Server::start(&directory, &outside());
+    storm(&server, 6);
+    let rows = held(&server);
+    let id = rows[0]["storm"].as_str().expect("a storm").to_owned();
+    for delay_ms in [0, 5, 20, 60, 150, 400, 900, 1_100] {
+        // Nothing is held any more once a digest is stored.
+        let asked = quell(&server, &["storms", "digest", &id]);
+        assert!(asked.status == 0 || asked.err.contains("holds no mail"), "{asked:?}");
+        std::thread::sleep(Duration::from_millis(delay_ms));
+        server.kill9();
+        server.restart();
+    }
+    if !held(&server).is_empty() {
+        done(&server, &["storms", "digest", &id]);
+    }
+    assert!(wait_until(LIMIT, || held(&server).is_empty()), "{}", server.output());
+    wait_for_empty_queue(&server);
+    let mails = maildir::read(&server.maildir("firm.example", "jane"));
+    let contents: Vec<String> =
+        mails.iter().map(|mail| String::from_utf8_lossy(&mail.content).into_owned()).collect();
+    let times = |id: &str| contents.iter().map(|text| text.matches(id).count()).sum::<usize>();
+    for n in 0..6 {
+        assert_eq!(times(&format!("Message-ID: <{n}@server.solicitor.local>")), 1, "{n}: {contents:?}");
+    }
+    assert_eq!(mails.len(), 2, "the original and one digest: {contents:?}");
+}
