@@ -15,6 +15,7 @@ mod reload;
 mod reports;
 mod routes;
 mod stop;
+mod talk;
 mod tell;
 
 use crate::support::smtp::{Client, Reply, date_now, message};
