@@ -9,6 +9,7 @@ mod opportunity;
 #[path = "../tests/offices/score.rs"]
 mod score;
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use quell_sim::offices::{Shape, StormKind};
@@ -18,8 +19,8 @@ use score::{Count, Score, Storms};
 
 /// Wrongly held of a hundred thousand, at most.
 const TO_REACH: f64 = 1.0;
-/// Failures shown.
-const SHOWN: usize = 40;
+/// Failures of a seed and a kind that are shown.
+const SHOWN: usize = 2;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -87,7 +88,12 @@ fn print(score: &Score) {
         println!("| {} | {all} | {found} | {worst_before} | {worst_in_all} | {over} |", kind.name());
     }
     println!("\nWhat was wrong:\n");
-    for (seed, what) in score.failures.iter().take(SHOWN) {
-        println!("- {seed}: {what}");
+    let mut shown: HashMap<(u64, &str), usize> = HashMap::new();
+    for (seed, what) in &score.failures {
+        let times = shown.entry((*seed, what.split(':').next().unwrap_or_default())).or_default();
+        *times += 1;
+        if *times <= SHOWN {
+            println!("- {seed}: {what}");
+        }
     }
 }

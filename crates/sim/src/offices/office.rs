@@ -233,13 +233,15 @@ impl Office {
         let ms = letter.date_ms + 5 * SECOND + self.dice.wait(2 * SECOND);
         let transactions = self.transactions(home, to.clone());
         let printed = letter.print();
+        let mut last = None;
         for (nth, recipients) in transactions.into_iter().enumerate() {
             let at = ms + nth as i64 * 300;
             let way = self.way(home, at);
             self.push(at, &way, reverse_path, recipients, &printed, truth);
+            last = Some(way);
         }
-        if let Truth::Real(_) = truth {
-            self.forward(ms, home, reverse_path, &to, &printed);
+        if let (Truth::Real(_), Some(way)) = (truth, last) {
+            self.forward(ms, &way, reverse_path, &to, &printed);
         }
         let letter = Rc::new(letter);
         self.absent_answer(ms, &letter, reverse_path, &to);

@@ -3,21 +3,20 @@
 use super::cast::{Cast, Home, Responder, SERVER};
 use super::letter::{Letter, Party};
 use super::office::Office;
+use super::way::Way;
 use super::{Kind, Truth};
 use crate::clock::{DAY, MINUTE, SECOND};
 
 impl Office {
     /// Those of ours who have their mail elsewhere: it leaves the house once more, with a longer trace.
-    pub(super) fn forward(&mut self, ms: i64, home: Home, reverse_path: &str, to: &[String], printed: &str) {
+    pub(super) fn forward(&mut self, ms: i64, first: &Way, reverse_path: &str, to: &[String], printed: &str) {
         for address in to.iter().filter(|address| Cast::is_ours(address)) {
             let members = self.cast.aliases.get(address).cloned();
             for address in members.unwrap_or_else(|| vec![address.clone()]) {
                 let person = self.cast.find(&address).map(|at| &self.cast.people[at]);
                 let Some(elsewhere) = person.and_then(|person| person.forwards_to.clone()) else { continue };
                 let at = ms + 10 * SECOND + self.dice.wait(10 * SECOND);
-                let first = self.way(home, ms);
-                let mut way = self.way(Home::Inside(SERVER), at);
-                way.stamps += &first.stamps;
+                let way = self.way_on(first, Home::Inside(SERVER), at);
                 self.push(at, &way, reverse_path, vec![elsewhere], printed, Truth::Real(Kind::Redirect));
             }
         }

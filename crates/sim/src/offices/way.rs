@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::cast::{Home, Machine};
+use super::cast::{DOMAIN, Home, Machine};
 use super::office::Office;
 use crate::clock::{self, SECOND, UTC};
 
@@ -49,6 +49,21 @@ impl Office {
         let first = self.stamp(&client, &submit.helo, "ESMTPSA", ms - 4 * SECOND);
         let stamps = self.stamp(&submit, &last.helo, "ESMTPS", ms - 2 * SECOND) + &first;
         Way { last, inside: false, stamps }
+    }
+
+    /// What came by `first` goes on from there, by a rule in this house.
+    pub(super) fn way_on(&mut self, first: &Way, home: Home, ms: i64) -> Way {
+        let (last, domain, inside) = match home {
+            Home::Inside(at) => (self.cast.inside[at].clone(), DOMAIN.to_owned(), true),
+            Home::Outside(at) => {
+                let provider = &self.cast.providers[at];
+                (self.dice.of(&provider.pool).clone(), provider.domain.clone(), false)
+            }
+        };
+        let border = Machine { helo: format!("mx.{domain}"), ip: IpAddr::from([10, 0, 0, 2]) };
+        let came = self.stamp(&first.last, &border.helo, "ESMTPS", ms - 2 * SECOND);
+        let handed = self.stamp(&border, &last.helo, "ESMTP", ms - SECOND);
+        Way { last, inside, stamps: handed + &came + &first.stamps }
     }
 
     /// A Received field, as one of several programs writes it: always the same one on the same server.

@@ -12,7 +12,7 @@ use super::desk::{Desk, Judged};
 use super::opportunity::Opportunities;
 
 /// Failures kept with their words.
-const MAX_FAILURES: usize = 200;
+const MAX_FAILURES: usize = 2_000;
 
 /// Messages of a kind, or on which a class had something to decide.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

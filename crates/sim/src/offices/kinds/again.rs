@@ -85,8 +85,7 @@ fn redirect(office: &mut Office, ms: i64) {
         let sent = office.send(letter, Truth::Real(Kind::Redirect));
         let at = sent.date_ms + 20 * SECOND;
         let first = office.way(office.cast.people[other].home, at);
-        let mut way = office.way(office.cast.people[ours].home, at);
-        way.stamps += &first.stamps;
+        let way = office.way_on(&first, office.cast.people[ours].home, at);
         let reverse_path = sent.from.address.clone();
         let recipients = vec![private.clone()];
         office.push(at, &way, &reverse_path, recipients, &sent.print(), Truth::Real(Kind::Redirect));
@@ -106,8 +105,7 @@ fn two_addresses(office: &mut Office, ms: i64) {
     for nth in 0..1 + usize::from(second.is_some()) {
         let at = sent.date_ms + 10 * SECOND + office.dice.wait(MINUTE);
         let first = office.way(office.cast.people[other].home, at);
-        let mut way = office.way(Home::Outside((nth + 1) % office.cast.large), at);
-        way.stamps += &first.stamps;
+        let way = office.way_on(&first, Home::Outside((nth + 1) % office.cast.large), at);
         let reverse_path = sent.from.address.clone();
         let recipients = vec![address.clone()];
         office.push(at, &way, &reverse_path, recipients, &sent.print(), Truth::Real(Kind::TwoAddresses));
