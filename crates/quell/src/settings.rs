@@ -272,9 +272,9 @@ section! {
         /// `auto_reply`: so many messages in turn pass, if machines write them.
         auto_reply_turns: u64 = 4, "turns", hint "4", 2..=1000;
         /// `auto_reply`: a longer pause ends the turns.
-        auto_reply_window_hours: u64 = 24, "hours", hint "24", 1..=720;
-        /// `bounces`: so many reports for one recipient pass within an hour, or as many as its
-        /// address sent to recipients in 5 days, whichever is more.
+        auto_reply_window_hours: u64 = 12, "hours", hint "12", 1..=720;
+        /// `bounces`: so many reports for one recipient pass within an hour, of messages that did not
+        /// go out here.
         bounces_per_recipient: u64 = 20, "", hint "20", 1..=1000000;
         /// `bounces`: so many reports of one message for one recipient pass within a day, or as many
         /// as the message had recipients, whichever is more.

@@ -124,7 +124,7 @@ impl Default for Limits {
             reply_all_list_factor: 2,
             reply_all_window_ms: 30 * MINUTE,
             auto_reply_turns: 4,
-            auto_reply_window_ms: 24 * HOUR,
+            auto_reply_window_ms: 12 * HOUR,
             bounces_per_recipient: 20,
             bounces_per_message: 10,
             flood: FloodLimits::default(),

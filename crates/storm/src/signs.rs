@@ -53,6 +53,8 @@ pub struct Again {
     pub marked: bool,
     /// Words of the content.
     pub words: u32,
+    /// How often its author has sent this content, by his own way: so many times as many may come by others.
+    pub sendings: u32,
 }
 
 /// A message that leaves the house, by an author from outside.
@@ -93,14 +95,17 @@ pub struct Turns {
 /// Reports for one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reports {
-    /// For this recipient within an hour.
+    /// For this recipient within an hour, of messages that did not go out here.
     pub of_recipient: u32,
-    /// So many may be expected: what was sent from its address, one for each recipient.
+    /// So many went out here to others from its address: so many reports that do not say of which message
+    /// they are may be theirs.
     pub sent: u32,
     /// Of one message within a day; 0: it does not say of which.
     pub of_message: u32,
-    /// So many recipients that message had, as far as it went out here.
+    /// So many recipients that message had, if it went out here; else 0.
     pub message_sent: u32,
+    /// What went out in the last day is known: the tables are older than that.
+    pub is_settled: bool,
 }
 
 /// A set of classes.

@@ -46,11 +46,13 @@ fn resent(again: &Again, limit: u32, limits: &Limits) -> String {
     };
     format!(
         "this content has come before for this recipient, and this copy by servers that the first did not pass. \
-         It is arrival {} within {} ([judge] resent_window_hours), {} words long; {by}. Author, subject, \
+         It is arrival {} within {} ([judge] resent_window_hours), {} words long, of what its author has sent {}; {by}. \
+         Author, subject, \
          conversation, text and attachments are the same; its identity or its bytes are not.",
         again.arrivals,
         span(limits.resent_window_ms),
-        again.words
+        again.words,
+        if again.sendings == 1 { "once".to_owned() } else { format!("{} times", again.sendings) }
     )
 }
 
@@ -115,9 +117,10 @@ fn bounces(reports: &Reports, of_message: bool, limit: u32, limits: &Limits) -> 
         );
     }
     format!(
-        "it is report {} within an hour for this recipient, whose address sent to {} recipients from here in 5 days. \
-         {limit} pass: {} ([judge] bounces_per_recipient), or as many as were sent to.",
-        reports.of_recipient, reports.sent, limits.bounces_per_recipient
+        "it is report {} within an hour for this recipient of mail that did not go out here, and {limit} pass: {} \
+         ([judge] bounces_per_recipient; ten times as many in the first 24 h after a start), or, of reports that do not \
+         say of which message they are, as many as recipients were sent to from that address in 5 days ({}).",
+        reports.of_recipient, limits.bounces_per_recipient, reports.sent
     )
 }
 

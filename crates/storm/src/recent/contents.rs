@@ -30,6 +30,10 @@ pub(super) struct Version {
     /// By which way its author sends it, as far as is known: that of the first arrival without a mark.
     first: Way,
     is_first_marked: bool,
+    /// How often its author has sent it: distinct Message-IDs, one after the other, by his own way.
+    sendings: u32,
+    /// The last of these.
+    last_id: u32,
     /// It came from outside for somebody here.
     came_in: bool,
     /// Low halves of the hashes of recipients outside who stand in its To and Cc; 0: none.
@@ -145,6 +149,7 @@ impl Recent {
             other_way,
             marked: facts.said.mark != Mark::None,
             words: met.print.words(),
+            sendings: version.sendings.max(1),
         })
     }
 
@@ -184,6 +189,11 @@ impl Contents {
         if version.is_first_marked && facts.said.mark == Mark::None {
             (version.first, version.is_first_marked) = (way(facts), false);
         }
+        let id = message_id(facts);
+        if !other_way && version.last_id != id {
+            version.sendings = version.sendings.saturating_add(1);
+            version.last_id = id;
+        }
         version.last_ms = now;
         version.came_in |= came_in;
         if facts.source.inside && !facts.is_author_ours {
@@ -200,6 +210,8 @@ impl Contents {
             last_ms: now,
             first: way(facts),
             is_first_marked: facts.said.mark != Mark::None,
+            sendings: 0,
+            last_id: 0,
             came_in: false,
             addressed: [0; MAX_ADDRESSED],
         };
@@ -212,6 +224,11 @@ impl Contents {
         }
         place.get_or_insert(new)
     }
+}
+
+/// Its Message-ID in short; 0 stands for none yet.
+fn message_id(facts: &Facts) -> u32 {
+    (facts.said.letter.message_id.unwrap_or_default() as u32).max(1)
 }
 
 /// Whether an arrival came by another way than its author's own. Without a mark it passed a house that the

@@ -56,6 +56,8 @@ pub struct Recent {
     addresses: Table<Address>,
     messages: Table<Message>,
     sources: Table<Rhythm>,
+    /// When the first arrival was counted.
+    began_ms: Option<Ms>,
     /// Entries of open storms, which are pinned.
     pinned: HashMap<LedgerKey, Vec<(Kind, u64)>>,
 }
@@ -97,6 +99,7 @@ impl Recent {
             addresses: Table::new(entries(REPORTS_PART)),
             messages: Table::new(entries(REPORTS_PART)),
             sources: Table::new(entries(SOURCES_PART)),
+            began_ms: None,
             pinned: HashMap::new(),
         }
     }

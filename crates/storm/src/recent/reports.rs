@@ -9,6 +9,8 @@ use crate::signs::Reports;
 const HOUR: Ms = 3_600_000;
 /// So long after it was sent a message may come back (RFC 5321 §4.5.4.1).
 const SENT_MS: Ms = 5 * 24 * HOUR;
+/// After so long it is known what went out.
+const SETTLED_MS: Ms = 24 * HOUR;
 /// The windows in which reports are counted.
 const OF_RECIPIENT_MS: Ms = HOUR;
 const OF_MESSAGE_MS: Ms = 24 * HOUR;
@@ -77,21 +79,26 @@ impl Recent {
         let address = self.addresses.get(self.address_key(facts, i)).copied().unwrap_or_default();
         let key = self.report_key(facts, i);
         let message = key.and_then(|key| self.messages.get(key)).copied().unwrap_or_default();
+        let message_sent = message.sent.count(SENT_MS, now);
+        let of_recipient = address.reports.count(OF_RECIPIENT_MS, now);
         Some(Reports {
-            of_recipient: address.reports.count(OF_RECIPIENT_MS, now).saturating_add(1),
+            of_recipient: of_recipient.saturating_add(u32::from(message_sent == 0)),
             sent: address.sent.count(SENT_MS, now),
+            is_settled: self.began_ms.is_some_and(|began| now.saturating_sub(began) >= SETTLED_MS),
             of_message: if key.is_some() {
                 message.reports.count(OF_MESSAGE_MS, now).saturating_add(1)
             } else {
                 0
             },
-            message_sent: message.sent.count(SENT_MS, now),
+            message_sent,
         })
     }
 
     pub(super) fn note_reports(&mut self, facts: &Facts, looked: &Looked, is_new: &[bool], now: Ms) {
+        self.began_ms.get_or_insert(now);
         if looked.is_report {
-            for i in (0..facts.recipients.len()).filter(|i| is_new.get(*i) == Some(&true)) {
+            let of_ours = looked.signs.iter().any(|s| s.reports.is_some_and(|r| r.message_sent > 0));
+            for i in (0..facts.recipients.len()).filter(|i| !of_ours && is_new.get(*i) == Some(&true)) {
                 let key = self.address_key(facts, i);
                 if let Some(address) = self.addresses.entry(key, looked.source, now, Address::default) {
                     address.reports.add(1, OF_RECIPIENT_MS, now);
@@ -110,10 +117,12 @@ impl Recent {
 
     /// One of ours sends: so many reports may come back.
     fn note_sent(&mut self, facts: &Facts, source: u64, now: Ms) {
-        let to = u32::try_from(facts.recipients.len()).unwrap_or(u32::MAX);
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let to = count(facts.recipients.len());
+        let outside = count(facts.recipients.iter().filter(|r| !r.is_ours).count());
         let from = self.hash(b"address", &[plain_hash(&facts.reverse_path)]);
         if let Some(address) = self.addresses.entry(from, source, now, Address::default) {
-            address.sent.add(to, SENT_MS, now);
+            address.sent.add(outside, SENT_MS, now);
         }
         let Some(id) = facts.said.letter.message_id else { return };
         let key = self.hash(b"message", &[id]);

@@ -1,17 +1,24 @@
-//! `bounces`: a flood of reports for one recipient, or of one message. So many are expected as messages
-//! went out from there: who sends to a thousand may get a thousand back. Beyond that, and beyond a few in
-//! any case, they are held.
+//! `bounces`: a flood of reports for one recipient, or of one message. Of a message that went out here so
+//! many are expected as it had recipients: who sends to a thousand may get a thousand back. Of all others, the
+//! answers to mail that somebody else sent in this name, a few an hour pass. A server that has just started
+//! does not know yet what went out, and lets more pass.
 
 use super::Case;
 use crate::signs::Suspicion;
 
+/// So many times as many pass while it is not known what went out in the last day.
+const UNSETTLED: u32 = 10;
+
 pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
     let (reports, limits) = (case.signs.reports?, case.limits);
+    let is_ours = reports.of_message > 0 && reports.message_sent > 0;
     let of_message = limits.bounces_per_message.max(reports.message_sent);
     if reports.of_message > of_message {
         return Some(Suspicion::Bounces { reports, of_message: true, limit: of_message });
     }
-    let of_recipient = limits.bounces_per_recipient.max(reports.sent);
-    let is_flood = reports.of_recipient > of_recipient;
+    let expected = if reports.of_message == 0 { reports.sent } else { 0 };
+    let patience = if reports.is_settled { 1 } else { UNSETTLED };
+    let of_recipient = limits.bounces_per_recipient.saturating_mul(patience).max(expected);
+    let is_flood = !is_ours && reports.of_recipient > of_recipient;
     is_flood.then_some(Suspicion::Bounces { reports, of_message: false, limit: of_recipient })
 }

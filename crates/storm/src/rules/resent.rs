@@ -12,6 +12,8 @@ use crate::signs::Suspicion;
 pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
     let again = case.signs.again.filter(|again| again.other_way)?;
     let limit = if again.marked { 1 } else { case.limits.resent_arrivals };
+    // Whoever has his mail redirected gets by that way what its author sends each day.
+    let limit = limit.saturating_mul(again.sendings);
     let says_enough = again.marked || again.words >= case.limits.resent_least_words;
     (says_enough && again.arrivals > limit).then_some(Suspicion::Resent { again, limit })
 }

@@ -92,7 +92,7 @@ fn every() -> Vec<Reason> {
         Reason::TooManyHops { hops: 117, limit: 100 },
         Reason::Suspect(
             Suspicion::Resent {
-                again: Again { arrivals: 3, other_way: true, marked: false, words: 44 },
+                again: Again { arrivals: 3, other_way: true, marked: false, words: 44, sendings: 1 },
                 limit: 2,
             },
             Policy::Hold,
@@ -114,7 +114,13 @@ fn every() -> Vec<Reason> {
         ),
         Reason::Suspect(
             Suspicion::Bounces {
-                reports: Reports { of_recipient: 21, sent: 3, of_message: 0, message_sent: 0 },
+                reports: Reports {
+                    of_recipient: 21,
+                    sent: 3,
+                    of_message: 0,
+                    message_sent: 0,
+                    is_settled: true,
+                },
                 of_message: false,
                 limit: 20,
             },

@@ -194,6 +194,29 @@ fn people_and_machines_that_send_again_are_not_suspected() {
     }
 }
 
+/// One of ours has all his mail sent on by the firm's own server.
+#[test]
+fn what_is_redirected_each_day_is_not_suspected() {
+    let mut desk = Desk::new();
+    for n in 0..9 {
+        desk.now += 24 * HOUR;
+        let text = |by: &str| newsletter(&format!("{n}@publisher.example"), by, "");
+        let from = "news@publisher.example";
+        let original =
+            Mail { host: "out.publisher.example", ..Mail::new(from, "jane@firm.example", text(PUBLISHER)) };
+        assert_eq!(desk.one(&original), "pass", "{n}");
+        let by = format!(
+            "Received: from mx.quell.example by mail.ourfirm.example with ESMTP id C; Sat, 10 Dec 2005 09:00:02 +0000\n{PUBLISHER}"
+        );
+        let redirected = Mail {
+            host: "mail.ourfirm.example",
+            inside: true,
+            ..Mail::new(from, "jane@home.example", text(&by))
+        };
+        assert_eq!(desk.one(&redirected), "pass", "{n}");
+    }
+}
+
 /// Its server makes its mail from a folder, under a name that nobody else knows.
 #[test]
 fn a_shop_that_says_the_same_each_hour_is_not_suspected() {
@@ -382,7 +405,14 @@ fn report(n: usize, of: &str) -> String {
 
 #[test]
 fn a_flood_of_reports_is_held_after_the_first_few() {
-    let mut desk = Desk::new();
+    // A server that has seen a day's mail.
+    let settled = || {
+        let mut desk = Desk::new();
+        desk.one(&Mail::new("a@client.example", "jane@firm.example", "From: a@client.example\n\nhello\n"));
+        desk.now += 24 * HOUR;
+        desk
+    };
+    let mut desk = settled();
     let bounce =
         |n: usize, of: &str| Mail { reverse_path: "", ..Mail::new("", "jane@firm.example", report(n, of)) };
     let passed = (0..60)
@@ -392,7 +422,7 @@ fn a_flood_of_reports_is_held_after_the_first_few() {
         })
         .count();
     assert_eq!(passed, 20);
-    let mut desk = Desk::new();
+    let mut desk = settled();
     let passed = (0..60)
         .filter(|n| {
             desk.now += 1_000;
@@ -401,7 +431,7 @@ fn a_flood_of_reports_is_held_after_the_first_few() {
         .count();
     assert_eq!(passed, 10, "of one message");
     // Who sent to 500 may get 500 back.
-    let mut desk = Desk::new();
+    let mut desk = settled();
     let names: Vec<String> = (0..500).map(|n| format!("u{n}@x.example")).collect();
     let message = "From: jane@firm.example\nTo: undisclosed-recipients:;\nSubject: News\nMessage-ID: <n1@firm.example>\n\nOur news\n";
     let to = names.iter().map(String::as_str).collect();

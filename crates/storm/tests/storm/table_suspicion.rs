@@ -35,8 +35,24 @@ fn resent() {
         (2, true, true, 0, held),
         (1, true, true, 500, PASS),
     ] {
-        let again = Again { arrivals, other_way, marked, words };
+        let again = Again { arrivals, other_way, marked, words, sendings: 1 };
         assert_eq!(reason(Signs { again: Some(again), ..Signs::default() }), wanted, "{again:?}");
+    }
+}
+
+#[test]
+fn what_its_author_sends_again_and_again_may_come_by_other_ways_as_often() {
+    for (sendings, arrivals, wanted) in [(3, 6, PASS), (3, 7, ("hold", "resent"))] {
+        let again = Again { arrivals, other_way: true, marked: false, words: 99, sendings };
+        assert_eq!(reason(Signs { again: Some(again), ..Signs::default() }), wanted, "{again:?}");
+    }
+}
+
+#[test]
+fn a_server_that_has_just_started_lets_more_reports_pass() {
+    for (of_recipient, wanted) in [(200, PASS), (201, ("hold", "bounces"))] {
+        let reports = Reports { of_recipient, sent: 0, of_message: 1, message_sent: 0, is_settled: false };
+        assert_eq!(reason(Signs { reports: Some(reports), ..Signs::default() }), wanted);
     }
 }
 
@@ -93,13 +109,18 @@ fn bounces() {
     for (of_recipient, sent, of_message, message_sent, wanted) in [
         (20, 0, 0, 0, PASS),
         (21, 0, 0, 0, held),
-        (500, 500, 500, 500, PASS),
-        (501, 500, 10, 500, held),
-        (11, 500, 11, 1, held),
+        (21, 21, 0, 0, PASS),
+        // Of a message that went out here, beside a flood of others.
+        (900, 0, 1, 1, PASS),
+        (0, 0, 500, 500, PASS),
+        (0, 0, 501, 500, held),
+        (0, 500, 11, 1, held),
+        (20, 500, 1, 0, PASS),
+        (21, 500, 1, 0, held),
         (10, 0, 10, 0, PASS),
         (11, 0, 11, 0, held),
     ] {
-        let reports = Reports { of_recipient, sent, of_message, message_sent };
+        let reports = Reports { of_recipient, sent, of_message, message_sent, is_settled: true };
         assert_eq!(reason(Signs { reports: Some(reports), ..Signs::default() }), wanted, "{reports:?}");
     }
 }
@@ -107,11 +128,17 @@ fn bounces() {
 /// Signs over every threshold.
 fn all() -> Signs {
     Signs {
-        again: Some(Again { arrivals: 99, other_way: true, marked: true, words: 99 }),
+        again: Some(Again { arrivals: 99, other_way: true, marked: true, words: 99, sendings: 1 }),
         leaving: Some(Leaving { came_in: true, marked: true, addressed: 4 }),
         replies: Some(Replies { people: 99, replies: 99, authors: 99, list: false }),
         turns: Some(Turns { turns: 99, by_machines: 99 }),
-        reports: Some(Reports { of_recipient: 999, sent: 0, of_message: 999, message_sent: 0 }),
+        reports: Some(Reports {
+            of_recipient: 999,
+            sent: 0,
+            of_message: 999,
+            message_sent: 0,
+            is_settled: true,
+        }),
         ..Signs::default()
     }
 }
@@ -179,7 +206,7 @@ fn copies_are_absorbed_before_anything_is_suspected_and_a_released_row_is_not_su
 fn nobody_is_refused_for_a_suspicion_beside_others_who_are_not() {
     let policies = Policies { resent: Policy::Refuse, ..Policies::default() };
     let limits = Limits { policies, ..Limits::default() };
-    let again = Again { arrivals: 99, other_way: true, marked: false, words: 99 };
+    let again = Again { arrivals: 99, other_way: true, marked: false, words: 99, sendings: 1 };
     let resent = Signs { again: Some(again), ..Signs::default() };
     let facts = arrival(&["jane@firm.example", "tom@firm.example"]);
     for (signs, wanted) in
