@@ -1,22 +1,20 @@
 //! The storm book: which storms there are, when they open, grow quiet, close, and what is kept.
 
+mod entry;
+
 use std::collections::{BTreeMap, HashSet};
 
 use quell_mail::id::QueueId;
 use quell_mail::key::{ExactKey, LedgerKey};
-use xxhash_rust::xxh3::xxh3_64;
 
-use crate::evidence::{Evidence, Seen};
+use self::entry::{Entry, new_storm};
+use crate::evidence::Seen;
 use crate::facts::{Ms, SourceId};
 use crate::limits::Limits;
 use crate::live::Traces;
-use crate::sources::Sources;
-use crate::storm::{ClassCounts, Culprit, Storm, StormState};
+use crate::storm::{Culprit, Storm, StormState};
 use crate::storm_id::StormId;
 use crate::verdict::{Class, Verdict};
-
-/// Recipients that are counted of one storm; of more it has so many at least.
-const MAX_RECIPIENTS: usize = 10_000;
 
 /// What became of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,26 +109,19 @@ pub struct Book {
     entries: BTreeMap<LedgerKey, Entry>,
     ids: BTreeMap<StormId, LedgerKey>,
     evidence_bytes: usize,
+    /// Storms that a person released.
+    released: usize,
+    /// Recipients remembered over all storms.
+    recipients: usize,
     traces: Traces,
     not_opened: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    storm: Storm,
-    /// Hashes of the recipients of a storm that is no message's, which the ledger cannot count.
-    recipients: HashSet<u64>,
-    /// Bytes that were held for it since the start.
-    held_bytes: u64,
-    dirty: bool,
-    stored_ms: Option<Ms>,
 }
 
 impl Book {
     /// An empty book.
     pub fn new(limits: Limits) -> Self {
         let (entries, ids, traces) = (BTreeMap::new(), BTreeMap::new(), Traces::default());
-        Self { limits, entries, ids, evidence_bytes: 0, traces, not_opened: 0 }
+        Self { limits, entries, ids, evidence_bytes: 0, released: 0, recipients: 0, traces, not_opened: 0 }
     }
 
     /// Other settings from now on. Storms beyond a lowered limit stay until they end.
@@ -148,6 +139,7 @@ impl Book {
         match self.entries.get_mut(&copy.key) {
             Some(entry) => {
                 events.extend(entry.count(copy));
+                self.recipients += entry.count_recipient(copy, self.recipients);
                 if copy.class.is_of_one_message() {
                     self.traces.add(copy, &self.limits);
                 }
@@ -181,7 +173,7 @@ impl Book {
         let storm = Storm { culprits, ..new_storm(id, copy) };
         let mut entry =
             Entry { storm, recipients: HashSet::new(), held_bytes: 0, dirty: true, stored_ms: None };
-        entry.count_recipient(copy);
+        self.recipients += entry.count_recipient(copy, self.recipients);
         self.entries.insert(copy.key, entry);
         self.ids.insert(id, copy.key);
         Some(BookEvent::Opened(id))
@@ -224,8 +216,10 @@ impl Book {
         if !self.is_over(self.entries.get(key)?, now) {
             return None;
         }
-        let mut storm = self.entries.remove(key)?.storm;
+        let Entry { mut storm, recipients, .. } = self.entries.remove(key)?;
         self.ids.remove(&storm.id);
+        self.recipients -= recipients.len();
+        self.released -= usize::from(storm.released);
         self.evidence_bytes = self.evidence_bytes.saturating_sub(storm.evidence.bytes());
         storm.culprits = self.traces.close(key).unwrap_or(storm.culprits);
         storm.closed_ms = Some(now);
@@ -290,6 +284,7 @@ impl Book {
             self.traces.restore(&storm, &self.limits);
         }
         self.ids.insert(storm.id, storm.key);
+        self.released += usize::from(storm.released);
         let stored_ms = Some(storm.last_seen_ms);
         self.entries.insert(
             storm.key,
@@ -335,6 +330,8 @@ impl Book {
     /// A person releases all of the storm: what still comes of it is not suspected again. False: no such
     /// storm.
     pub fn release(&mut self, id: &StormId) -> bool {
+        let is_new = self.get(id).is_some_and(|storm| !storm.released);
+        self.released += usize::from(is_new);
         self.change(id, |storm| !std::mem::replace(&mut storm.released, true))
     }
 
@@ -352,7 +349,7 @@ impl Book {
 
     /// Whether any storm in memory was released.
     pub fn has_released(&self) -> bool {
-        self.entries.values().any(|entry| entry.storm.released)
+        self.released > 0
     }
 
     fn change(&mut self, id: &StormId, change: impl FnOnce(&mut Storm) -> bool) -> bool {
@@ -395,77 +392,5 @@ impl Book {
     /// Bytes kept of copies of messages that are no storm yet: at most 8 MiB.
     pub fn early_bytes(&self) -> usize {
         self.traces.early_bytes()
-    }
-}
-
-impl Entry {
-    fn count(&mut self, copy: &CopySeen<'_>) -> Option<BookEvent> {
-        let storm = &mut self.storm;
-        storm.last_seen_ms = storm.last_seen_ms.max(copy.now);
-        storm.copies += 1;
-        storm.absorbed += u64::from(copy.fate == Fate::Absorbed);
-        storm.held += u64::from(copy.fate == Fate::Held);
-        storm.by_class.add(copy.class);
-        storm.sources.add(copy.source);
-        self.dirty = true;
-        self.count_recipient(copy);
-        let storm = &mut self.storm;
-        let again = storm.state == StormState::Quiet;
-        again.then(|| {
-            storm.state = StormState::Open;
-            BookEvent::Reopened(storm.id)
-        })
-    }
-
-    /// After a restart the count begins anew, and never falls.
-    fn count_recipient(&mut self, copy: &CopySeen<'_>) {
-        if copy.class.suspects() && self.recipients.len() < MAX_RECIPIENTS {
-            self.recipients.insert(xxh3_64(copy.recipient.as_bytes()));
-            self.storm.recipients = self.storm.recipients.max(Some(self.recipients.len() as u64));
-        }
-    }
-
-    fn quieten(&mut self, quiet_after_ms: Ms, now: Ms) -> Option<BookEvent> {
-        let silent_ms = now.saturating_sub(self.storm.last_seen_ms);
-        (self.storm.state == StormState::Open && silent_ms >= quiet_after_ms).then(|| {
-            self.storm.state = StormState::Quiet;
-            self.dirty = true;
-            BookEvent::Quiet(self.storm.id)
-        })
-    }
-
-    fn due(&mut self, every_ms: Ms, now: Ms) -> Option<StormId> {
-        let long_ago = self.stored_ms.is_none_or(|at| now.saturating_sub(at) >= every_ms);
-        (self.dirty && long_ago).then(|| {
-            self.dirty = false;
-            self.stored_ms = Some(now);
-            self.storm.id
-        })
-    }
-}
-
-fn new_storm(id: StormId, copy: &CopySeen<'_>) -> Storm {
-    let mut by_class = ClassCounts::default();
-    by_class.add(copy.class);
-    let mut sources = Sources::default();
-    sources.add(copy.source);
-    Storm {
-        id,
-        state: StormState::Open,
-        first_seen_ms: copy.totals.first_seen_ms,
-        last_seen_ms: copy.now,
-        closed_ms: None,
-        copies: copy.totals.copies,
-        absorbed: copy.totals.absorbed,
-        held: copy.totals.held,
-        delivered: None,
-        recipients: None,
-        keys: vec![copy.public],
-        key: copy.key,
-        by_class,
-        released: false,
-        sources,
-        culprits: Vec::new(),
-        evidence: Evidence::default(),
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use quell_relay::directory::{DomainPlan, Population, Resolved};
 use quell_relay::route::NextHop;
+use quell_storm::policy::Policy;
+use quell_storm::verdict::Class;
 use serde_json::json;
 
 use super::Failure;
@@ -78,7 +80,32 @@ pub fn explain(config: &Config) -> Explanation {
     });
     facts.push("mail from others for other domains is refused".to_owned());
     facts.push(where_names_are_looked_up(&config.outgoing.dns_servers));
+    facts.extend(about_suspicion(config));
     Explanation { facts, changed: changed(&config.settings), warnings: warnings(config) }
+}
+
+/// What is done with what the classes suspect, and with what is held.
+fn about_suspicion(config: &Config) -> Vec<String> {
+    let with = |policy| {
+        let of = |class: &Class| class.suspects() && config.limits.policies.of(*class) == policy;
+        Class::ALL.into_iter().filter(of).map(Class::name).collect::<Vec<_>>().join(", ")
+    };
+    let done = [
+        (Policy::Hold, "held for a person"),
+        (Policy::Tell, "told and delivered"),
+        (Policy::Refuse, "refused"),
+    ];
+    let mut facts: Vec<String> = done
+        .into_iter()
+        .map(|(policy, what)| (with(policy), what))
+        .filter(|(classes, _)| !classes.is_empty())
+        .map(|(classes, what)| format!("what these classes suspect is {what}: {classes}"))
+        .collect();
+    facts.push(format!(
+        "held mail that nobody decides on ends in digests after {} h",
+        config.settings.hold.keep_hours
+    ));
+    facts
 }
 
 /// The servers of the configuration, or the system's.

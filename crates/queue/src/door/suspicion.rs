@@ -132,8 +132,8 @@ impl<R: Reader, T> Door<R, T> {
         if fate == Fate::Held && i == 0 {
             self.book.holds(&key, facts.size_bytes);
         }
-        self.recent.keep(facts, looked, i, suspicion, &key);
         let storm = self.book.by_key(&key)?;
+        self.recent.keep(facts, looked, i, suspicion, &key);
         if let (Suspicion::ReplyAll { replies, .. }, Fate::Held) = (suspicion, fate)
             && self.recent.is_author_to_be_told(facts, looked, now.ms)
             && let Some(author) = &facts.said.letter.author
