@@ -17,7 +17,7 @@ use crate::dsn::{MAX_LINE_BYTES, boundary};
 use crate::header;
 
 /// Bytes of attached messages, encoded; what does not fit is only listed.
-pub const MAX_ATTACHED_BYTES: usize = 10 << 20;
+pub const MAX_ATTACHED_BYTES: usize = 9 << 20;
 /// Messages listed; of further ones only the number is told.
 pub const MAX_LISTED: usize = 1_000;
 /// Of a longer field only the beginning is listed.
@@ -194,12 +194,12 @@ impl<'a> Digest<'a> {
         let mut text = match frame.reader {
             Reader::Recipient => format!(
                 "The mail system of {host} has held back {messages} to you, and\r\n\
-                 nobody has decided in time what is to become of it. What is attached here is\r\n\
+                 it was not let go in time, or was put into this digest. What is attached here is\r\n\
                  not delivered in another way: please look whether you need any of it.\r\n"
             ),
             Reader::Sender => format!(
                 "The mail system of {host} has held back {messages} of yours, and\r\n\
-                 nobody has decided in time what is to become of it. It was not sent: if you\r\n\
+                 it was not let go in time, or was put into this digest. It was not sent: if you\r\n\
                  want it to arrive, please send it again.\r\n"
             ),
             Reader::Operator => format!(

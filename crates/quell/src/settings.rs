@@ -305,7 +305,9 @@ section! {
     /// keeps it for a person, "refuse" answers 550 5.7.1. Copies of what the recipient provably has are
     /// absorbed, and loops stopped, whatever stands here: nobody gets a message twice.
     PolicyTable, POLICY, "policy" {
-        /// The same content with a new identity or other bytes, by another way than the first.
+        /// The same content with a new identity or other bytes, by another way than the first. What comes
+        /// from others than our own machines is held all the same where this is "refuse": the answer
+        /// would tell who has a message.
         resent: String = "hold".to_owned(), "", hint "\"hold\"";
         /// Outgoing, by an author from outside, to people who stand in its To and Cc.
         reinjected: String = "hold".to_owned(), "", hint "\"hold\"";

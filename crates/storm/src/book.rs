@@ -342,6 +342,18 @@ impl Book {
         }
     }
 
+    /// So many bytes of it are no longer held.
+    pub fn holds_less(&mut self, id: &StormId, bytes: u64) {
+        if let Some(entry) = self.ids.get(id).and_then(|key| self.entries.get_mut(key)) {
+            entry.held_bytes = entry.held_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// Whether a storm of this key is there, or could be opened.
+    pub fn has_room_for(&self, key: &LedgerKey) -> bool {
+        self.entries.contains_key(key) || self.entries.len() < self.limits.max_open_storms
+    }
+
     /// Whether the storm of this key holds as much as it may.
     pub fn is_full(&self, key: &LedgerKey) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.held_bytes >= self.limits.held_storm_bytes)

@@ -49,6 +49,8 @@ pub struct Again {
     pub arrivals: u32,
     /// This one came by another way than the author's: by a house that his own did not pass.
     pub other_way: bool,
+    /// Its network has brought this recipient a copy by another way before.
+    pub same_source: bool,
     /// It has a mark of re-injection.
     pub marked: bool,
     /// Words of the content.
@@ -62,8 +64,10 @@ pub struct Again {
 pub struct Leaving {
     /// Its content came in before.
     pub came_in: bool,
-    /// It has a mark of re-injection.
+    /// It was taken from a mailbox, beyond doubt.
     pub marked: bool,
+    /// This recipient is outside and stands in its To and Cc.
+    pub stands: bool,
     /// Distinct recipients outside who stand in its To and Cc, those of earlier arrivals of the content
     /// included.
     pub addressed: u32,
@@ -104,7 +108,7 @@ pub struct Reports {
     pub of_message: u32,
     /// So many recipients that message had, if it went out here; else 0.
     pub message_sent: u32,
-    /// What went out in the last day is known: the tables are older than that.
+    /// What went out in the last day is known: mail has gone out here for longer than that.
     pub is_settled: bool,
 }
 

@@ -161,6 +161,8 @@ fn subject(storm: &Storm, how: &str) -> String {
         _ => "messages",
     };
     let of = if class.suspects() { format!(" ({class})") } else { String::new() };
+    let what = if storm.copies == 1 { what.strip_suffix('s').unwrap_or(what) } else { what };
+    let what = if what == "copie" { "copy" } else { what };
     format!("quell: storm {}{of} {how}, {} {what}", storm.id, storm.copies)
 }
 
@@ -197,7 +199,10 @@ fn doing(storm: &Storm) -> &'static str {
              you release it. Whatever you do not decide on is put into a digest when its time in hold is over.\n\
              Other mail passes."
         }
-        _ => "As your policy says, it is told and not held ([policy] in the configuration).",
+        _ => {
+            "As your policy says, these messages are not held: they are refused, or told and delivered\n\
+             ([policy] in the configuration)."
+        }
     }
 }
 

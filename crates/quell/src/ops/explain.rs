@@ -7,12 +7,14 @@ use quell_queue::store::{Arrival, Reader, Row};
 use quell_storm::facts::RowState;
 use quell_storm::limits::Limits;
 use quell_storm::storm::rfc3339;
-use quell_storm::verdict::Reason;
+use quell_storm::verdict::{Class, Reason};
 
 use super::answer::not_found;
 use super::queue::{Downs, message, shown_state};
 use super::{ArrivalExplained, ErrorKind, Explained, Failure, RecipientExplained, SLICE, State};
 
+/// Of a row that was not held.
+const NOT_REMEMBERED: &str = "The verdict itself is no longer remembered.";
 /// Arrivals explained at a time.
 const MAX_ARRIVALS: usize = 20;
 
@@ -24,8 +26,9 @@ pub(super) fn explain<R: Reader, T>(door: &Door<R, T>, what: &str, now: &Now) ->
     };
     if arrivals.is_empty() {
         return Err(not_found(format!(
-            "nothing is remembered of {}: verdicts are kept for the last 10,000 recipients and until \
-             a restart; by its queue id, a message can be explained as long as its rows are kept",
+            "nothing is remembered of {}: name a queue id (16 characters, as in the 250 and in `Received`), a key of 32 \
+             hex digits, or a Message-ID. Verdicts are kept for the last 10,000 recipients and until a restart; by its \
+             queue id, a message can be explained as long as its rows are kept. A storm is shown by `quell storms show`",
             super::shown(what)
         )));
     }
@@ -98,9 +101,10 @@ impl<R: Reader, T> Rows<'_, R, T> {
         let of = |row: &&Row| RecipientExplained {
             recipient: row.id.rcpt.clone(),
             verdict: None,
-            class: None,
+            class: row.extra.held_for.clone().filter(|name| Class::from_name(name).is_some()),
             reason: row.extra.held_for.clone(),
-            text: "The verdict itself is no longer remembered.".to_owned(),
+            // A row that was held has the words of that moment.
+            text: row.extra.why.clone().unwrap_or_else(|| NOT_REMEMBERED.to_owned()),
             state: Some(self.state(row)),
             became: Some(self.became(row)),
         };

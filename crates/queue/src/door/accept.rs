@@ -9,7 +9,7 @@ use quell_storm::facts::{Counts, Facts, Ms, Notify, Recipient, RowState, RowView
 use quell_storm::judge::judge;
 use quell_storm::recent::Looked;
 use quell_storm::storm_id::StormId;
-use quell_storm::verdict::{Permit, Reason, Verdict};
+use quell_storm::verdict::{Class, Permit, Reason, Verdict};
 
 use super::answered::{Kept, Unanswered};
 use super::claims::Phase;
@@ -121,7 +121,8 @@ impl<R: Reader, T> Door<R, T> {
         }
         let looked = self.look_at_what_came_lately(facts, &met.views, now);
         met.counts.signs.clone_from(&looked.signs);
-        let verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
+        let mut verdicts = judge(facts, &met.views, &met.counts, &self.settings.limits, now.ms);
+        self.let_pass_what_finds_no_storm(facts, &looked, &mut verdicts);
         if let Some(why) = self.no_room_to_hold(facts, &looked, &verdicts) {
             self.effects.push(Effect::Answer(ticket, Answer::NoRoom(why)));
             return false;
@@ -134,10 +135,10 @@ impl<R: Reader, T> Door<R, T> {
             _ => Answer::Accepted(facts.queue_id),
         };
         let met_rows: Vec<RowId> = met.rows.iter().flatten().map(|row| row.id.clone()).collect();
-        let mut stored = Vec::new();
+        let (mut stored, mut counted) = (Vec::new(), Vec::new());
         for (i, verdict) in verdicts.into_iter().enumerate() {
             self.count(&incoming, &met, i, &verdict, now);
-            let storm = self.suspect(&incoming, &met.source, &looked, i, &verdict, now);
+            let storm = self.suspect(&incoming, &met.source, &looked, i, &verdict, &mut counted, now);
             if let (Verdict::Refuse(reason), Answer::Accepted(_)) = (&verdict, &answer) {
                 self.refused_beside_others(facts, &met, i, reason, now);
             }
@@ -196,12 +197,14 @@ impl<R: Reader, T> Door<R, T> {
                 Some(kept)
             }
             Verdict::Hold(permit, reason) => {
+                let held = old.as_ref().filter(|row| row.state == RowState::Held);
+                let since_ms = held.map(|row| row.since_ms);
                 let kept = Kept { rcpt: recipient.identity.clone(), former: old.clone() };
                 let (before, row) = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
                 self.put_row(before, row.clone());
                 // Our own reports and alerts are bounded where they are made, and no class holds them.
                 if facts.source.address.is_some() {
-                    self.hold(row, &reason, storm, now);
+                    self.hold(row, &reason, storm, since_ms, now);
                 }
                 Some(kept)
             }
@@ -232,7 +235,7 @@ impl<R: Reader, T> Door<R, T> {
                     self.let_body_go(&row.id.kid, &row.queue_id, None, now.ms);
                 }
                 ledger::new_life(&mut row, now.ms);
-                (row.extra.held_for, row.extra.storm) = (None, None);
+                (row.extra.held_for, row.extra.storm, row.extra.why) = (None, None, None);
                 if !matches!(reason, Reason::NewLife { .. } | Reason::Exempt(_)) {
                     row.extra.lives_ms.pop();
                 }
@@ -258,11 +261,21 @@ impl<R: Reader, T> Door<R, T> {
         }
     }
 
-    fn hold(&mut self, mut row: Row, reason: &Reason, storm: Option<StormId>, now: &Now) {
+    /// `since_ms`: when the row was held that this arrival takes over. Its time goes on: else a copy each day
+    /// would keep it from ever coming to its end.
+    fn hold(
+        &mut self,
+        mut row: Row,
+        reason: &Reason,
+        storm: Option<StormId>,
+        since_ms: Option<Ms>,
+        now: &Now,
+    ) {
         let before = row.state;
         row.state = RowState::Held;
-        row.since_ms = now.ms;
+        row.since_ms = since_ms.unwrap_or(now.ms);
         row.extra.held_for = Some(reason.name().to_owned());
+        row.extra.why = Some(reason.operator(&self.settings.limits));
         row.extra.storm = storm.map(|id| id.to_string());
         self.put_row(Some(before), row);
     }
@@ -368,7 +381,8 @@ impl<R: Reader, T> Door<R, T> {
             key: key.key,
             public,
             recipient: &row.id.rcpt,
-            class: verdict.reason().class(),
+            // What is suspected has a storm of its own; here it is a copy.
+            class: if verdict.reason().class().suspects() { Class::Copies } else { verdict.reason().class() },
             fate,
             key_copies: counted.of_key,
             rcpt_copies: counted.of_rcpt,

@@ -74,6 +74,9 @@ impl<R: Reader, T> Door<R, T> {
         if let Some(count) = before.and_then(|state| self.open_rows.get_mut(&state)) {
             *count = count.saturating_sub(1);
         }
+        if before == Some(RowState::Held) && row.state != RowState::Held {
+            self.is_held_no_longer(&row);
+        }
         if !ledger::is_final(row.state) {
             *self.open_rows.entry(row.state).or_insert(0) += 1;
         }
@@ -81,6 +84,16 @@ impl<R: Reader, T> Door<R, T> {
             self.gathering.owing.insert((row.id.kid, row.queue_id));
         }
         self.rows.put(row.id.clone(), Some(Arc::new(row)), self.gathering.number);
+    }
+
+    /// Its storm may hold so much more. (What several recipients share is counted once and given back for
+    /// each: the bound errs towards holding.)
+    fn is_held_no_longer(&mut self, row: &Row) {
+        let id = row.extra.storm.as_deref().and_then(|id| id.parse().ok());
+        let found = self.arrival(&row.id.kid, &row.queue_id);
+        if let (Some(id), Ok(Some(arrival))) = (id, found) {
+            self.book.holds_less(&id, arrival.size_bytes);
+        }
     }
 
     pub(super) fn put_arrival(&mut self, arrival: Arrival) {

@@ -1,8 +1,10 @@
 //! The classes that look at what else came lately: what they are told, and the storms they find.
 
+use quell_mail::key::LedgerKey;
 use quell_storm::book::{CopySeen, Fate, KeyTotals};
 use quell_storm::facts::{Counts, Facts, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
+use quell_storm::policy::Policy;
 use quell_storm::recent::Looked;
 use quell_storm::signs::{ClassSet, Suspicion};
 use quell_storm::storm_id::StormId;
@@ -97,7 +99,31 @@ impl<R: Reader, T> Door<R, T> {
         Some((reason, looked.opportunities()))
     }
 
-    /// A message that a class suspects is part of a storm, whatever becomes of it.
+    /// Where the book of storms is full nobody could be told of what is held: it passes, as all mail does that
+    /// finds no room.
+    pub(super) fn let_pass_what_finds_no_storm(
+        &self,
+        facts: &Facts,
+        looked: &Looked,
+        verdicts: &mut [Verdict],
+    ) {
+        for (i, verdict) in verdicts.iter_mut().enumerate() {
+            let Verdict::Hold(_, Reason::Suspect(suspicion, _)) = verdict else { continue };
+            let (key, _) = self.recent.storm_key(facts, looked, i, suspicion.class());
+            if self.book.has_room_for(&key) {
+                continue;
+            }
+            let reason = Reason::Suspect(*suspicion, Policy::Tell);
+            let held = std::mem::replace(verdict, Verdict::Absorb(reason.clone()));
+            if let Verdict::Hold(permit, _) = held {
+                *verdict = Verdict::Pass(permit, reason);
+            }
+        }
+    }
+
+    /// A message that a class suspects is part of a storm, whatever becomes of it. `counted`: the storms for
+    /// which its bytes are counted already.
+    #[expect(clippy::too_many_arguments, reason = "what one recipient of an arrival is judged by")]
     pub(super) fn suspect(
         &mut self,
         incoming: &Incoming,
@@ -105,6 +131,7 @@ impl<R: Reader, T> Door<R, T> {
         looked: &Looked,
         i: usize,
         verdict: &Verdict,
+        counted: &mut Vec<LedgerKey>,
         now: &Now,
     ) -> Option<StormId> {
         let Reason::Suspect(suspicion, _) = verdict.reason() else { return None };
@@ -129,14 +156,17 @@ impl<R: Reader, T> Door<R, T> {
         };
         let events = self.book.copy(&copy, &mut *self.rng);
         self.storm_events(events, now);
-        if fate == Fate::Held && i == 0 {
+        if fate == Fate::Held && !counted.contains(&key) {
+            counted.push(key);
             self.book.holds(&key, facts.size_bytes);
         }
         let storm = self.book.by_key(&key)?;
         self.recent.keep(facts, looked, i, suspicion, &key);
         if let (Suspicion::ReplyAll { replies, .. }, Fate::Held) = (suspicion, fate)
-            && self.recent.is_author_to_be_told(facts, looked, now.ms)
             && let Some(author) = &facts.said.letter.author
+            // What is told goes to the reverse-path, never to an address that stands in a header alone.
+            && author.eq_ignore_ascii_case(&facts.reverse_path)
+            && self.recent.is_author_to_be_told(facts, looked, now.ms)
         {
             let notice = Alert::reply_held(author, storm, replies.people);
             self.effects.push(Effect::Tell(Box::new(notice)));

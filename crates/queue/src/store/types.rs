@@ -192,9 +192,12 @@ pub struct Extra {
     /// The class a person exempted it from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exempt: Option<String>,
-    /// Why it is held, in words.
+    /// Why it is held: the reason's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_for: Option<String>,
+    /// The same in the operator's words, with the numbers of that moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// The storm it is held for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storm: Option<String>,

@@ -20,6 +20,8 @@ mod door_report_jobs;
 mod door_report_random;
 mod door_reports;
 mod door_storms;
+#[cfg(test)]
+mod door_suspicion;
 mod held;
 mod held_random;
 mod ledger_steps;

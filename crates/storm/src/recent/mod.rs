@@ -23,7 +23,7 @@ use quell_mail::key::{ExactKey, LedgerKey};
 use quell_mail::letter::Machine;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use self::contents::{Contents, Met, Received};
+use self::contents::{Contents, House, Met, Received};
 use self::reports::{Address, Message};
 use self::talk::{Pair, Thread};
 use crate::facts::{Facts, Ms};
@@ -39,6 +39,7 @@ const CONTENTS_PART: usize = 4;
 const PAIRS_PART: usize = 8;
 const REPORTS_PART: usize = 8;
 const THREADS_PART: usize = 128;
+const HOUSES_PART: usize = 32;
 const SOURCES_PART: usize = 128;
 /// Fewest entries of a table.
 const LEAST_ENTRIES: usize = 1 << 10;
@@ -55,9 +56,10 @@ pub struct Recent {
     pairs: Table<Pair>,
     addresses: Table<Address>,
     messages: Table<Message>,
+    houses: Table<House>,
     sources: Table<Rhythm>,
-    /// When the first arrival was counted.
-    began_ms: Option<Ms>,
+    /// When the first message went out.
+    began_sending_ms: Option<Ms>,
     /// Entries of open storms, which are pinned.
     pinned: HashMap<LedgerKey, Vec<(Kind, u64)>>,
 }
@@ -98,8 +100,9 @@ impl Recent {
             pairs: Table::new(entries(PAIRS_PART)),
             addresses: Table::new(entries(REPORTS_PART)),
             messages: Table::new(entries(REPORTS_PART)),
+            houses: Table::new(entries(HOUSES_PART)),
             sources: Table::new(entries(SOURCES_PART)),
-            began_ms: None,
+            began_sending_ms: None,
             pinned: HashMap::new(),
         }
     }
@@ -125,6 +128,9 @@ impl Recent {
             let pair = self.pair_key(facts, i);
             looked.pairs.push(pair);
             looked.signs.push(Signs {
+                leaving: of_message
+                    .leaving
+                    .map(|leaving| Leaving { stands: contents::stands(facts, i), ..leaving }),
                 again: looked.content.as_ref().and_then(|met| self.again(facts, i, met, limits, now)),
                 turns: (pair != 0).then(|| talk::turns(self.pairs.get(pair), facts, i, limits, now)),
                 reports: self.reports(facts, i, now),
@@ -145,6 +151,7 @@ impl Recent {
         if facts.source.address.is_none() || !is_new.contains(&true) {
             return;
         }
+        self.note_houses(facts, looked.source, now);
         if let Some(met) = &looked.content {
             self.note_content(facts, looked, met, is_new, limits, now);
         }
@@ -242,6 +249,7 @@ impl Recent {
             + self.pairs.no_room()
             + self.addresses.no_room()
             + self.messages.no_room()
+            + self.houses.no_room()
             + self.sources.no_room()
     }
 
@@ -253,6 +261,7 @@ impl Recent {
             + self.pairs.bytes()
             + self.addresses.bytes()
             + self.messages.bytes()
+            + self.houses.bytes()
             + self.sources.bytes()
     }
 
@@ -298,6 +307,7 @@ impl Recent {
         self.hash(b"pair", &[from.min(to), from.max(to)])
     }
 
+    /// What is known of a message that leaves the house, but whether the recipient stands in it.
     fn leaving(&self, facts: &Facts, met: &Met) -> Option<Leaving> {
         let leaves = facts.source.inside
             && !facts.is_author_ours
@@ -308,7 +318,8 @@ impl Recent {
             let addressed = contents::addressed(before, facts);
             Leaving {
                 came_in: before.is_some_and(contents::Version::came_in),
-                marked: facts.said.mark != Mark::None,
+                marked: facts.said.mark == Mark::Strong,
+                stands: false,
                 addressed,
             }
         })

@@ -9,7 +9,8 @@ use crate::signs::Reports;
 const HOUR: Ms = 3_600_000;
 /// So long after it was sent a message may come back (RFC 5321 §4.5.4.1).
 const SENT_MS: Ms = 5 * 24 * HOUR;
-/// After so long it is known what went out.
+/// So long after the first message went out it is known what did. Where none ever does, mail goes out
+/// another way, and it never is.
 const SETTLED_MS: Ms = 24 * HOUR;
 /// The windows in which reports are counted.
 const OF_RECIPIENT_MS: Ms = HOUR;
@@ -68,9 +69,11 @@ impl Recent {
     }
 
     /// The key of the message that a report for recipient `i` is about.
-    pub(super) fn report_key(&self, facts: &Facts, _i: usize) -> Option<u64> {
+    /// Its sender is part of it: reports that somebody else gets say nothing of it.
+    pub(super) fn report_key(&self, facts: &Facts, i: usize) -> Option<u64> {
         let original = facts.said.letter.report.as_ref()?.original?;
-        Some(self.hash(b"message", &[original]))
+        let sender = facts.recipients.get(i).map_or(0, |r| plain_hash(&r.as_given));
+        Some(self.hash(b"message", &[original, sender]))
     }
 
     /// What is counted of a report with this one; None: it is none.
@@ -84,7 +87,7 @@ impl Recent {
         Some(Reports {
             of_recipient: of_recipient.saturating_add(u32::from(message_sent == 0)),
             sent: address.sent.count(SENT_MS, now),
-            is_settled: self.began_ms.is_some_and(|began| now.saturating_sub(began) >= SETTLED_MS),
+            is_settled: self.began_sending_ms.is_some_and(|began| now.saturating_sub(began) >= SETTLED_MS),
             of_message: if key.is_some() {
                 message.reports.count(OF_MESSAGE_MS, now).saturating_add(1)
             } else {
@@ -95,23 +98,28 @@ impl Recent {
     }
 
     pub(super) fn note_reports(&mut self, facts: &Facts, looked: &Looked, is_new: &[bool], now: Ms) {
-        self.began_ms.get_or_insert(now);
         if looked.is_report {
-            let of_ours = looked.signs.iter().any(|s| s.reports.is_some_and(|r| r.message_sent > 0));
-            for i in (0..facts.recipients.len()).filter(|i| !of_ours && is_new.get(*i) == Some(&true)) {
+            for i in (0..facts.recipients.len()).filter(|i| is_new.get(*i) == Some(&true)) {
+                self.note_report_of_message(facts, looked, i, now);
+                let is_ours = looked.signs.get(i).and_then(|s| s.reports).is_some_and(|r| r.message_sent > 0);
+                if is_ours {
+                    continue;
+                }
                 let key = self.address_key(facts, i);
                 if let Some(address) = self.addresses.entry(key, looked.source, now, Address::default) {
                     address.reports.add(1, OF_RECIPIENT_MS, now);
                 }
             }
-            let key = self.report_key(facts, 0);
-            if let Some(key) = key
-                && let Some(message) = self.messages.entry(key, looked.source, now, Message::default)
-            {
-                message.reports.add(1, OF_MESSAGE_MS, now);
-            }
         } else if facts.source.inside && !facts.reverse_path.is_empty() {
             self.note_sent(facts, looked.source, now);
+        }
+    }
+
+    fn note_report_of_message(&mut self, facts: &Facts, looked: &Looked, i: usize, now: Ms) {
+        if let Some(key) = self.report_key(facts, i)
+            && let Some(message) = self.messages.entry(key, looked.source, now, Message::default)
+        {
+            message.reports.add(1, OF_MESSAGE_MS, now);
         }
     }
 
@@ -124,8 +132,9 @@ impl Recent {
         if let Some(address) = self.addresses.entry(from, source, now, Address::default) {
             address.sent.add(outside, SENT_MS, now);
         }
+        self.began_sending_ms.get_or_insert(now);
         let Some(id) = facts.said.letter.message_id else { return };
-        let key = self.hash(b"message", &[id]);
+        let key = self.hash(b"message", &[id, plain_hash(&facts.reverse_path)]);
         if let Some(message) = self.messages.entry(key, source, now, Message::default) {
             message.sent.add(to, SENT_MS, now);
         }

@@ -10,11 +10,14 @@ use crate::facts::{Facts, Ms};
 use crate::limits::Limits;
 use crate::signs::{Replies, Turns};
 
-/// Replies remembered of one conversation; a threshold beyond that counts as it.
+/// Replies remembered of one conversation: more than the rule's greatest threshold.
 const MAX_REPLIES: usize = 256;
 
 /// Authors of one conversation who are told; of more nobody is.
 const MAX_TOLD: usize = 64;
+
+/// What comes so soon after the other's last message answers it.
+const AT_ONCE_MS: Ms = 60_000;
 
 /// A conversation.
 #[derive(Debug, Clone, Default)]
@@ -43,10 +46,13 @@ impl Reply {
     }
 }
 
-/// How many people a message reaches.
+/// How many people a message reaches, its author included.
 fn people(facts: &Facts) -> u32 {
     let recipients = u32::try_from(facts.recipients.len()).unwrap_or(u32::MAX);
-    facts.said.letter.addressed_total.max(recipients)
+    let letter = &facts.said.letter;
+    let author = letter.author.as_deref().map(address_hash);
+    let is_among_them = author.is_some_and(|author| letter.addressed.binary_search(&author).is_ok());
+    letter.addressed_total.max(recipients).saturating_add(u32::from(!is_among_them))
 }
 
 /// What a conversation is with this reply.
@@ -123,7 +129,11 @@ impl Pair {
         let said = facts.said.content.as_ref().and_then(|content| content.template());
         let said = said.map_or(0, |hash| (hash as u32).max(1));
         let says_again = said != 0 && said == self.said[usize::from(is_lower)];
-        let is_by_machine = facts.said.letter.machine == Machine::Answered || says_again;
+        // A machine that says the same again is one that answers only if it does: an order or an alert
+        // that is acknowledged each time is no answer.
+        let letter = &facts.said.letter;
+        let is_answer = letter.thread.is_some() || now.saturating_sub(self.last_ms) <= AT_ONCE_MS;
+        let is_by_machine = letter.machine == Machine::Answered || (says_again && is_answer);
         let is_over = now.saturating_sub(self.last_ms) >= limits.auto_reply_window_ms;
         if self.turns == 0 || is_over {
             *self = Self { turns: 1, by_machines: u32::from(is_by_machine), ..Self::default() };

@@ -1,7 +1,7 @@
 //! `bounces`: a flood of reports for one recipient, or of one message. Of a message that went out here so
 //! many are expected as it had recipients: who sends to a thousand may get a thousand back. Of all others, the
-//! answers to mail that somebody else sent in this name, a few an hour pass. A server that has just started
-//! does not know yet what went out, and lets more pass.
+//! answers to mail that somebody else sent in this name, a few an hour pass. A server that has just started,
+//! or that mail goes out past, does not know what went out, and lets more pass.
 
 use super::Case;
 use crate::signs::Suspicion;
@@ -12,12 +12,12 @@ const UNSETTLED: u32 = 10;
 pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
     let (reports, limits) = (case.signs.reports?, case.limits);
     let is_ours = reports.of_message > 0 && reports.message_sent > 0;
-    let of_message = limits.bounces_per_message.max(reports.message_sent);
+    let patience = if reports.is_settled { 1 } else { UNSETTLED };
+    let of_message = limits.bounces_per_message.saturating_mul(patience).max(reports.message_sent);
     if reports.of_message > of_message {
         return Some(Suspicion::Bounces { reports, of_message: true, limit: of_message });
     }
     let expected = if reports.of_message == 0 { reports.sent } else { 0 };
-    let patience = if reports.is_settled { 1 } else { UNSETTLED };
     let of_recipient = limits.bounces_per_recipient.saturating_mul(patience).max(expected);
     let is_flood = !is_ours && reports.of_recipient > of_recipient;
     is_flood.then_some(Suspicion::Bounces { reports, of_message: false, limit: of_recipient })

@@ -14,6 +14,8 @@ pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
     let limit = if again.marked { 1 } else { case.limits.resent_arrivals };
     // Whoever has his mail redirected gets by that way what its author sends each day.
     let limit = limit.saturating_mul(again.sendings);
-    let says_enough = again.marked || again.words >= case.limits.resent_least_words;
-    (says_enough && again.arrivals > limit).then_some(Suspicion::Resent { again, limit })
+    // Without a mark nobody can tell who is the author: one of each network passes, so that nobody gets a
+    // message held by sending it first.
+    let is_known = again.same_source && again.words >= case.limits.resent_least_words;
+    ((again.marked || is_known) && again.arrivals > limit).then_some(Suspicion::Resent { again, limit })
 }

@@ -4,7 +4,7 @@
 use super::{Case, auto_reply, bounces, exempt, flood, reinjected, reply_all, resent};
 use crate::policy::Policy;
 use crate::signs::Suspicion;
-use crate::verdict::{Permit, Reason, Verdict};
+use crate::verdict::{Class, Permit, Reason, Verdict};
 
 /// A message that would pass, as the classes see it. They are asked only of what is new to the recipient:
 /// a row that begins another life has been judged.
@@ -41,7 +41,12 @@ fn suspicion(case: &Case<'_>) -> Option<Suspicion> {
 }
 
 fn carry_out(case: &Case<'_>, suspicion: Suspicion) -> Verdict {
-    let policy = case.limits.policies.of(suspicion.class());
+    let class = suspicion.class();
+    let policy = match case.limits.policies.of(class) {
+        // A refusal would tell a stranger who guesses a text that the recipient has it.
+        Policy::Refuse if class == Class::Resent && !case.facts.source.inside => Policy::Hold,
+        policy => policy,
+    };
     let reason = Reason::Suspect(suspicion, policy);
     match policy {
         Policy::Tell => Verdict::Pass(Permit(()), reason),

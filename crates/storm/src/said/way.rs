@@ -23,8 +23,8 @@ pub struct Way {
 }
 
 impl Way {
-    /// Adds the house of the server `name`, if that tells one.
-    pub fn add(&mut self, name: &str) {
+    /// The house of the server or the domain `name`, if that tells one.
+    pub fn house(name: &str) -> Option<u32> {
         let lower;
         let name = if name.bytes().any(|b| b.is_ascii_uppercase()) {
             lower = name.to_ascii_lowercase();
@@ -32,9 +32,13 @@ impl Way {
         } else {
             name
         };
-        let Some(owner) = names::owner_known_outside(name) else { return };
         // The low half: 32 bits tell six houses from each other well enough.
-        let house = xxh3_64(owner.as_bytes()) as u32;
+        names::owner_known_outside(name).map(|owner| xxh3_64(owner.as_bytes()) as u32)
+    }
+
+    /// Adds the house of the server `name`, if that tells one.
+    pub fn add(&mut self, name: &str) {
+        let Some(house) = Self::house(name) else { return };
         let count = usize::from(self.count);
         if self.houses[..count].contains(&house) {
             return;
@@ -45,10 +49,20 @@ impl Way {
         }
     }
 
+    /// The houses.
+    pub fn houses(&self) -> &[u32] {
+        &self.houses[..usize::from(self.count)]
+    }
+
     /// Whether it passes a house that `first` did not pass, as far as that is known.
     pub fn leaves(&self, first: &Self) -> bool {
-        let all = &first.houses[..usize::from(first.count)];
-        !first.is_partial && self.houses[..usize::from(self.count)].iter().any(|house| !all.contains(house))
+        self.leaves_by(first, |_| false)
+    }
+
+    /// The same without the houses that say nothing.
+    pub fn leaves_by(&self, first: &Self, says_nothing: impl Fn(u32) -> bool) -> bool {
+        let is_new = |house: &&u32| !first.houses().contains(house) && !says_nothing(**house);
+        !first.is_partial && self.houses().iter().any(|house| is_new(&house))
     }
 }
 
@@ -62,14 +76,14 @@ pub enum Mark {
     /// It begins in a pickup folder, and the right side of its Message-ID is known in its own house only. A
     /// shop's own server may write so, of its own mail.
     Weak,
-    /// A pickup folder's line above other stamps; a collector's line, and a stamp of another house above
+    /// A pickup folder's line above a stamp of another house than the author's; a collector's line, and a stamp of another house above
     /// it; or it begins in a pickup folder and has a connector's address: it was taken from a mailbox.
     Strong,
 }
 
 /// The way of a message, and its mark.
 pub(super) fn read(header: &[u8]) -> (Way, Mark) {
-    let (mut way, mut marks) = (Way::default(), Marks::default());
+    let (mut way, mut marks) = (Way::default(), Marks { author: author_of(header), ..Marks::default() });
     let mut stamps = 0;
     for field in fields(header) {
         if field.is("received") {
@@ -86,6 +100,13 @@ pub(super) fn read(header: &[u8]) -> (Way, Mark) {
     (way, marks.mark())
 }
 
+/// The house of the address in From.
+fn author_of(header: &[u8]) -> Option<u32> {
+    let from = fields(header).find(|field| field.is("from"))?;
+    let address = names::address_in(&String::from_utf8_lossy(&from.value[..from.value.len().min(1_000)]))?;
+    address.rsplit_once('@').and_then(|(_, domain)| Way::house(domain))
+}
+
 fn has_inner_domain(id: &str) -> bool {
     let right = id.trim_end_matches('>').rsplit_once('@').map(|(_, right)| right.to_ascii_lowercase());
     right.is_some_and(|right| names::is_inner(&right))
@@ -98,6 +119,8 @@ struct Marks {
     above: Way,
     last_is_pickup: bool,
     put_back: bool,
+    /// The house of the author, whose own folder is no mark.
+    author: Option<u32>,
     has_inner_id: bool,
     has_connector: bool,
 }
@@ -106,7 +129,9 @@ impl Marks {
     fn stamp(&mut self, hop: &Hop<'_>, way: &mut Way) {
         // A pickup line seen before this stamp stands above it. (Webmail puts what was written over HTTP
         // into its own pickup folder.)
-        self.put_back |= self.last_is_pickup && hop.kind == HopKind::Transfer;
+        let below = hop.by.and_then(|by| Way::house(&by.lower()));
+        let is_foreign = below.is_some() && below != self.author;
+        self.put_back |= self.last_is_pickup && hop.kind == HopKind::Transfer && is_foreign;
         self.last_is_pickup = hop.kind == HopKind::Pickup;
         let by = hop.by.map(|by| by.lower());
         let Some(by) = by.as_deref().filter(|by| names::is_telling(by)) else { return };

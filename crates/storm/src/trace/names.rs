@@ -193,7 +193,7 @@ pub(super) fn clean(name: &[u8]) -> String {
 
 /// The address in a field such as From or Delivered-To, in lower case: within the last angle brackets,
 /// or the first word with an `@`.
-pub(super) fn address_in(value: &str) -> Option<String> {
+pub(crate) fn address_in(value: &str) -> Option<String> {
     let inner = value.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(inner, _)| inner);
     let word = inner.or_else(|| value.split([' ', ',', ';', '"']).find(|word| word.contains('@')))?;
     let word = word.trim().trim_matches(['<', '>']);

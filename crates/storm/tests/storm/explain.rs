@@ -92,13 +92,20 @@ fn every() -> Vec<Reason> {
         Reason::TooManyHops { hops: 117, limit: 100 },
         Reason::Suspect(
             Suspicion::Resent {
-                again: Again { arrivals: 3, other_way: true, marked: false, words: 44, sendings: 1 },
+                again: Again {
+                    arrivals: 3,
+                    other_way: true,
+                    marked: false,
+                    words: 44,
+                    sendings: 1,
+                    same_source: true,
+                },
                 limit: 2,
             },
             Policy::Hold,
         ),
         Reason::Suspect(
-            Suspicion::Reinjected(Leaving { came_in: true, marked: false, addressed: 2 }),
+            Suspicion::Reinjected(Leaving { came_in: true, marked: false, addressed: 2, stands: true }),
             Policy::Hold,
         ),
         Reason::Suspect(

@@ -1,5 +1,7 @@
 //! What came lately, from whole messages: sequences of arrivals through the tables and the judge.
 
+mod honest;
+
 use crate::make::*;
 use quell_storm::facts::*;
 use quell_storm::judge::judge;
@@ -408,7 +410,8 @@ fn a_flood_of_reports_is_held_after_the_first_few() {
     // A server that has seen a day's mail.
     let settled = || {
         let mut desk = Desk::new();
-        desk.one(&Mail::new("a@client.example", "jane@firm.example", "From: a@client.example\n\nhello\n"));
+        let text = "From: tom@firm.example\nMessage-ID: <o@firm.example>\n\nhello\n";
+        desk.one(&Mail { inside: true, ..Mail::new("tom@firm.example", "a@client.example", text) });
         desk.now += 24 * HOUR;
         desk
     };

@@ -35,7 +35,7 @@ fn resent() {
         (2, true, true, 0, held),
         (1, true, true, 500, PASS),
     ] {
-        let again = Again { arrivals, other_way, marked, words, sendings: 1 };
+        let again = Again { arrivals, other_way, marked, words, sendings: 1, same_source: true };
         assert_eq!(reason(Signs { again: Some(again), ..Signs::default() }), wanted, "{again:?}");
     }
 }
@@ -43,7 +43,8 @@ fn resent() {
 #[test]
 fn what_its_author_sends_again_and_again_may_come_by_other_ways_as_often() {
     for (sendings, arrivals, wanted) in [(3, 6, PASS), (3, 7, ("hold", "resent"))] {
-        let again = Again { arrivals, other_way: true, marked: false, words: 99, sendings };
+        let again =
+            Again { arrivals, other_way: true, marked: false, words: 99, sendings, same_source: true };
         assert_eq!(reason(Signs { again: Some(again), ..Signs::default() }), wanted, "{again:?}");
     }
 }
@@ -53,6 +54,16 @@ fn a_server_that_has_just_started_lets_more_reports_pass() {
     for (of_recipient, wanted) in [(200, PASS), (201, ("hold", "bounces"))] {
         let reports = Reports { of_recipient, sent: 0, of_message: 1, message_sent: 0, is_settled: false };
         assert_eq!(reason(Signs { reports: Some(reports), ..Signs::default() }), wanted);
+    }
+}
+
+#[test]
+fn without_a_mark_one_of_each_network_passes() {
+    for (same_source, marked, wanted) in
+        [(false, false, PASS), (true, false, ("hold", "resent")), (false, true, ("hold", "resent"))]
+    {
+        let again = Again { arrivals: 9, other_way: true, marked, words: 99, sendings: 1, same_source };
+        assert_eq!(reason(Signs { again: Some(again), ..Signs::default() }), wanted, "{again:?}");
     }
 }
 
@@ -67,8 +78,10 @@ fn reinjected() {
         (true, false, 0, PASS),
         (false, false, 4, PASS),
     ] {
-        let leaving = Leaving { came_in, marked, addressed };
+        let leaving = Leaving { came_in, marked, addressed, stands: true };
         assert_eq!(reason(Signs { leaving: Some(leaving), ..Signs::default() }), wanted, "{leaving:?}");
+        let other = Leaving { stands: false, ..leaving };
+        assert_eq!(reason(Signs { leaving: Some(other), ..Signs::default() }), PASS, "{other:?}");
     }
 }
 
@@ -128,8 +141,15 @@ fn bounces() {
 /// Signs over every threshold.
 fn all() -> Signs {
     Signs {
-        again: Some(Again { arrivals: 99, other_way: true, marked: true, words: 99, sendings: 1 }),
-        leaving: Some(Leaving { came_in: true, marked: true, addressed: 4 }),
+        again: Some(Again {
+            arrivals: 99,
+            other_way: true,
+            marked: true,
+            words: 99,
+            sendings: 1,
+            same_source: true,
+        }),
+        leaving: Some(Leaving { came_in: true, marked: true, addressed: 4, stands: true }),
         replies: Some(Replies { people: 99, replies: 99, authors: 99, list: false }),
         turns: Some(Turns { turns: 99, by_machines: 99 }),
         reports: Some(Reports {
@@ -206,9 +226,11 @@ fn copies_are_absorbed_before_anything_is_suspected_and_a_released_row_is_not_su
 fn nobody_is_refused_for_a_suspicion_beside_others_who_are_not() {
     let policies = Policies { resent: Policy::Refuse, ..Policies::default() };
     let limits = Limits { policies, ..Limits::default() };
-    let again = Again { arrivals: 99, other_way: true, marked: false, words: 99, sendings: 1 };
+    let again =
+        Again { arrivals: 99, other_way: true, marked: false, words: 99, sendings: 1, same_source: true };
     let resent = Signs { again: Some(again), ..Signs::default() };
-    let facts = arrival(&["jane@firm.example", "tom@firm.example"]);
+    let inside = Source { inside: true, ..source(1) };
+    let facts = Facts { source: inside, ..arrival(&["jane@firm.example", "tom@firm.example"]) };
     for (signs, wanted) in
         [([resent, Signs::default()], ["hold", "pass"]), ([resent, resent], ["refuse", "refuse"])]
     {
@@ -216,4 +238,14 @@ fn nobody_is_refused_for_a_suspicion_beside_others_who_are_not() {
         let verdicts = judge(&facts, &[None, None], &counts, &limits, NOW);
         assert_eq!(verdicts.iter().map(Verdict::name).collect::<Vec<_>>(), wanted);
     }
+}
+
+#[test]
+fn a_refusal_tells_no_stranger_who_has_a_message() {
+    let policies = Policies { resent: Policy::Refuse, ..Policies::default() };
+    let again =
+        Again { arrivals: 9, other_way: true, marked: true, words: 99, sendings: 1, same_source: true };
+    let verdict =
+        judged(Signs { again: Some(again), ..Signs::default() }, &Limits { policies, ..Limits::default() });
+    assert_eq!(short(&verdict), ("hold", "resent"));
 }
