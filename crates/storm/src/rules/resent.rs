@@ -11,6 +11,11 @@ use crate::signs::Suspicion;
 
 pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
     let again = case.signs.again.filter(|again| again.other_way)?;
+    // What one of ours sends on to an address of his own comes by our house, as often as it came to him; who
+    // sends on more than that is the business of `reinjected`.
+    if !again.marked && case.facts.source.inside && !case.recipient.is_ours {
+        return None;
+    }
     let limit = if again.marked { 1 } else { case.limits.resent_arrivals };
     // Whoever has his mail redirected gets by that way what its author sends each day.
     let limit = limit.saturating_mul(again.sendings);
