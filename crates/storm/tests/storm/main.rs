@@ -17,6 +17,8 @@ mod recent;
 #[cfg(test)]
 mod recent_kept;
 #[cfg(test)]
+mod recent_properties;
+#[cfg(test)]
 mod table_copies;
 #[cfg(test)]
 mod table_loop;
