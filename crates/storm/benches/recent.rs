@@ -13,14 +13,20 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use quell_mail::header::split;
-use quell_storm::facts::Facts;
+use quell_storm::facts::{Counts, Facts};
+use quell_storm::judge::judge;
+use quell_storm::recent::Looked;
 use quell_storm::said::{Mark, Said};
+use quell_storm::signs::Signs;
 
 use cpu::{CpuTime, criterion};
 use day::{A_DAY, Desk, message, ordinary, reply, report, time_of};
 
 /// Messages before those that are measured, which join them. After the second every table is full.
-const HISTORIES: [(&str, u64); 2] = [("10,000", 10_000), ("10,000,000", A_DAY)];
+const HISTORIES: [(&str, u64); 3] = [("10,000", SHORT), ("1,000,000", 1_000_000), ("10,000,000", A_DAY)];
+const SHORT: u64 = 10_000;
+/// Messages made before they are measured.
+const BATCH: BatchSize = BatchSize::NumIterations(1_000);
 /// Numbers of messages beyond those of the history.
 const FRESH: u64 = 1 << 40;
 /// The conversation that all write to.
@@ -62,25 +68,56 @@ fn classes(c: &mut Criterion<CpuTime>) {
                 };
                 // The first of its kind is not like the others.
                 (0..300).for_each(|_| drop(desk.0.takes(&next(), now)));
-                b.iter_batched_ref(
-                    next,
-                    |facts| desk.0.takes(black_box(facts), now),
-                    BatchSize::NumIterations(1_000),
-                );
+                b.iter_batched_ref(next, |facts| desk.0.takes(black_box(facts), now), BATCH);
             });
         }
         group.finish();
     }
 }
 
-/// A desk that has taken the mail of the day up to message `history`. What took a whole day may be used again.
+/// A desk that has taken the mail of the day up to message `history`. What took long may be used again.
 fn after(history: u64, (desk, taken): &mut (Desk, u64)) {
-    if *taken != A_DAY || history != A_DAY {
+    if *taken != history || history == SHORT {
         (*desk, *taken) = (Desk::new(), history);
         for n in 1..=history {
             desk.takes(&message(n), time_of(n));
         }
     }
+}
+
+/// What of that is looking, judging and counting, for ordinary messages when every table is full.
+fn steps(c: &mut Criterion<CpuTime>) {
+    let mut group = c.benchmark_group("recent, steps");
+    let (mut both, now) = ((Desk::new(), 0), time_of(A_DAY));
+    let mut n = FRESH;
+    let mut next = move || {
+        n += 1;
+        ordinary(n, 1)
+    };
+    group.bench_function("look", |b| {
+        after(1_000_000, &mut both);
+        let desk = &both.0;
+        b.iter_batched_ref(&mut next, |facts| desk.recent.look(facts, &desk.limits, now), BATCH);
+    });
+    group.bench_function("judge", |b| {
+        let counts = Counts { rcpt_copies: vec![0], signs: vec![Signs::default()], ..Counts::default() };
+        let limits = &both.0.limits;
+        b.iter_batched_ref(&mut next, |facts| judge(facts, &[None], &counts, limits, now), BATCH);
+    });
+    group.bench_function("note", |b| {
+        after(1_000_000, &mut both);
+        let desk = RefCell::new(&mut both.0);
+        let looked = || {
+            let (facts, desk) = (next(), desk.borrow());
+            let looked = desk.recent.look(&facts, &desk.limits, now);
+            (facts, looked)
+        };
+        let note = |(facts, looked): &mut (Facts, Looked)| {
+            let desk = &mut *desk.borrow_mut();
+            desk.recent.note(facts, looked, &[true], &desk.limits, now);
+        };
+        b.iter_batched_ref(looked, note, BATCH);
+    });
 }
 
 /// Five stamps, a header as mail has it, and a text of so many lines.
@@ -132,5 +169,5 @@ fn reading(c: &mut Criterion<CpuTime>) {
     }
 }
 
-criterion_group! { name = parts; config = criterion(); targets = reading, classes }
+criterion_group! { name = parts; config = criterion(); targets = reading, steps, classes }
 criterion_main!(parts);
