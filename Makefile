@@ -1,5 +1,5 @@
 # run, demo and test do their own set-up on a bare Debian 12 with Rust.
-.PHONY: run demo test build fuzz bench bench-parts trace-worlds offices proof near
+.PHONY: run demo test build fuzz bench bench-parts recent-memory trace-worlds offices proof near
 
 run:
 	@scripts/run
@@ -38,7 +38,13 @@ fuzz:
 PART ?=
 bench-parts:
 	cargo bench -p quell-mail -p quell-storm -p quell-queue -p quell-wire -p quell-relay \
-		--bench reading --bench judge --bench trace --bench door --bench sessions --bench relaying -- $(PART)
+		--bench reading --bench judge --bench recent --bench trace --bench door --bench sessions --bench relaying -- $(PART)
+
+# make recent-memory MESSAGES=10000000: what the tables of the classes of suspicion need for a day of so many
+# messages, no two alike, and at worst; fails above 256 MiB.
+MESSAGES ?= 10000000
+recent-memory:
+	@MESSAGES=$(MESSAGES) cargo bench -q --locked -p quell-storm --bench recent_memory
 
 # make trace-worlds WORLDS=1000 FIRST=1000000 KIND=retry: the trace on worlds whose truth is known, as the
 # table in docs/trace-worlds.md; fails if a kind is below 99 % or somebody innocent is named.

@@ -7,7 +7,9 @@ mod kept;
 mod mail;
 mod mbox;
 mod outgoing;
+mod recent;
 mod report;
+mod said;
 mod sim;
 mod trace;
 mod typed;
@@ -18,7 +20,9 @@ pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, content_key, date, fingerprint, header, hop, letter, message_id, reading, received};
 pub use mbox::mbox;
 pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
+pub use recent::recent;
 pub use report::report;
+pub use said::said;
 pub use sim::sim_host;
 pub use trace::{hop_line, replay, trace};
 pub use typed::{address, config, control, maildir_name};
@@ -28,7 +32,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 36] = [
+pub const TARGETS: [(&str, Target); 38] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -58,8 +62,10 @@ pub const TARGETS: [(&str, Target); 36] = [
     ("pop3_server", pop3_server),
     ("reading", reading),
     ("received", received),
+    ("recent", recent),
     ("replay", replay),
     ("report", report),
+    ("said", said),
     ("sample", sample),
     ("session", session),
     ("sim_host", sim_host),

@@ -47,7 +47,8 @@ fn main() -> ExitCode {
     );
     print(&score);
     let all_found = score.storms.values().all(|storms| storms.found == storms.all && storms.over == 0);
-    let reached = score.classes.values().all(|count| per_100_000(*count) <= TO_REACH);
+    let real = score.real().messages;
+    let reached = score.classes.values().all(|count| per_100_000(count.wrong, real) <= TO_REACH);
     if reached && all_found && score.twice == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -64,14 +65,19 @@ fn in_two(first: u64, offices: u64, shape: &Shape) -> Score {
     score
 }
 
-fn per_100_000(count: Count) -> f64 {
-    count.wrong as f64 * 100_000.0 / count.messages.max(1) as f64
+fn per_100_000(wrong: u64, of: u64) -> f64 {
+    wrong as f64 * 100_000.0 / of.max(1) as f64
 }
 
 fn print(score: &Score) {
-    println!("| class | opportunities | wrongly held | per 100,000 |\n| --- | --- | --- | --- |");
-    for (class, count) in &score.classes {
-        println!("| {class} | {} | {} | {:.2} |", count.messages, count.wrong, per_100_000(*count));
+    println!(
+        "| class | opportunities | wrongly held | per 100,000 real messages | per 100,000 opportunities |\n\
+         | --- | ---: | ---: | ---: | ---: |"
+    );
+    let real = score.real().messages;
+    for (class, Count { messages, wrong }) in &score.classes {
+        let (of_all, of_own) = (per_100_000(*wrong, real), per_100_000(*wrong, *messages));
+        println!("| `{class}` | {messages} | {wrong} | {of_all:.2} | {of_own:.2} |");
     }
     println!("\n| real mail | messages | wrongly held |\n| --- | --- | --- |");
     for (kind, count) in &score.kinds {

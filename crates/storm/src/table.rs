@@ -169,6 +169,11 @@ impl<V> Table<V> {
         removed
     }
 
+    /// All values, in no order. Takes as long as there is room in the table.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    }
+
     /// Entries, pinned ones included.
     pub fn len(&self) -> usize {
         self.len

@@ -13,10 +13,10 @@
 //! installation's secret, so nobody can aim at another's. After a restart the classes begin anew.
 
 mod contents;
+mod pins;
 mod reports;
 mod talk;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use quell_mail::key::{ExactKey, LedgerKey};
@@ -24,6 +24,7 @@ use quell_mail::letter::Machine;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use self::contents::{Contents, House, Met, Received};
+use self::pins::Pins;
 use self::reports::{Address, Message};
 use self::talk::{Pair, Thread};
 use crate::facts::{Facts, Ms};
@@ -61,11 +62,11 @@ pub struct Recent {
     /// When the first message went out.
     began_sending_ms: Option<Ms>,
     /// Entries of open storms, which are pinned.
-    pinned: HashMap<LedgerKey, Vec<(Kind, u64)>>,
+    pins: Pins,
 }
 
 /// Which table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Contents,
     Received,
@@ -103,7 +104,7 @@ impl Recent {
             houses: Table::new(entries(HOUSES_PART)),
             sources: Table::new(entries(SOURCES_PART)),
             began_sending_ms: None,
-            pinned: HashMap::new(),
+            pins: Pins::default(),
         }
     }
 
@@ -208,9 +209,8 @@ impl Recent {
             }
             Class::Flood | Class::New | Class::Copies | Class::Retry | Class::Loop => {}
         }
-        let pinned = self.pinned.entry(*storm).or_default();
         for (kind, key) in keys {
-            if pinned.contains(&(kind, key)) || pinned.len() >= MAX_PINNED {
+            if !self.pins.wants(storm, (kind, key)) {
                 continue;
             }
             let is_kept = match kind {
@@ -222,14 +222,14 @@ impl Recent {
                 Kind::Messages => self.messages.pin(key),
             };
             if is_kept {
-                pinned.push((kind, key));
+                self.pins.add(storm, (kind, key));
             }
         }
     }
 
-    /// A storm has ended: its entries may go when they are cold.
+    /// A storm has ended: its entries may go when they are cold, unless another storm keeps them too.
     pub fn storm_over(&mut self, storm: &LedgerKey) {
-        for (kind, key) in self.pinned.remove(storm).unwrap_or_default() {
+        for (kind, key) in self.pins.over(storm) {
             let _ = match kind {
                 Kind::Contents => self.contents.unpin(key),
                 Kind::Received => self.received.unpin(key),
@@ -253,7 +253,8 @@ impl Recent {
             + self.sources.no_room()
     }
 
-    /// Bytes of all tables in memory.
+    /// Bytes of all tables in memory, the replies of conversations and what storms keep included. Looks at every
+    /// conversation there is a place for.
     pub fn bytes(&self) -> usize {
         self.contents.bytes()
             + self.received.bytes()
@@ -263,6 +264,8 @@ impl Recent {
             + self.messages.bytes()
             + self.houses.bytes()
             + self.sources.bytes()
+            + self.threads.values().map(Thread::heap_bytes).sum::<usize>()
+            + self.pins.bytes()
     }
 
     /// Who brought it, as the tables count: an IPv4 /24, an IPv6 /48. Whoever has one address has its
@@ -325,9 +328,6 @@ impl Recent {
         })
     }
 }
-
-/// Most entries that one storm keeps.
-const MAX_PINNED: usize = 1_000;
 
 /// The classes among `signs` that are over a person's release are put there by the door.
 impl Looked {

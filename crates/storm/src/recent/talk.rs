@@ -75,6 +75,10 @@ pub(super) fn replies(thread: Option<&Thread>, facts: &Facts, limits: &Limits, n
 }
 
 impl Thread {
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.replies.capacity() * size_of::<Reply>()
+    }
+
     fn within(&self, window_ms: Ms, now: Ms) -> Vec<Reply> {
         self.replies.iter().filter(|r| now.saturating_sub(r.at_ms) < window_ms).copied().collect()
     }

@@ -97,6 +97,7 @@ pub(super) fn read(header: &[u8]) -> (Way, Mark) {
             marks.has_connector |= memmem::find(field.value, b"mspop3connector.").is_some();
         }
     }
+    way.is_partial |= stamps > MAX_STAMPS;
     (way, marks.mark())
 }
 
@@ -207,6 +208,14 @@ mod tests {
         let many: Vec<String> = (0..9).map(|n| format!("mx.house{n}.example")).collect();
         let many = way(&many.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(many.leaves(&first) && !first.leaves(&many), "what is not known whole is not compared");
+    }
+
+    #[test]
+    fn stamps_that_are_not_looked_at_may_be_of_any_house() {
+        let way = |by: &str| read(format!("{by}{ISP}").replace('\n', "\r\n").as_bytes()).0;
+        let first = way(&ISP.replace("telecom", "elsewhere").repeat(MAX_STAMPS));
+        assert!(!way("").leaves(&first));
+        assert!(first.leaves(&way("")));
     }
 
     proptest! {

@@ -15,6 +15,10 @@ mod properties;
 #[cfg(test)]
 mod recent;
 #[cfg(test)]
+mod recent_kept;
+#[cfg(test)]
+mod recent_properties;
+#[cfg(test)]
 mod table_copies;
 #[cfg(test)]
 mod table_loop;
