@@ -161,7 +161,9 @@ impl Recent {
         {
             thread.add(facts, limits, now);
         }
-        for (i, key) in looked.pairs.iter().enumerate().filter(|(i, key)| **key != 0 && is_new[*i]) {
+        for (i, key) in
+            looked.pairs.iter().enumerate().filter(|(i, key)| **key != 0 && is_new.get(*i) == Some(&true))
+        {
             if let Some(pair) = self.pairs.entry(*key, looked.source, now, Pair::default) {
                 pair.add(facts, i, limits, now);
             }
