@@ -201,9 +201,10 @@ fn held_outgoing_mail_goes_back_to_its_sender_and_the_operator() {
     let server = Server::start(&directory, &text);
     let to = ["tom@solicitor.example", "ann@other.example"];
     let mail = newsletter("x@server.solicitor.local", FAULTY);
-    let mail = String::from_utf8(mail)
-        .expect("text")
-        .replace("To: jane@firm.example", &format!("To: {}", to.join(", ")));
+    let mail = String::from_utf8(mail).expect("text").replace(
+        "To: jane@firm.example",
+        &format!("To: {}, <mspop3connector.jane@firm.example>", to.join(", ")),
+    );
     let mut client = Client::hello(server.smtp_port);
     let reply = client.send("bob@firm.example", &to, mail.as_bytes()).expect("a reply");
     queue_id(&reply);
