@@ -188,6 +188,7 @@ fn arrival(step: &[u8; STEP_BYTES], count: u32) -> Facts {
         hops: 3,
         tokens: Vec::new(),
         is_author_ours,
+        is_to_us: false,
         said: said(letter, about, &author, way),
         recipients,
     }

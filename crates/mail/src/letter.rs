@@ -20,7 +20,7 @@ use crate::content::{MAX_THREAD_BYTES, start_of};
 use crate::header::{Field, fields};
 
 pub use crate::content::words::MAX_LIST_ID_BYTES;
-pub use addressed::{MAX_ADDRESSED, address_hash};
+pub use addressed::{MAX_ADDRESSED, address_hash, domain_hash};
 pub use machine::Machine;
 pub use report::{MAX_REPORT_BYTES, Report};
 
@@ -43,6 +43,8 @@ pub struct Letter {
     /// Distinct addresses in To and Cc as [`address_hash`]es, sorted; of more than [`MAX_ADDRESSED`]
     /// the smallest hashes, so that two messages to the same people keep the same.
     pub addressed: Vec<u64>,
+    /// Their domains as [`domain_hash`]es, likewise.
+    pub domains: Vec<u64>,
     /// How many addresses stand in To and Cc, those that stand there twice included.
     pub addressed_total: u32,
     /// The conversation: the first id of References; without it what names the conversation in
@@ -123,9 +125,10 @@ impl<'a> Named<'a> {
         if report.is_some() {
             machine = Machine::Answered;
         }
-        let (addressed, addressed_total) = std::mem::take(&mut self.addressed).finish();
+        let (addressed, domains, addressed_total) = std::mem::take(&mut self.addressed).finish();
         Letter {
             addressed,
+            domains,
             addressed_total,
             thread: self.thread(),
             message_id: id_hash(first_id(self.message_id)),

@@ -132,6 +132,7 @@ fn permit() -> Result<Permit, String> {
         tokens: Vec::new(),
         recipients: vec![recipient],
         is_author_ours: false,
+        is_to_us: false,
         said: Said::default(),
     };
     match judge(&facts, &[None], &Counts::default(), &Limits::default(), NOON).pop() {

@@ -68,6 +68,7 @@ impl OwnMail<'_> {
             tokens: Vec::new(),
             recipients: recipients.collect(),
             is_author_ours: true,
+            is_to_us: false,
             said: Said::default(),
         };
         Incoming { facts, front, bytes: Bytes::Small(self.bytes), header: Vec::new(), settles: None }

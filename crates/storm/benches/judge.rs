@@ -56,6 +56,7 @@ fn facts(recipients: usize) -> Facts {
         tokens: Vec::new(),
         recipients: (0..recipients).map(recipient).collect(),
         is_author_ours: false,
+        is_to_us: false,
         said: Said::default(),
     }
 }

@@ -116,6 +116,8 @@ pub struct Facts {
     pub recipients: Vec<Recipient>,
     /// The author's address is in one of our domains.
     pub is_author_ours: bool,
+    /// An address in one of our domains stands in To or Cc.
+    pub is_to_us: bool,
     /// What the message itself says.
     pub said: Said,
 }

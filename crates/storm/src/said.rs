@@ -32,7 +32,7 @@ impl Said {
     /// Bytes this holds on the heap, for those who count what they keep.
     pub fn heap_bytes(&self) -> usize {
         let content = self.content.as_ref().map_or(0, |c| size_of::<Content>() + c.heap_bytes());
-        content + self.letter.addressed.capacity() * size_of::<u64>()
+        content + (self.letter.addressed.capacity() + self.letter.domains.capacity()) * size_of::<u64>()
     }
 }
 

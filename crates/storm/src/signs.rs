@@ -64,9 +64,9 @@ pub struct Again {
 pub struct Leaving {
     /// Its content came in before.
     pub came_in: bool,
-    /// It was taken from a mailbox, beyond doubt.
+    /// It was taken from a mailbox, beyond doubt; or it has a lesser mark, and was written to us, too.
     pub marked: bool,
-    /// This recipient is outside and stands in its To and Cc.
+    /// This recipient stands in its To and Cc.
     pub stands: bool,
     /// Distinct recipients outside who stand in its To and Cc, those of earlier arrivals of the content
     /// included.

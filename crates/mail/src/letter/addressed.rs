@@ -30,12 +30,28 @@ pub fn address_hash(address: &str) -> u64 {
     hash.finish()
 }
 
-/// Gathers the addresses of To and Cc.
+/// Hash of a domain, in lower case as A-labels.
+pub fn domain_hash(domain: &str) -> u64 {
+    let labels = if domain.is_ascii() { None } else { normal_domain(&domain.to_lowercase()).ok() };
+    let mut hash = Hash64::default();
+    let bytes = labels.as_deref().unwrap_or(domain).as_bytes();
+    bare(bytes).for_each(|byte| hash.push(byte.to_ascii_lowercase()));
+    hash.finish()
+}
+
+/// Gathers the addresses of To and Cc, and their domains.
 #[derive(Default)]
 pub(super) struct Addressed {
+    addresses: Gathered,
+    domains: Gathered,
+    total: u32,
+}
+
+/// Distinct hashes: of too many the smallest.
+#[derive(Default)]
+struct Gathered {
     /// At most [`MAX_GATHERED`].
     hashes: Vec<u64>,
-    total: u32,
     /// Hashes from here on are too many.
     limit: Option<u64>,
 }
@@ -45,14 +61,29 @@ impl Addressed {
     pub(super) fn add(&mut self, value: &[u8]) {
         for address in Addresses::new(value) {
             self.total = self.total.saturating_add(1);
-            let hash = address_hash(&String::from_utf8_lossy(address));
-            if self.limit.is_some_and(|limit| hash >= limit) {
-                continue;
+            let address = String::from_utf8_lossy(address);
+            self.addresses.add(address_hash(&address));
+            if let Some((_, domain)) = address.rsplit_once('@') {
+                self.domains.add(domain_hash(domain));
             }
-            self.hashes.push(hash);
-            if self.hashes.len() >= MAX_GATHERED {
-                self.drop_most();
-            }
+        }
+    }
+
+    /// The addresses, their domains, and how many addresses stood there.
+    pub(super) fn finish(self) -> (Vec<u64>, Vec<u64>, u32) {
+        (self.addresses.finish(), self.domains.finish(), self.total)
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, hash: u64) {
+        // Addresses of one domain often stand together.
+        if self.limit.is_some_and(|limit| hash >= limit) || self.hashes.last() == Some(&hash) {
+            return;
+        }
+        self.hashes.push(hash);
+        if self.hashes.len() >= MAX_GATHERED {
+            self.drop_most();
         }
     }
 
@@ -63,10 +94,9 @@ impl Addressed {
         self.hashes.truncate(MAX_ADDRESSED);
     }
 
-    /// What was gathered, and how many addresses stood there.
-    pub(super) fn finish(mut self) -> (Vec<u64>, u32) {
+    fn finish(mut self) -> Vec<u64> {
         self.drop_most();
         self.hashes.shrink_to_fit();
-        (self.hashes, self.total)
+        self.hashes
     }
 }

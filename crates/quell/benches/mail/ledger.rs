@@ -219,6 +219,7 @@ fn permit() -> Permit {
         tokens: Vec::new(),
         recipients: vec![recipient],
         is_author_ours: false,
+        is_to_us: false,
         said: Said::default(),
     };
     match judge(&facts, &[None], &Counts::default(), &Limits::default(), 1).pop() {

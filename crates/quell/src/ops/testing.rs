@@ -81,6 +81,7 @@ impl<S: Store> Bench<S> {
             tokens: Vec::new(),
             recipients: to.iter().map(recipient).collect(),
             is_author_ours: false,
+            is_to_us: false,
             said: Said::default(),
         };
         let header = b"Subject: \x1b[31mred\r\n".to_vec();

@@ -259,6 +259,7 @@ impl<S: Store> Rig<S> {
             tokens: Vec::new(),
             recipients: (0..recipients).map(recipient).collect(),
             is_author_ours: false,
+            is_to_us: false,
             said: Said::default(),
         };
         let (front, header) = (vec![b'r'; 260], vec![b'h'; 2400]);

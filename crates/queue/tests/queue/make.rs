@@ -238,6 +238,7 @@ impl Rig {
             tokens: Vec::new(),
             recipients: recipients.iter().map(|r| recipient(r)).collect(),
             is_author_ours: false,
+            is_to_us: false,
             said: Said::default(),
         }
     }

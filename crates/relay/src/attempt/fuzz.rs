@@ -72,6 +72,7 @@ pub fn facts(number: u32, recipients: &[&str]) -> Facts {
         tokens: Vec::new(),
         recipients: recipients.iter().map(recipient).collect(),
         is_author_ours: false,
+        is_to_us: false,
         said: Said::default(),
     }
 }

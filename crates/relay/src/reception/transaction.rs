@@ -2,6 +2,7 @@
 
 use quell_mail::header;
 use quell_mail::id::QueueId;
+use quell_mail::letter::domain_hash;
 use quell_mail::reading::{Reader, Reading};
 use quell_mail::trace::{ReceivedStamp, token, verify};
 use quell_queue::body::{LargeWriter, SpoolError};
@@ -233,6 +234,7 @@ impl Transaction {
             tokens: tokens.collect(),
             recipients: self.recipients,
             is_author_ours: is_ours(policy, said.letter.author.as_deref()),
+            is_to_us: is_to_us(policy, &said.letter.domains),
             said,
         }
     }
@@ -241,6 +243,11 @@ impl Transaction {
 fn is_ours(policy: &Policy, author: Option<&str>) -> bool {
     let domain = author.and_then(|author| author.rsplit_once('@')).map(|(_, domain)| domain);
     domain.and_then(normal_domain).is_some_and(|domain| policy.directory.is_ours(&domain))
+}
+
+/// Whether one of our domains stands among these (as hashes, sorted).
+fn is_to_us(policy: &Policy, domains: &[u64]) -> bool {
+    policy.directory.domains().any(|domain| domains.binary_search(&domain_hash(&domain.name)).is_ok())
 }
 
 /// An arrival, read whole, whose large body may still have to be brought to an end.

@@ -116,6 +116,7 @@ impl House {
                 orcpt: None,
             }],
             is_author_ours: false,
+            is_to_us: false,
             said: Said::default(),
         };
         let (bytes, header) = (Bytes::Small(MESSAGE.to_vec()), Vec::new());

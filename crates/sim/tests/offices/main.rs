@@ -12,8 +12,10 @@ use quell_storm::limits::Limits;
 
 use score::Score;
 
-/// Seeds at which something was wrong once, with the size of the office and the days it was watched.
-const ONCE_WRONG: &[(u64, usize, u32)] = &[];
+/// Seeds of whole offices, as `make offices FIRST=SEED OFFICES=1` has them, at which something was wrong once; of many
+/// the small ones. 3000042: mail that one of ours has redirected, and an honest report amid forged ones; 3000046: the
+/// latter; 3000056: a daily report and an answer to it each day.
+const ONCE_WRONG: &[u64] = &[3_000_042, 3_000_046, 3_000_056];
 
 /// Offices looked at in every test run: seed, people, days.
 const USUAL: &[(u64, usize, u32)] = &[(900_000, 7, 14), (900_001, 20, 12), (900_002, 60, 4)];
@@ -44,7 +46,10 @@ fn real_mail_passes_and_storms_are_found() {
 
 #[test]
 fn what_was_wrong_once_is_right() {
-    let score = look(ONCE_WRONG);
+    let mut score = Score::default();
+    for seed in ONCE_WRONG {
+        score.merge(Score::of(*seed, 1, &Shape::default(), &Limits::default()));
+    }
     assert_eq!((score.real().wrong, score.twice), (0, 0), "{:#?}", score.failures);
 }
 

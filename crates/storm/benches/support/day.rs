@@ -123,6 +123,7 @@ fn facts(n: u64, author: String, recipients: Vec<Recipient>) -> Facts {
         tokens: Vec::new(),
         recipients,
         is_author_ours: false,
+        is_to_us: false,
         said,
     }
 }

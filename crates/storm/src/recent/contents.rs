@@ -122,10 +122,10 @@ pub(super) fn addressed(before: Option<&Version>, facts: &Facts) -> u32 {
     all.iter().filter(|hash| **hash != 0).count() as u32
 }
 
-/// Whether recipient `i` is outside and stands in To or Cc.
+/// Whether recipient `i` stands in To or Cc.
 pub(super) fn stands(facts: &Facts, i: usize) -> bool {
     let addressed = &facts.said.letter.addressed;
-    let is_in = |r: &Recipient| !r.is_ours && addressed.binary_search(&address_hash(&r.as_given)).is_ok();
+    let is_in = |r: &Recipient| addressed.binary_search(&address_hash(&r.as_given)).is_ok();
     facts.recipients.get(i).is_some_and(is_in)
 }
 

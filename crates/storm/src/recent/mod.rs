@@ -314,19 +314,21 @@ impl Recent {
 
     /// What is known of a message that leaves the house, but whether the recipient stands in it.
     fn leaving(&self, facts: &Facts, met: &Met) -> Option<Leaving> {
-        let leaves = facts.source.inside
-            && !facts.is_author_ours
-            && facts.said.letter.author.is_some()
-            && facts.recipients.iter().any(|r| !r.is_ours);
-        leaves.then(|| {
-            let before = met.find(self.contents.get(met.place()));
-            let addressed = contents::addressed(before, facts);
-            Leaving {
-                came_in: before.is_some_and(contents::Version::came_in),
-                marked: facts.said.mark == Mark::Strong,
-                stands: false,
-                addressed,
-            }
+        let leaves = facts.source.inside && !facts.is_author_ours && facts.said.letter.author.is_some();
+        let before = met.find(self.contents.get(met.place()));
+        let addressed = contents::addressed(before, facts);
+        // Once it has left for others, it is the same fault where it goes to our own people.
+        (leaves && addressed > 0).then(|| Leaving {
+            came_in: before.is_some_and(contents::Version::came_in),
+            // A shop's own server, too, makes mail in a folder under a name that nobody knows; but its
+            // customers are not written to together with us.
+            marked: match facts.said.mark {
+                Mark::Strong => true,
+                Mark::Weak => facts.is_to_us,
+                Mark::None => false,
+            },
+            stands: false,
+            addressed,
         })
     }
 }

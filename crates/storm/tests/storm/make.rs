@@ -49,6 +49,7 @@ pub fn arrival(recipients: &[&str]) -> Facts {
         tokens: Vec::new(),
         recipients: recipients.iter().map(|r| recipient(r)).collect(),
         is_author_ours: false,
+        is_to_us: false,
         said: Said::default(),
     }
 }

@@ -71,6 +71,7 @@ impl Desk {
             exact_key: None,
             recipients,
             is_author_ours: is_ours(mail.from),
+            is_to_us: mail.message.contains("@firm.example"),
             said: Said::read(header, body, mail.reverse_path),
             ..arrival(&[])
         };
@@ -274,6 +275,8 @@ fn the_fault_is_caught_at_its_source_at_the_first_copy() {
     desk.one(&original);
     assert_eq!(desk.one(&sent_on(vec!["tom@solicitor.example"])), "pass");
     assert_eq!(desk.one(&sent_on(vec!["ann@other.example"])), "reinjected");
+    // Our own people are no exception once it goes to others.
+    assert_eq!(desk.one(&sent_on(vec!["jane@firm.example"])), "reinjected");
     // To people who do not stand in it: a forwarding.
     let mut desk = Desk::new();
     desk.one(&original);

@@ -341,6 +341,7 @@ fn facts(letter: &mut Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
         tokens: Vec::new(),
         recipients: vec![recipient],
         is_author_ours: false,
+        is_to_us: false,
         said: std::mem::take(&mut letter.again.said),
     }
 }

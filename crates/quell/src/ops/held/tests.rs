@@ -214,6 +214,7 @@ fn hand_in(bench: &mut Bench<SqliteStore>, n: u32, token: quell_queue::door::Rep
         tokens: Vec::new(),
         recipients: vec![recipient],
         is_author_ours: true,
+        is_to_us: false,
         said: Said::default(),
     };
     let bytes = Bytes::Small(b"x".to_vec());
