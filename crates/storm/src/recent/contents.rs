@@ -39,7 +39,7 @@ pub(super) struct Version {
     /// The last of these, and when it came.
     last_id: u32,
     own_ms: Ms,
-    /// It came from outside for somebody here.
+    /// It came for somebody here, by an author from outside.
     came_in: bool,
     /// Low halves of the hashes of recipients outside who stand in its To and Cc; 0: none.
     addressed: [u32; MAX_ADDRESSED],
@@ -244,7 +244,8 @@ impl Recent {
         limits: &Limits,
         now: Ms,
     ) {
-        let came_in = !facts.source.inside && facts.recipients.iter().any(|r| r.is_ours);
+        // Also from one of our own machines: a collector hands in what it took from a mailbox elsewhere.
+        let came_in = !facts.is_author_ours && facts.recipients.iter().any(|r| r.is_ours);
         if let Some(contents) = self.contents.entry(met.place, looked.source, now, Contents::default) {
             contents.add(facts, met, came_in, now);
         }

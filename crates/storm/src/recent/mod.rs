@@ -300,7 +300,9 @@ impl Recent {
     /// The key of the two who write to each other; 0: this is no message from one to another.
     fn pair_key(&self, facts: &Facts, i: usize) -> u64 {
         let letter = &facts.said.letter;
-        let is_to_few = facts.recipients.len() <= MAX_ANSWERED && letter.list.is_none();
+        let is_to_few = facts.recipients.len() <= MAX_ANSWERED
+            && letter.addressed_total as usize <= MAX_ANSWERED
+            && letter.list.is_none();
         let (Some(from), true) = (talk::writer(facts), is_to_few) else { return 0 };
         if letter.machine == Machine::Sent && letter.report.is_some() {
             return 0;

@@ -275,6 +275,17 @@ fn the_fault_is_caught_at_its_source_at_the_first_copy() {
     desk.one(&original);
     assert_eq!(desk.one(&sent_on(vec!["tom@solicitor.example"])), "pass");
     assert_eq!(desk.one(&sent_on(vec!["ann@other.example"])), "reinjected");
+    // What a collector of ours handed in for somebody here came in, too.
+    let mut desk = Desk::new();
+    desk.one(&Mail {
+        host: "server.firm.local",
+        inside: true,
+        ..Mail::new(from, "jane@firm.example", newsletter("1@publisher.example", PUBLISHER, ""))
+    });
+    assert_eq!(desk.takes(&both), [("hold", "reinjected"); 2]);
+    let mut desk = Desk::new();
+    desk.one(&original);
+    assert_eq!(desk.takes(&both), [("hold", "reinjected"); 2]);
     // Our own people are no exception once it goes to others.
     assert_eq!(desk.one(&sent_on(vec!["jane@firm.example"])), "reinjected");
     // To people who do not stand in it: a forwarding.
@@ -389,6 +400,25 @@ fn machines_that_answer_each_other_are_stopped_after_four_turns() {
     // The first of each is what any person may write.
     let passed = turns(&mut Desk::new(), silent);
     assert!((4..=5).contains(&passed), "{passed}");
+}
+
+/// As an archive has it: each copy of a message to many by itself.
+#[test]
+fn colleagues_who_tell_all_the_same_each_shift_are_not_machines() {
+    let mut desk = Desk::new();
+    let people: Vec<String> = (0..5).map(|n| format!("p{n}@firm.example")).collect();
+    let all = people.join(", ");
+    for n in 0..10 {
+        desk.now += 20_000;
+        for to in &people {
+            let from = &people[n % 2];
+            let message = format!(
+                "From: {from}\nTo: {all}\nSubject: Re: shift\nMessage-ID: <s{n}@firm.example>\nReferences: <s@firm.example>\n\n\
+                 Shift {n} is done, please take over, all fine here.\n"
+            );
+            assert_eq!(desk.one(&Mail { inside: true, ..Mail::new(from, to, message) }), "pass", "{n}");
+        }
+    }
 }
 
 #[test]
