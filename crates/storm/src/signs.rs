@@ -68,6 +68,8 @@ pub struct Leaving {
     pub marked: bool,
     /// This recipient stands in its To and Cc.
     pub stands: bool,
+    /// This recipient has had its content before.
+    pub had: bool,
     /// Distinct recipients outside who stand in its To and Cc, those of earlier arrivals of the content
     /// included.
     pub addressed: u32,

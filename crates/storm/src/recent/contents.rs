@@ -205,6 +205,15 @@ impl Recent {
         self.hash(b"received", &[met.id, recipient])
     }
 
+    /// Whether recipient `i` has had this content.
+    pub(super) fn had(&self, facts: &Facts, i: usize, met: &Met, limits: &Limits, now: Ms) -> bool {
+        let before = self.received.get(self.received_key(facts, i, met));
+        before.is_some_and(|r| {
+            let is_retry = r.last_key != 0 && r.last_key == key_of(facts);
+            !is_retry && now.saturating_sub(r.last_ms) < limits.resent_window_ms
+        })
+    }
+
     /// What is known of earlier arrivals of this content for recipient `i`; None: this is the first, and the
     /// author's own for all we know.
     pub(super) fn again(

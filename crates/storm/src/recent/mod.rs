@@ -129,9 +129,11 @@ impl Recent {
             let pair = self.pair_key(facts, i);
             looked.pairs.push(pair);
             looked.signs.push(Signs {
-                leaving: of_message
-                    .leaving
-                    .map(|leaving| Leaving { stands: contents::stands(facts, i), ..leaving }),
+                leaving: of_message.leaving.map(|leaving| Leaving {
+                    stands: contents::stands(facts, i),
+                    had: looked.content.as_ref().is_some_and(|met| self.had(facts, i, met, limits, now)),
+                    ..leaving
+                }),
                 again: looked.content.as_ref().and_then(|met| self.again(facts, i, met, limits, now)),
                 turns: (pair != 0).then(|| talk::turns(self.pairs.get(pair), facts, i, limits, now)),
                 reports: self.reports(facts, i, now),
@@ -330,6 +332,7 @@ impl Recent {
                 Mark::None => false,
             },
             stands: false,
+            had: false,
             addressed,
         })
     }

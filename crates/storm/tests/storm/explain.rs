@@ -105,7 +105,13 @@ fn every() -> Vec<Reason> {
             Policy::Hold,
         ),
         Reason::Suspect(
-            Suspicion::Reinjected(Leaving { came_in: true, marked: false, addressed: 2, stands: true }),
+            Suspicion::Reinjected(Leaving {
+                came_in: true,
+                marked: false,
+                addressed: 2,
+                stands: true,
+                had: false,
+            }),
             Policy::Hold,
         ),
         Reason::Suspect(

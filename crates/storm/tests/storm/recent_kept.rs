@@ -66,6 +66,7 @@ fn storms_that_keep_nothing_take_no_room() {
             marked: true,
             addressed: 2,
             stands: true,
+            had: false,
         });
         recent.keep(&message(0), &looked, 0, &what, &LedgerKey(n.to_le_bytes()));
     }

@@ -78,10 +78,12 @@ fn reinjected() {
         (true, false, 0, PASS),
         (false, false, 4, PASS),
     ] {
-        let leaving = Leaving { came_in, marked, addressed, stands: true };
+        let leaving = Leaving { came_in, marked, addressed, stands: true, had: false };
         assert_eq!(reason(Signs { leaving: Some(leaving), ..Signs::default() }), wanted, "{leaving:?}");
         let other = Leaving { stands: false, ..leaving };
         assert_eq!(reason(Signs { leaving: Some(other), ..Signs::default() }), PASS, "{other:?}");
+        let again = Leaving { had: true, ..other };
+        assert_eq!(reason(Signs { leaving: Some(again), ..Signs::default() }), wanted, "{again:?}");
     }
 }
 
@@ -149,7 +151,7 @@ fn all() -> Signs {
             sendings: 1,
             same_source: true,
         }),
-        leaving: Some(Leaving { came_in: true, marked: true, addressed: 4, stands: true }),
+        leaving: Some(Leaving { came_in: true, marked: true, addressed: 4, stands: true, had: false }),
         replies: Some(Replies { people: 99, replies: 99, authors: 99, list: false }),
         turns: Some(Turns { turns: 99, by_machines: 99 }),
         reports: Some(Reports {
