@@ -113,8 +113,8 @@ pub(super) fn by_us(office: &mut Office, kind: StormKind, ms: i64) {
     let received = office.way(Home::Outside(office.cast.publishers[0]), sent.date_ms).stamps + &sent.print();
     let to: Vec<String> = sent.addresses().into_iter().filter(|address| !Cast::is_ours(address)).collect();
     // To one alone it might be a redirect: the second is the first that tells.
-    let may_pass = u32::from(kind == StormKind::ReinjectedSingly);
-    let truth = part(office, kind, Some(may_pass));
+    // One each at most: where nothing shows that the original came in here, the second tells.
+    let truth = part(office, kind, Some(1));
     let keeps_identity = office.dice.one_in(3);
     let first = ms + office.dice.between(2 * MINUTE, POLL_MS);
     for poll in 0..office.dice.count(1, 40) as i64 {
