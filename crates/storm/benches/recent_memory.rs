@@ -5,6 +5,8 @@
 
 #[path = "support/day.rs"]
 mod day;
+#[path = "../tests/support/memory.rs"]
+mod memory;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use quell_storm::facts::{Facts, Ms};
 use quell_storm::signs::{Again, Suspicion};
 
 use day::{A_DAY, Desk, message, ordinary, reply, time_of};
+use memory::most_mib;
 
 /// Issue 6: memory at 10 million messages a day, beside the ledger's day filters.
 const MOST_MIB: f64 = 256.0;
@@ -28,13 +31,6 @@ const STORMS: u64 = 10_000;
 const OF_STORM: u64 = 20;
 
 const MIB: f64 = (1 << 20) as f64;
-
-/// Most memory this process ever had, in MiB.
-fn most_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches("kB").trim().parse::<f64>().unwrap() / 1024.0
-}
 
 /// CPU time of this process so far.
 fn cpu_used() -> Duration {
