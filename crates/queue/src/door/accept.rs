@@ -1,11 +1,10 @@
 //! An arrival: look up, count, judge, gather.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
-use quell_storm::facts::{Counts, Facts, Ms, Notify, Recipient, RowState, RowView, SourceId};
+use quell_storm::facts::{Counts, Facts, Ms, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::recent::Looked;
 use quell_storm::storm_id::StormId;
@@ -13,6 +12,7 @@ use quell_storm::verdict::{Class, Permit, Reason, Verdict};
 
 use super::answered::{Kept, Unanswered};
 use super::claims::Phase;
+use super::distinct::keep_distinct;
 use super::{Answer, Bytes, Door, Effect, Incoming, NewBody, Verdicts};
 use crate::clock::Now;
 use crate::ledger;
@@ -424,45 +424,6 @@ impl<R: Reader, T> Door<R, T> {
         self.remembered.push_back(Arc::clone(&verdicts));
         self.effects.push(Effect::Judged(verdicts));
     }
-}
-
-/// Two addresses of one identity (aliases) are one recipient: the first stands, and wants what
-/// either wants.
-fn keep_distinct(facts: &mut Facts) {
-    if facts.recipients.len() < 2 {
-        return;
-    }
-    let mut first: HashMap<String, usize> = HashMap::with_capacity(facts.recipients.len());
-    let mut distinct: Vec<Recipient> = Vec::with_capacity(facts.recipients.len());
-    for recipient in facts.recipients.drain(..) {
-        match first.get(&recipient.identity).and_then(|i| distinct.get_mut(*i)) {
-            Some(same) => {
-                same.notify = united(same.notify, recipient.notify);
-                same.orcpt = same.orcpt.take().or(recipient.orcpt);
-            }
-            None => {
-                first.insert(recipient.identity.clone(), distinct.len());
-                distinct.push(recipient);
-            }
-        }
-    }
-    facts.recipients = distinct;
-}
-
-/// What either wants; NEVER only if both say so. Absent stands for FAILURE and DELAY (RFC 3461
-/// §4.1).
-pub(super) fn united(a: Option<Notify>, b: Option<Notify>) -> Option<Notify> {
-    if a == b {
-        return a;
-    }
-    let absent = Notify { failure: true, delay: true, ..Notify::default() };
-    let (a, b) = (a.unwrap_or(absent), b.unwrap_or(absent));
-    Some(Notify {
-        never: a.never && b.never,
-        success: a.success || b.success,
-        failure: a.failure || b.failure,
-        delay: a.delay || b.delay,
-    })
 }
 
 fn new_row(

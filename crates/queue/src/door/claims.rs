@@ -4,7 +4,7 @@ use quell_mail::id::QueueId;
 use quell_storm::facts::{Ms, Notify, RowState};
 
 use super::Door;
-use super::accept::united;
+use super::distinct::united;
 use super::turns::Place;
 use crate::claim::{Claim, ClaimId};
 use crate::clock::Now;

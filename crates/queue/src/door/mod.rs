@@ -10,6 +10,7 @@ mod accept;
 mod answered;
 mod claims;
 mod counters;
+mod distinct;
 mod dots;
 mod downs;
 mod fetch;
