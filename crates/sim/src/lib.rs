@@ -16,6 +16,7 @@ pub mod host;
 pub mod isp;
 mod mail_in;
 mod mail_out;
+mod names;
 pub mod network;
 pub mod office;
 pub mod offices;

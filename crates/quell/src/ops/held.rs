@@ -145,34 +145,36 @@ fn held_shown<R: Reader, T>(
     })
 }
 
-/// Lets rows go that are held, or were and are discarded.
-pub(super) fn release<R: Reader, T>(
-    door: &mut Door<R, T>,
-    which: &HeldWhich,
-    after: Option<&RowRef>,
-    now: &Now,
-) -> Result<Changed, Failure> {
-    let wanted = Wanted::new(door, which, true)?;
-    let changed = each(door, &wanted, after, |door, id| door.release_held(id, now))?;
-    if let Some(id) = wanted.whole_storm().filter(|_| changed.done > 0) {
-        door.release_storm(id);
-    }
-    found(changed, after, &wanted, "release")
+/// What a person decides about held mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// It goes on, also what was held and is discarded.
+    Release,
+    /// It is thrown away.
+    Discard,
 }
 
-/// Throws held rows away.
-pub(super) fn discard<R: Reader, T>(
+/// Does with rows what a person has decided; with a whole storm also what that means for what still comes.
+pub(super) fn decide<R: Reader, T>(
     door: &mut Door<R, T>,
+    decision: Decision,
     which: &HeldWhich,
     after: Option<&RowRef>,
     now: &Now,
 ) -> Result<Changed, Failure> {
-    let wanted = Wanted::new(door, which, false)?;
-    let changed = each(door, &wanted, after, |door, id| door.discard_held(id, now))?;
+    let wanted = Wanted::new(door, which, decision == Decision::Release)?;
+    let changed = each(door, &wanted, after, |door, id| match decision {
+        Decision::Release => door.release_held(id, now),
+        Decision::Discard => door.discard_held(id, now),
+    })?;
     if let Some(id) = wanted.whole_storm().filter(|_| changed.done > 0) {
-        door.discard_storm(id);
+        match decision {
+            Decision::Release => door.release_storm(id),
+            Decision::Discard => door.discard_storm(id),
+        };
     }
-    found(changed, after, &wanted, "discard")
+    let wish = if decision == Decision::Release { "release" } else { "discard" };
+    found(changed, after, &wanted, wish)
 }
 
 /// Asks for the digests of held rows: they are made within a minute.

@@ -8,6 +8,7 @@ use quell_queue::store::Reader;
 use quell_storm::facts::RowState;
 use quell_storm::storm::rfc3339;
 
+use super::held::Decision;
 use super::{Request, Response, State, Status, explain, forget, held, queue, storms};
 
 /// Carries out `request` at the door. What it changes is gathered, and durable with the next
@@ -35,10 +36,10 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
             held::list(door, which, after.as_ref(), *limit).map(Response::Held)
         }
         Request::StormRelease { which, after } => {
-            held::release(door, which, after.as_ref(), now).map(Response::Changed)
+            held::decide(door, Decision::Release, which, after.as_ref(), now).map(Response::Changed)
         }
         Request::StormDiscard { which, after } => {
-            held::discard(door, which, after.as_ref(), now).map(Response::Changed)
+            held::decide(door, Decision::Discard, which, after.as_ref(), now).map(Response::Changed)
         }
         Request::StormDigest { which, after } => {
             held::digest(door, which, after.as_ref()).map(Response::Changed)

@@ -6,59 +6,11 @@ use super::case::Case;
 use super::clock::UTC;
 use super::letter::Person;
 use super::machine::{self, Machine, Software};
+use crate::names;
 
-pub(super) const FIRST: [&str; 30] = [
-    "jane", "bob", "aoife", "liam", "mary", "sean", "petra", "ivan", "chloe", "omar", "nina", "tom", "ruth",
-    "karl", "eva", "hugo", "ines", "paul", "greta", "yuki", "marta", "colm", "dina", "erik", "fay", "gus",
-    "helen", "jan", "kate", "nils",
-];
-const LAST: [&str; 30] = [
-    "byrne", "kelly", "murphy", "novak", "schmidt", "larsen", "moreau", "rossi", "hughes", "walsh", "okafor",
-    "tanaka", "silva", "costa", "weber", "keller", "dunne", "farrell", "quinn", "brady", "clarke", "evans",
-    "fischer", "garcia", "hansen", "jansen", "kowalski", "lopez", "meyer", "nagy",
-];
-const FIRMS: [&str; 40] = [
-    "hargrove",
-    "dunmore",
-    "castleway",
-    "brightwell",
-    "oakfield",
-    "millrace",
-    "stonebridge",
-    "northgate",
-    "fairlight",
-    "kestrel",
-    "linden",
-    "marlowe",
-    "ashgrove",
-    "penrose",
-    "ravenhill",
-    "silverton",
-    "thornbury",
-    "westcott",
-    "yarrow",
-    "abbeyside",
-    "birchall",
-    "corrib",
-    "dalkey",
-    "elmwood",
-    "foxrock",
-    "glenview",
-    "hollybank",
-    "inchmore",
-    "kilbarry",
-    "larchfield",
-    "merrion",
-    "newpark",
-    "orwell",
-    "portland",
-    "quayside",
-    "rosehill",
-    "sandymount",
-    "templebar",
-    "upton",
-    "vernon",
-];
+/// Names that the worlds of the trace are made of: so many of all, or every world would be another.
+pub(super) const FIRST: &[&str] = names::FIRST.split_at(30).0;
+const LAST: &[&str] = names::LAST.split_at(30).0;
 const TRADES: [&str; 12] = [
     "law",
     "legal",
@@ -161,8 +113,11 @@ impl Case {
         loop {
             let end =
                 self.dice.pick(["example", "example", "co.example", "net.example", "ie.example", "test"]);
-            let start =
-                if provider { (*self.dice.of(&ISPS)).to_owned() } else { (*self.dice.of(&FIRMS)).to_owned() };
+            let start = if provider {
+                (*self.dice.of(&ISPS)).to_owned()
+            } else {
+                (*self.dice.of(&names::HOUSES)).to_owned()
+            };
             let domain = match self.dice.below(3) {
                 0 if !provider => format!("{start}-{}.{end}", self.dice.of(&TRADES)),
                 1 if !provider => format!("{start}{}.{end}", self.dice.of(&TRADES)),
@@ -178,7 +133,7 @@ impl Case {
     /// Someone with an address in this domain.
     pub fn person(&mut self, domain: &str) -> Person {
         loop {
-            let (first, last) = (*self.dice.of(&FIRST), *self.dice.of(&LAST));
+            let (first, last) = (*self.dice.of(FIRST), *self.dice.of(LAST));
             let local = match self.dice.below(4) {
                 0 => first.to_owned(),
                 1 => format!("{}{last}", first.get(..1).unwrap_or(first)),

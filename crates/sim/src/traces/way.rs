@@ -54,7 +54,7 @@ impl Case {
             0 => format!("PC{}", self.dice.count(1, 60)),
             1 => format!("[{}]", self.inside_ip()),
             2 => format!("laptop-{}.{}", self.dice.letters(5).to_lowercase(), firm.domain),
-            _ => format!("{}{}", self.dice.of(&FIRST).to_uppercase(), self.dice.digits(2)),
+            _ => format!("{}{}", self.dice.of(FIRST).to_uppercase(), self.dice.digits(2)),
         };
         Peer { helo, rdns: None, ip: self.inside_ip(), login: self.dice.one_in(2) }
     }

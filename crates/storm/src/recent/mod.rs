@@ -86,7 +86,6 @@ pub struct Looked {
     thread: Option<u64>,
     /// Of each recipient; 0: none.
     pairs: Vec<u64>,
-    is_report: bool,
 }
 
 impl Recent {
@@ -117,7 +116,6 @@ impl Recent {
         }
         looked.content = self.meet(facts, limits, now);
         looked.thread = self.thread_of(facts, limits);
-        looked.is_report = facts.said.letter.report.is_some();
         let of_message = Signs {
             leaving: looked.content.as_ref().and_then(|met| self.leaving(facts, met)),
             replies: looked.thread.map(|key| talk::replies(self.threads.get(key), facts, limits, now)),

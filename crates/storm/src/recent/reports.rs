@@ -98,7 +98,7 @@ impl Recent {
     }
 
     pub(super) fn note_reports(&mut self, facts: &Facts, looked: &Looked, is_new: &[bool], now: Ms) {
-        if looked.is_report {
+        if facts.said.letter.report.is_some() {
             for i in (0..facts.recipients.len()).filter(|i| is_new.get(*i) == Some(&true)) {
                 self.note_report_of_message(facts, looked, i, now);
                 let is_ours = looked.signs.get(i).and_then(|s| s.reports).is_some_and(|r| r.message_sent > 0);
