@@ -275,6 +275,7 @@ pub fn received(bytes: &[u8]) {
         helo,
         client_ip,
         client_name: (number & 4 == 0).then_some(name),
+        tls: None,
         by: name,
         with: if number & 8 == 0 { "ESMTP" } else { "UTF8SMTP" },
         queue_id,

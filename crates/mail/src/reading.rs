@@ -280,6 +280,7 @@ mod tests {
             helo: "h",
             client_ip: None,
             client_name: None,
+            tls: None,
             by: "mx",
             with: "SMTP",
             queue_id,

@@ -36,6 +36,15 @@ pub struct SeenToken {
     pub delivered_to_above: Vec<String>,
 }
 
+/// What protects a connection, in the names of IANA's registries: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tls {
+    /// Version of the protocol.
+    pub version: &'static str,
+    /// Cipher suite.
+    pub cipher: &'static str,
+}
+
 /// What the `Received` field of one arrival says.
 #[derive(Debug, Clone)]
 pub struct ReceivedStamp<'a> {
@@ -45,6 +54,8 @@ pub struct ReceivedStamp<'a> {
     pub client_ip: Option<IpAddr>,
     /// The client's verified name, if it was looked up.
     pub client_name: Option<&'a str>,
+    /// What protected the connection.
+    pub tls: Option<Tls>,
     /// Our own host name.
     pub by: &'a str,
     /// Protocol: `SMTP`, `ESMTP`, `UTF8SMTP`, … (RFC 3848, RFC 6531 §4.3).
@@ -76,6 +87,9 @@ impl ReceivedStamp<'_> {
             }
             text += &literal(ip);
             text += ")\r\n\t";
+            if let Some(tls) = self.tls {
+                text.extend(["(using ", tls.version, " with cipher ", tls.cipher, ")\r\n\t"]);
+            }
         }
         text += "by ";
         push_host(&mut text, self.by);
@@ -227,6 +241,7 @@ mod tests {
             helo: "client.example",
             client_ip: Some(IpAddr::from([192, 0, 2, 1])),
             client_name: None,
+            tls: None,
             by: "mx.firm.example",
             with: "ESMTP",
             queue_id: QueueId::new(MS as u64, 1, 2),
@@ -258,6 +273,7 @@ mod tests {
         let full = ReceivedStamp {
             client_ip: "2001:db8::1".parse().ok(),
             client_name: Some("rev.example"),
+            tls: Some(Tls { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" }),
             for_: Some("jane@firm.example"),
             ..stamp()
         };
@@ -265,7 +281,7 @@ mod tests {
             full.field(),
             format!(
                 "Received: from client.example (rev.example [IPv6:2001:db8::1])\r\n\
-            \tby mx.firm.example with ESMTP\r\n\tid {id} (quell1 {mac})\r\n\tfor <jane@firm.example>;\r\n\
+            \t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n\tby mx.firm.example with ESMTP\r\n\tid {id} (quell1 {mac})\r\n\tfor <jane@firm.example>;\r\n\
             \tSat, 21 Nov 2026 23:20:44 +0000\r\n"
             )
         );

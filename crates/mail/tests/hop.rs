@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use quell_mail::hop::{Hop, HopKind, Word, by_of, for_of, parse, stamp_hash};
 use quell_mail::id::QueueId;
-use quell_mail::trace::ReceivedStamp;
+use quell_mail::trace::{ReceivedStamp, Tls};
 
 const STAMPS: &str = include_str!("vectors/hops.txt");
 
@@ -148,8 +148,9 @@ fn our_own_stamp_is_understood() {
         helo: "client.example",
         client_ip: "2001:db8::1".parse().ok(),
         client_name: Some("rev.example"),
+        tls: Some(Tls { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" }),
         by: "mx.firm.example",
-        with: "ESMTP",
+        with: "ESMTPS",
         queue_id: QueueId::new(1_000, 1, 2),
         token: [0xa5; 16],
         for_: Some("jane@firm.example"),
@@ -161,8 +162,8 @@ fn our_own_stamp_is_understood() {
     assert_eq!(
         said(&hop),
         format!(
-            "Transfer from=client.example helo=client.example rdns=rev.example by=mx.firm.example with=ESMTP \
-             id={id} for=jane@firm.example software=quell ip=2001:db8::1 Esmtp"
+            "Transfer from=client.example helo=client.example rdns=rev.example by=mx.firm.example with=ESMTPS \
+             cipher=TLS_AES_256_GCM_SHA384 id={id} for=jane@firm.example software=quell ip=2001:db8::1 Tls1_3 Esmtps"
         )
     );
 }

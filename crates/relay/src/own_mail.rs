@@ -12,7 +12,7 @@ use quell_storm::facts::{Facts, Recipient, Source};
 use quell_storm::said::Said;
 
 use crate::directory::Resolved;
-use crate::reception::{Policy, protocol};
+use crate::reception::{Policy, Spoken};
 
 /// One mail of our own.
 #[derive(Debug)]
@@ -37,8 +37,9 @@ impl OwnMail<'_> {
             helo: "",
             client_ip: None,
             client_name: None,
+            tls: None,
             by: &policy.hostname,
-            with: protocol(true, self.smtputf8),
+            with: Spoken { esmtp: true, ..Spoken::default() }.protocol(self.smtputf8),
             queue_id,
             token: token(&policy.secret, queue_id, exact_key.as_ref()),
             for_: Some(self.to),

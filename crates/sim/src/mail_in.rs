@@ -70,7 +70,7 @@ impl MailIn {
             bytes = &bytes[taken..];
             match step {
                 // Every question is answered at once: one that is open is a fault, and ends it.
-                Step::NeedInput | Step::NeedAnswer | Step::Closed(_) => {
+                Step::NeedInput | Step::NeedAnswer | Step::StartTls | Step::Closed(_) => {
                     let goes_on = step == Step::NeedInput;
                     output.append(self.session.output());
                     return (output, goes_on);

@@ -21,10 +21,15 @@ pub fn session_log(
     answers: &mut dyn FnMut(&str) -> Reply,
 ) -> Vec<String> {
     let session = Session::new(Arc::clone(settings));
-    let mut run = Run { session, lmtp: settings.lmtp, accepted: 0, log: vec![], content: vec![] };
+    let mut run =
+        Run { session, lmtp: settings.lmtp, accepted: 0, log: vec![], content: vec![], handshake: false };
     run.write();
     let mut pending = Vec::new();
-    for piece in stream.chunks(cut.max(1)) {
+    for piece in flights(stream, cut.max(1)) {
+        if run.handshake && piece == [HANDSHAKE] {
+            run.secured();
+            continue;
+        }
         pending.extend_from_slice(piece);
         let mut used = 0;
         loop {
@@ -39,6 +44,15 @@ pub fn session_log(
     run.log
 }
 
+/// The first byte of a TLS handshake (RFC 8446 §5.1): in a stream it stands for all of it, where the
+/// session waits for one.
+const HANDSHAKE: u8 = 0x16;
+
+/// The stream in pieces of `cut` bytes, each [`HANDSHAKE`] a piece of its own.
+fn flights(stream: &[u8], cut: usize) -> impl Iterator<Item = &[u8]> {
+    stream.chunk_by(|a, b| *a != HANDSHAKE && *b != HANDSHAKE).flat_map(move |flight| flight.chunks(cut))
+}
+
 struct Run {
     session: Session,
     lmtp: bool,
@@ -46,9 +60,18 @@ struct Run {
     accepted: usize,
     log: Vec<String>,
     content: Vec<u8>,
+    /// It waits for TLS.
+    handshake: bool,
 }
 
 impl Run {
+    fn secured(&mut self) {
+        assert!(!self.session.is_secure(), "TLS in TLS");
+        self.session.secured();
+        (self.handshake, self.accepted) = (false, 0);
+        self.log.push("E: secured".to_owned());
+    }
+
     /// One step: the bytes it took, and whether to go on without further input.
     fn step(&mut self, input: &[u8], answers: &mut dyn FnMut(&str) -> Reply) -> (usize, bool) {
         let (taken, step) = self.session.next(input);
@@ -64,6 +87,15 @@ impl Run {
                 let event = format!("E: closed {why:?}");
                 if self.log.last() != Some(&event) {
                     self.log.push(event);
+                }
+                return (taken, false);
+            }
+            Step::StartTls => {
+                assert_eq!(taken, input.len(), "input kept that came before TLS");
+                self.write();
+                self.content.clear();
+                if !std::mem::replace(&mut self.handshake, true) {
+                    self.log.push("E: starttls".to_owned());
                 }
                 return (taken, false);
             }
@@ -195,6 +227,8 @@ fn small_settings(policy: u8) -> Settings {
         },
         offer_dsn: policy & 2 != 0,
         lmtp: policy & 4 != 0,
+        offer_starttls: policy & 8 != 0,
+        require_tls: policy & 16 != 0,
         ..Settings::new("mx.example")
     }
 }

@@ -47,6 +47,11 @@ impl Framer {
         }
     }
 
+    /// Forgets the line whose end is not there yet, as if nothing had come; what was counted stays.
+    pub fn restart(&mut self, max_line_bytes: usize, lf_ends_line: bool) {
+        *self = Self { bare_lf: self.bare_lf, ..Self::new(max_line_bytes, lf_ends_line) };
+    }
+
     /// How many lines a bare LF has ended.
     pub fn bare_lf(&self) -> u64 {
         self.bare_lf

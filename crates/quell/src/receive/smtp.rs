@@ -224,6 +224,8 @@ impl Connection {
                     self.reception.asked(asked, &around);
                 }
                 Want::Flush => self.flush().await?,
+                // Not offered without a certificate.
+                Want::StartTls => return Err(io::ErrorKind::Unsupported.into()),
                 Want::Close(why) => {
                     self.flush().await?;
                     self.stream.shutdown().await?;

@@ -6,6 +6,7 @@
 
 mod memory;
 mod recipient;
+mod spoken;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use quell_mail::id::QueueId;
 use quell_mail::key::Secret;
+use quell_mail::trace::Tls;
 use quell_queue::body::{LargeWriter, SpoolError};
 use quell_queue::clock::Now;
 use quell_queue::door::Answer;
@@ -26,9 +28,9 @@ use self::memory::Share;
 pub use self::memory::{FREE_BYTES, Memory};
 use self::recipient::Pending;
 pub use self::recipient::{Ask, Asked};
+pub(crate) use self::spoken::Spoken;
 pub use self::transaction::Submission;
 use self::transaction::Transaction;
-pub(crate) use self::transaction::protocol;
 use crate::directory::{CannotTell, Directory};
 
 /// What does not change from one connection to the next.
@@ -129,6 +131,9 @@ pub enum Want {
     /// Write the output, ask the domain's next hop whether it takes the recipient, and give the
     /// answer to [`Reception::asked`]. Commands that the client has sent already wait meanwhile.
     Ask(Ask),
+    /// Write the output, throw away what has been read, negotiate TLS, and say so to
+    /// [`Reception::secured`]; if it fails, close.
+    StartTls,
     /// Write the output, then close.
     Close(Closing),
 }
@@ -139,6 +144,7 @@ pub struct Reception {
     policy: Arc<Policy>,
     source: Source,
     esmtp: bool,
+    tls: Option<Tls>,
     transaction: Option<Transaction>,
     /// What waits for the door's answer, and what its bytes take until then.
     waiting: Option<(Question, Share)>,
@@ -158,6 +164,7 @@ impl Reception {
             policy,
             source,
             esmtp: false,
+            tls: None,
             transaction: None,
             waiting: None,
             pending: None,
@@ -173,6 +180,15 @@ impl Reception {
     /// Ends the session with a last reply.
     pub fn shut_down(&mut self, reply: &Reply) {
         self.session.shut_down(reply);
+    }
+
+    /// The connection is protected by TLS from its next byte on, as negotiated: after
+    /// [`Want::StartTls`], or from its beginning. What the client said before is forgotten.
+    pub fn secured(&mut self, tls: Tls) {
+        self.session.secured();
+        self.tls = Some(tls);
+        self.source.helo.clear();
+        self.esmtp = false;
     }
 
     /// True while content is being received.
@@ -195,6 +211,10 @@ impl Reception {
                 Step::NeedInput => Some(Want::Input),
                 Step::Flush | Step::NeedAnswer => Some(Want::Flush),
                 Step::Data(bytes) => self.data(bytes, world),
+                Step::StartTls => {
+                    self.transaction = None;
+                    Some(Want::StartTls)
+                }
                 Step::Closed(why) => {
                     self.transaction = None;
                     Some(Want::Close(why))
@@ -254,7 +274,7 @@ impl Reception {
             self.session.answer(question, out_of_order());
             return None;
         };
-        match transaction.finish(&self.policy, &self.source, self.esmtp, world) {
+        match transaction.finish(&self.policy, &self.source, self.spoken(), world) {
             Ok((submission, share)) => {
                 self.waiting = Some((question, share));
                 Some(Want::Submit(Box::new(submission)))
@@ -265,6 +285,11 @@ impl Reception {
                 None
             }
         }
+    }
+
+    /// How the message came.
+    fn spoken(&self) -> Spoken {
+        Spoken { lmtp: self.session.is_lmtp(), esmtp: self.esmtp, tls: self.tls }
     }
 
     /// The door's answer to what was submitted.

@@ -12,6 +12,7 @@ use super::*;
 use crate::directory::{DomainPlan, Plan, Population};
 
 mod elsewhere;
+mod tls;
 
 const MIB: usize = 1 << 20;
 const NOW: Ms = 1_795_303_244_000;
@@ -146,6 +147,10 @@ impl<'a> Client<'a> {
                     self.reception.asked(asked, self.world);
                 }
                 Want::Flush => {}
+                Want::StartTls => {
+                    self.reception.secured(TLS);
+                    input = b"";
+                }
                 Want::Input | Want::Close(_) => {
                     return String::from_utf8(std::mem::take(self.reception.output())).unwrap();
                 }
@@ -165,6 +170,7 @@ impl<'a> Client<'a> {
     }
 }
 
+const TLS: Tls = Tls { version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256" };
 const FIELD: &str = "X-1234567890: 234567890123456789\r\n";
 const END: &[u8] = b"\r\nbody\r\n.\r\n";
 

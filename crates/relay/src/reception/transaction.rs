@@ -12,7 +12,7 @@ use quell_storm::said::Said;
 use quell_wire::reply::Reply;
 use quell_wire::server::{MailFrom, RcptTo, Ret};
 
-use super::{Policy, Share, World};
+use super::{Policy, Share, Spoken, World};
 use crate::directory::{Resolved, normal_domain};
 
 /// Bytes gathered before a large body is written on.
@@ -159,7 +159,7 @@ impl Transaction {
         mut self,
         policy: &Policy,
         source: &Source,
-        esmtp: bool,
+        spoken: Spoken,
         world: &impl World,
     ) -> Result<(Submission, Share), Reply> {
         if let Some(reply) = self.refused.take() {
@@ -177,8 +177,9 @@ impl Transaction {
             helo: &source.helo,
             client_ip: source.address,
             client_name: None,
+            tls: spoken.tls,
             by: &policy.hostname,
-            with: protocol(esmtp, self.mail.smtputf8),
+            with: spoken.protocol(self.mail.smtputf8),
             queue_id,
             token: token(&policy.secret, queue_id, key),
             for_: for_.as_deref(),
@@ -291,15 +292,6 @@ impl Submission {
         let finished = written.and_then(|()| large.finish(&facts.queue_id, &[&front]));
         let bytes = Bytes::Large(finished.map_err(|why| no_room(&why))?);
         Ok(Incoming { facts, front, bytes, header, settles: None })
-    }
-}
-
-/// RFC 3848, RFC 6531 §4.3.
-pub(crate) fn protocol(esmtp: bool, smtputf8: bool) -> &'static str {
-    match (esmtp, smtputf8) {
-        (_, true) => "UTF8SMTP",
-        (true, false) => "ESMTP",
-        (false, false) => "SMTP",
     }
 }
 

@@ -32,8 +32,26 @@ impl Session {
             Some((verb, rest)) if verb.eq_ignore_ascii_case(b"BDAT") && matches!(rest, [] | [b' ', ..]) => {
                 self.bdat(rest)
             }
+            _ if is_verb(line, b"STARTTLS") => self.starttls(line),
             _ => self.other_command(line),
         }
+    }
+
+    /// RFC 3207 §4. Whatever was sent behind it in the clear, the session throws away.
+    fn starttls(&mut self, line: &[u8]) -> Done {
+        if !self.settings.offer_starttls {
+            return self.error(&fault(502, 1, "not implemented"));
+        }
+        if self.secure {
+            return self.error(&fault(503, 1, "TLS is active"));
+        }
+        if line.len() > b"STARTTLS".len() {
+            return self.error(&fault(501, 4, "no argument allowed"));
+        }
+        self.end_transaction();
+        self.say(&Reply::new(220, (0, 0), "ready to start TLS"));
+        self.state = State::Handshake;
+        Some(Step::StartTls)
     }
 
     fn other_command(&mut self, line: &[u8]) -> Done {
@@ -101,9 +119,10 @@ impl Session {
         let text = match esmtp {
             false => settings.hostname.clone(),
             true => format!(
-                "{}\nPIPELINING\nSIZE {}\n8BITMIME\n{}SMTPUTF8\n{}ENHANCEDSTATUSCODES",
+                "{}\nPIPELINING\nSIZE {}\n8BITMIME\n{}{}SMTPUTF8\n{}ENHANCEDSTATUSCODES",
                 settings.hostname,
                 settings.max_message_bytes,
+                if settings.offer_starttls && !self.secure { "STARTTLS\n" } else { "" },
                 if settings.offer_dsn { "DSN\n" } else { "" },
                 if settings.lmtp { "" } else { "CHUNKING\n" },
             ),
@@ -117,6 +136,9 @@ impl Session {
         if !self.greeted || self.transaction.is_some() {
             let first = if self.settings.lmtp { "LHLO first" } else { "EHLO first" };
             return self.error(&fault(503, 1, if self.greeted { "nested MAIL" } else { first }));
+        }
+        if self.settings.require_tls && !self.secure {
+            return self.error(&Reply::new(530, (7, 0), "STARTTLS first"));
         }
         match self.read_mail(rest) {
             Ok(mail) => {
@@ -273,8 +295,8 @@ impl Session {
     }
 }
 
-const HELP: &str = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP";
-const LMTP_HELP: &str = "LHLO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP";
+const HELP: &str = "EHLO HELO STARTTLS MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP";
+const LMTP_HELP: &str = "LHLO STARTTLS MAIL RCPT DATA RSET NOOP QUIT VRFY HELP";
 
 /// Trailing white space is tolerated (RFC 5321 §4.1.1).
 fn trim_end(line: &[u8]) -> &[u8] {
@@ -294,6 +316,12 @@ fn chunk_of(rest: &[u8]) -> Option<(u64, bool)> {
     let last = words.next();
     let known = last.is_none_or(|word| word.eq_ignore_ascii_case(b"LAST"));
     (known && words.next().is_none()).then_some((bytes, last.is_some()))
+}
+
+/// Whether the line's first word is `verb`.
+fn is_verb(line: &[u8], verb: &[u8]) -> bool {
+    let word = line.split(|b| *b == b' ').next().unwrap_or_default();
+    word.eq_ignore_ascii_case(verb)
 }
 
 fn unknown() -> Reply {

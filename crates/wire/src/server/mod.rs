@@ -50,6 +50,10 @@ pub struct Settings {
     pub bare_newlines: BareNewlines,
     /// Whether DSN (RFC 3461) is offered; without it its parameters are refused.
     pub offer_dsn: bool,
+    /// Whether STARTTLS (RFC 3207) is offered, until the connection is secured.
+    pub offer_starttls: bool,
+    /// Mail is taken over TLS only: before, MAIL is answered 530 5.7.0 (RFC 3207 §4).
+    pub require_tls: bool,
 }
 
 impl Settings {
@@ -66,6 +70,8 @@ impl Settings {
             max_errors: 20,
             bare_newlines: BareNewlines::Refuse,
             offer_dsn: false,
+            offer_starttls: false,
+            require_tls: false,
         }
     }
 }
@@ -177,6 +183,11 @@ pub enum Step<'a> {
     },
     /// The transaction is over without a message, or its content is refused: throw it away.
     Reset,
+    /// STARTTLS (RFC 3207): write the output, negotiate TLS, then call [`Session::secured`]; if it
+    /// fails, close. A transaction is over, and nothing that was said before counts any more. Until
+    /// then all input is thrown away: it came unprotected, and behind the command it could only be
+    /// somebody's who wants it obeyed as if it had come through TLS.
+    StartTls,
     /// The session has ended, and an open transaction with it: write the output, then close. Input
     /// is ignored.
     Closed(Closing),

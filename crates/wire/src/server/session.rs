@@ -24,6 +24,7 @@ pub struct Session {
     pub(super) output: Vec<u8>,
     pub(super) state: State,
     pub(super) greeted: bool,
+    pub(super) secure: bool,
     pub(super) transaction: Option<Transaction>,
     pub(super) body: Option<Body>,
     /// The last MAIL was refused: what a pipelining client sent after it is no fault of its own.
@@ -46,6 +47,8 @@ pub(super) enum State {
     Chunk { left_bytes: u64, last: bool },
     /// Nothing, before the replies to content are in the output (RFC 2033 §4.2).
     Owing(Owed),
+    /// Thrown away, until TLS is negotiated.
+    Handshake,
     /// Ignored.
     Closed(Closing),
 }
@@ -89,6 +92,7 @@ impl Session {
             output: Vec::new(),
             state: State::Command,
             greeted: false,
+            secure: false,
             transaction: None,
             body: None,
             mail_refused: false,
@@ -125,6 +129,7 @@ impl Session {
                 self.pay();
                 self.next(input)
             }
+            State::Handshake => (input.len(), Step::StartTls),
             State::Closed(why) => (input.len(), Step::Closed(why)),
         }
     }
@@ -165,6 +170,31 @@ impl Session {
         }
     }
 
+    /// The connection is protected by TLS from its next byte on: after [`Step::StartTls`], or before
+    /// anything was read where TLS begins with the connection. What the client said before is
+    /// forgotten (RFC 3207 §4.2), but not how much it said.
+    pub fn secured(&mut self) {
+        if matches!(self.state, State::Handshake) {
+            let lf_ends_line = self.settings.bare_newlines == BareNewlines::Normalise;
+            self.framer.restart(self.settings.max_line_bytes, lf_ends_line);
+            self.state = State::Command;
+        }
+        self.secure = true;
+        self.greeted = false;
+        self.mail_refused = false;
+        self.end_transaction();
+    }
+
+    /// Whether [`Session::secured`] was called.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether it speaks LMTP.
+    pub fn is_lmtp(&self) -> bool {
+        self.settings.lmtp
+    }
+
     /// The client spoke before the greeting was written, which no mail server does: the greeting
     /// becomes a refusal (RFC 5321 §3.1, §4.3.1). To be called before the output is written.
     pub fn early_talker(&mut self) {
@@ -196,8 +226,11 @@ impl Session {
                 Framed::Bare(byte) => self.bare_newline(byte),
                 Framed::Endless => self.close_421("line too long", Closing::TooMuch),
             };
-            if let Some(step) = step {
-                return (used, step);
+            match step {
+                // What stands behind it came unprotected.
+                Some(Step::StartTls) => return (input.len(), Step::StartTls),
+                Some(step) => return (used, step),
+                None => {}
             }
         }
         let (taken, step) = self.next(&input[used..]);

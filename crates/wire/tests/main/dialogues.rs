@@ -28,6 +28,7 @@ fn dialogues() {
         include_str!("../dialogues/content.txt"),
         include_str!("../dialogues/limits.txt"),
         include_str!("../dialogues/lmtp.txt"),
+        include_str!("../dialogues/tls.txt"),
     ];
     let mut count = 0;
     for file in files {
@@ -105,6 +106,8 @@ fn set(settings: &mut Settings, line: &str) {
         ["=", "normalise"] => settings.bare_newlines = BareNewlines::Normalise,
         ["=", "lmtp"] => settings.lmtp = true,
         ["=", "offer_dsn"] => settings.offer_dsn = true,
+        ["=", "offer_starttls"] => settings.offer_starttls = true,
+        ["=", "require_tls"] => settings.require_tls = true,
         _ => panic!("{line}"),
     }
 }

@@ -60,6 +60,7 @@ fn own_stamp() -> String {
         helo: "c1.example",
         client_ip: None,
         client_name: None,
+        tls: None,
         by: "mx.elsewhere.example",
         with: "ESMTP",
         queue_id: QueueId::new(1_134_205_200_000, 1, 7),
