@@ -46,7 +46,7 @@ fn feed(session: &mut Session, mut input: &[u8]) -> usize {
                 messages += 1;
                 session.answer(question, Reply::new(250, (0, 0), "Ok: queued as 0123456789abcdef"));
             }
-            Step::Hello { .. } | Step::Flush | Step::NeedAnswer | Step::Reset => {}
+            Step::Hello { .. } | Step::Flush | Step::NeedAnswer | Step::Reset | Step::StartTls => {}
         }
     }
     black_box(session.output()).clear();
