@@ -10,6 +10,7 @@
 //! <data>/mail/         Maildirs
 //! ```
 
+mod modes;
 mod private;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use quell_mail::key::Secret;
 
+pub use self::modes::{belongs_to_another, check_key_mode, open_to_others};
 pub use self::private::random_bytes;
 use self::private::{make_private, read_private};
 
@@ -43,7 +45,7 @@ pub enum DataError {
         holder: String,
     },
     /// Others may change or read what only we may.
-    #[error("{}: mode {mode:04o} lets others {what}; `chmod {fix}` it", .path.display())]
+    #[error("{}: mode {mode:04o} lets others {what}; run `chmod {fix} {}`", .path.display(), .path.display())]
     Open {
         /// What is open.
         path: PathBuf,
@@ -53,6 +55,19 @@ pub enum DataError {
         what: &'static str,
         /// What to give to chmod(1).
         fix: &'static str,
+    },
+    /// The directory is another user's.
+    #[error(
+        "{}: belongs to the user {owner}, and the server runs as {us}; run `chown -R {us} {}`",
+        .path.display(), .path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who serves.
+        us: String,
     },
     /// The ledger is there, and the secret it was keyed with is not.
     #[error(

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{User, geteuid};
 use quell_relay::directory::{DomainPlan, Population, Resolved};
 use quell_relay::route::NextHop;
 use quell_storm::policy::Policy;
@@ -14,8 +14,10 @@ use serde_json::json;
 
 use super::Failure;
 use crate::config::{Config, Faults};
+use crate::data::{Paths, belongs_to_another, open_to_others};
 use crate::deliver::maildir::MaildirStore;
 use crate::deliver::resolver::{RESOLV_CONF, system_servers};
+use crate::serve::privileges::STAYS_ROOT;
 use crate::settings::{SECTIONS, Setting, Settings};
 
 /// Most names of a list that are printed.
@@ -208,6 +210,7 @@ fn changed(settings: &Settings) -> Vec<(String, String, String)> {
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     warnings.extend(about_folder(&config.data));
+    warnings.extend(about_rights(config));
     let store = MaildirStore::new(config.mail_root(), &config.hostname);
     match store.list() {
         Err(e) => warnings.push(format!("{}: {e}", config.mail_root().display())),
@@ -233,7 +236,29 @@ fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Others must not read what lies here, and we must be able to write.
+/// Others must not read or write what lies in the data folder, and its owner is to be who serves.
+fn about_rights(config: &Config) -> Vec<String> {
+    let us = geteuid();
+    let user = config.settings.server.user.as_ref();
+    let mut found = Vec::new();
+    let serves = match user.map(|name| (name, User::from_name(name))) {
+        None => us,
+        Some((_, Ok(Some(user)))) => user.uid,
+        Some((name, _)) => {
+            found.push(format!("[server] user = \"{name}\": there is no such user on this machine"));
+            us
+        }
+    };
+    if serves.is_root() {
+        found.push(STAYS_ROOT.to_owned());
+    }
+    found.extend(belongs_to_another(&config.data, serves).map(|e| e.to_string()));
+    let open = open_to_others(&Paths::new(&config.data), &config.secret_file);
+    found.extend(open.iter().map(ToString::to_string));
+    found
+}
+
+/// We must be able to write there.
 fn about_folder(data: &Path) -> Option<String> {
     let name = data.display();
     match std::fs::metadata(data) {
@@ -241,9 +266,6 @@ fn about_folder(data: &Path) -> Option<String> {
         Err(e) => Some(format!("{name}: {e}")),
         Ok(meta) if !meta.is_dir() => Some(format!("{name} is not a folder")),
         Ok(meta) if meta.permissions().readonly() => Some(format!("{name} cannot be written to")),
-        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => {
-            Some(format!("{name} is open to other users: chmod 700 {name}"))
-        }
         Ok(_) => None,
     }
 }
@@ -358,14 +380,17 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_open_to_others_is_warned_of() {
+    fn what_is_open_to_others_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
         let folder = std::env::temp_dir().join(format!("quell-open-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let mode = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode));
+        let text = format!("[server]\ndata = {folder:?}\n[domains.\"f.example\"]\n");
+        let command = format!("run `chmod 700 {}`", folder.display());
         mode(0o755).unwrap();
-        assert!(about_folder(&folder).unwrap().contains("chmod 700"));
+        assert!(check(&text, false).1.contains(&command));
         mode(0o700).unwrap();
-        assert_eq!(about_folder(&folder), None);
+        assert!(!check(&text, false).1.contains("chmod"));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

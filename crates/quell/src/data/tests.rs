@@ -79,6 +79,72 @@ fn refuses_what_is_open_to_others() {
 }
 
 #[test]
+fn names_everything_that_is_open_and_how_to_close_it() {
+    let dir = Dir::new("modes");
+    let data = Data::open(&dir.0).unwrap();
+    data.secret(None).unwrap();
+    data.token().unwrap();
+    data.ledger().unwrap();
+    for made in ["spool", "mail"] {
+        fs::create_dir(dir.0.join(made)).unwrap();
+        dir.mode(made, 0o700);
+    }
+    for made in ["control.sock", "ledger.db-wal", "dots-3"] {
+        make_private(&dir.0.join(made), b"").unwrap();
+    }
+    let secret = data.paths().secret();
+    let open = || open_to_others(data.paths(), &secret).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(open(), Vec::<String>::new());
+    // An IMAP server may look into `mail`, nobody else may write there.
+    dir.mode("mail", 0o755);
+    assert_eq!(open(), Vec::<String>::new());
+    for (name, mode, fix) in [
+        ("", 0o710, "700"),
+        ("secret", 0o640, "600"),
+        ("token", 0o602, "600"),
+        ("ledger.db", 0o604, "600"),
+        ("ledger.db-wal", 0o660, "600"),
+        ("control.sock", 0o666, "600"),
+        ("dots-3", 0o644, "600"),
+        ("spool", 0o755, "700"),
+        ("mail", 0o775, "go-w"),
+    ] {
+        let path = if name.is_empty() { dir.0.clone() } else { dir.0.join(name) };
+        let before = mode_of(&path);
+        dir.mode(name, mode);
+        let found = open();
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        assert!(found[0].ends_with(&format!("run `chmod {fix} {}`", path.display())), "{found:?}");
+        dir.mode(name, before);
+    }
+    assert_eq!(open(), Vec::<String>::new());
+}
+
+#[test]
+fn a_folder_of_another_user_is_named_with_both() {
+    let dir = Dir::new("owner");
+    fs::create_dir(&dir.0).unwrap();
+    let (us, other) = (nix::unistd::geteuid(), nix::unistd::Uid::from_raw(4_000_000));
+    assert!(belongs_to_another(&dir.0, us).is_none());
+    assert!(belongs_to_another(&dir.0.join("missing"), other).is_none());
+    let said = belongs_to_another(&dir.0, other).unwrap().to_string();
+    assert!(said.ends_with(&format!("run `chown -R 4000000 {}`", dir.0.display())), "{said}");
+}
+
+#[test]
+fn a_group_may_read_a_tls_key_and_nobody_else() {
+    let dir = Dir::new("key");
+    fs::create_dir(&dir.0).unwrap();
+    let key = dir.0.join("key.pem");
+    fs::write(&key, "key").unwrap();
+    for (mode, good) in [(0o600, true), (0o640, true), (0o400, true), (0o644, false), (0o660, false)] {
+        dir.mode("key.pem", mode);
+        assert_eq!(check_key_mode(&key).is_ok(), good, "{mode:o}");
+    }
+    assert!(check_key_mode(&dir.0.join("missing")).is_err());
+}
+
+#[test]
 fn never_keys_an_old_ledger_with_a_new_secret() {
     let dir = Dir::new("gone");
     let data = Data::open(&dir.0).unwrap();

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::ServeError;
+use super::handed_in::HandedIn;
 use super::parts::{InForce, Parts, current};
 use crate::config::Config;
 use crate::console::{Console, KnownHosts};
@@ -24,18 +25,21 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Bound sockets.
 pub(super) struct Sockets {
     smtp: Vec<std::net::TcpListener>,
-    console: std::net::TcpListener,
+    console: Vec<std::net::TcpListener>,
 }
 
-/// Binds all addresses.
+/// Binds all addresses, but for those whose sockets the service manager has handed in.
 pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
     let bind = |address: SocketAddr| {
         let socket = std::net::TcpListener::bind(address).map_err(|e| ServeError::Listen(address, e))?;
         socket.set_nonblocking(true).map_err(|e| ServeError::Listen(address, e))?;
         Ok::<_, ServeError>(socket)
     };
-    let smtp = config.smtp_listen.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
-    Ok(Sockets { smtp, console: bind(config.console_listen)? })
+    let mut handed = HandedIn::take()?;
+    let smtp = handed.listeners("smtp", &config.smtp_listen, bind)?;
+    let console = handed.listeners("console", &[config.console_listen], bind)?;
+    handed.nothing_left()?;
+    Ok(Sockets { smtp, console })
 }
 
 /// Descriptors that are neither connections nor sessions to next hops: store, bodies, Maildirs,
@@ -91,22 +95,6 @@ fn shared_out(descriptors: u64, max_sessions: usize) -> Possible {
     Possible { connections: pairs.saturating_sub(sessions).max(1), sessions }
 }
 
-/// Becomes `[server] user`, if one is set: ports below 1024 need root, nothing else does.
-pub(super) fn become_user(config: &Config) -> Result<(), ServeError> {
-    let Some(name) = &config.settings.server.user else { return Ok(()) };
-    let failed = |why: String| ServeError::User(name.clone(), why);
-    let user = nix::unistd::User::from_name(name).map_err(|e| failed(e.to_string()))?;
-    let user = user.ok_or_else(|| failed("there is no such user".to_owned()))?;
-    if nix::unistd::geteuid() == user.uid {
-        return Ok(());
-    }
-    let c_name = std::ffi::CString::new(name.as_str()).map_err(|e| failed(e.to_string()))?;
-    nix::unistd::initgroups(&c_name, user.gid)
-        .and_then(|()| nix::unistd::setgid(user.gid))
-        .and_then(|()| nix::unistd::setuid(user.uid))
-        .map_err(|e| failed(format!("{e} (the start must be as root)")))
-}
-
 /// Everything that listens.
 pub(super) struct Listening(JoinSet<()>);
 
@@ -129,10 +117,12 @@ pub(super) fn start(
     let control = crate::control::bind(&parts.data).map_err(io("the control socket"))?;
     let control = UnixListener::from_std(control).map_err(io("the control socket"))?;
     tasks.spawn(crate::control::serve(control, Arc::clone(&ask), stop.clone()));
-    let console = TcpListener::from_std(sockets.console).map_err(io("the console's socket"))?;
-    let hosts = KnownHosts::new(parts.config().console_listen, &parts.config().hostname);
-    let (metrics, token) = (Arc::clone(&parts.metrics), parts.token.clone());
-    tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts }, stop.clone()));
+    for socket in sockets.console {
+        let console = TcpListener::from_std(socket).map_err(io("the console's socket"))?;
+        let hosts = KnownHosts::new(parts.config().console_listen, &parts.config().hostname);
+        let (ask, metrics, token) = (Arc::clone(&ask), Arc::clone(&parts.metrics), parts.token.clone());
+        tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts }, stop.clone()));
+    }
     // Last, so that whoever is greeted can also ask by the control socket.
     for socket in sockets.smtp {
         let listener = TcpListener::from_std(socket).map_err(io("an SMTP socket"))?;
@@ -148,7 +138,7 @@ pub(super) fn start(
 }
 
 /// The way from the console and the control socket to the desk.
-fn ask(parts: &Parts) -> Ask {
+pub(super) fn ask(parts: &Parts) -> Ask {
     let desk = parts.desk.clone();
     let maildirs = Arc::clone(&parts.outer.maildirs);
     Arc::new(move |request| {

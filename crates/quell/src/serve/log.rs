@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use self::lines::{Gathering, Lines};
+use self::lines::Lines;
 use crate::config::Config;
 
 /// How the log is written at the moment; a reload changes it.
@@ -38,9 +38,9 @@ fn level(config: &Config) -> LevelFilter {
     config.settings.log.level.parse().unwrap_or(LevelFilter::INFO)
 }
 
-/// Starts it. A second start in one process (tests) changes nothing. Lines are gathered for a moment
-/// until the second value is dropped.
-pub(super) fn start(config: &Config) -> (Log, Gathering) {
+/// Starts it. A second start in one process (tests) changes nothing. Lines are written at once; it makes
+/// no thread until they are to be gathered.
+pub(super) fn start(config: &Config) -> (Log, Lines) {
     let lines = Lines::new(std::io::stderr());
     let json = Arc::new(AtomicBool::new(config.settings.log.format == "json"));
     let format = Either { json: Arc::clone(&json), text: Format::default().with_target(false) };
@@ -58,7 +58,7 @@ pub(super) fn start(config: &Config) -> (Log, Gathering) {
         // Fails only where the subscriber is gone, and then nobody can be told.
         let _ = handle.reload(EnvFilter::default().add_directive(level.into()));
     };
-    (Log { json, level: Box::new(level) }, lines.gather())
+    (Log { json, level: Box::new(level) }, lines)
 }
 
 /// One of the two formats.

@@ -1,9 +1,12 @@
 //! `quell serve`: start, run, reload, stop.
 
+mod handed_in;
 mod listeners;
 mod log;
+mod manager;
 mod outward;
 mod parts;
+pub(crate) mod privileges;
 mod reload;
 mod watcher;
 
@@ -16,7 +19,7 @@ use tracing::{error, info, warn};
 
 use self::parts::Parts;
 use crate::config::Config;
-use crate::data::DataError;
+use crate::data::{self, DataError, Paths};
 use crate::deliver::maildir::MaildirStore;
 use crate::server::desk::Msg;
 
@@ -35,9 +38,15 @@ pub enum ServeError {
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1} (does quell, or another mail server, run there already?)")]
     Listen(std::net::SocketAddr, #[source] io::Error),
+    /// A socket of the service manager.
+    #[error("the service manager has handed in a socket that cannot be used: {0}")]
+    HandedIn(String),
     /// `[server] user` is not to be had.
     #[error("cannot become the user {0}: {1}")]
     User(String, String),
+    /// Rights cannot be given up, so nothing is served with them.
+    #[error("{0}: {1} (nothing is served with rights that are not needed)")]
+    Privileges(&'static str, #[source] io::Error),
     /// The data directory.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -57,14 +66,17 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`].
 pub fn run(config: Config) -> Result<(), ServeError> {
-    let (log, _gathering) = log::start(&config);
+    let (log, lines) = log::start(&config);
     for warning in &config.warnings {
         warn!(event = "configuration", "{warning}");
     }
     listeners::raise_descriptors(&config);
-    // Ports first, then the rights they need are given up, then everything else.
+    // Ports first, then the rights they need are given up, then everything else: no thread is there yet
+    // that could keep them.
     let sockets = listeners::bind(&config)?;
-    listeners::become_user(&config)?;
+    privileges::give_up(&config)?;
+    look_at_modes(&config)?;
+    let _gathering = lines.gather();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(NETWORK_THREADS)
         .max_blocking_threads(BLOCKING_THREADS)
@@ -75,6 +87,22 @@ pub fn run(config: Config) -> Result<(), ServeError> {
     runtime.block_on(serve(parts, sockets))
 }
 
+/// Refuses another user's data directory, and warns of what others may read or write in ours. Where they
+/// may not at all (secret, token, writing in the directory), whoever opens it refuses.
+fn look_at_modes(config: &Config) -> Result<(), ServeError> {
+    let us = nix::unistd::geteuid();
+    match data::belongs_to_another(&config.data, us) {
+        // Root could, but what it makes there the owner could not read.
+        Some(why) if us.is_root() => warn!(event = "data_of_another", "{why}"),
+        Some(why) => return Err(why.into()),
+        None => {}
+    }
+    for open in data::open_to_others(&Paths::new(&config.data), &config.secret_file) {
+        warn!(event = "open_to_others", "{open}");
+    }
+    Ok(())
+}
+
 async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), ServeError> {
     let io = |what| move |e| ServeError::Io(what, e);
     let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
@@ -83,9 +111,15 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     let (stop, stopping) = watch::channel(false);
     let listening = listeners::start(&parts, sockets, &stopping)?;
     info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, console = %parts.config().console_listen, "quell is ready");
+    manager::ready();
+    let keeping_told = tokio::spawn(manager::keep_told(listeners::ask(&parts), stopping.clone()));
     loop {
         tokio::select! {
-            _ = hangup.recv() => reload::reload(&mut parts),
+            _ = hangup.recv() => {
+                manager::reloading();
+                reload::reload(&mut parts);
+                manager::ready();
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -96,6 +130,7 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
         STOP_WITHIN.as_secs(),
         parts.config().outgoing.stop_within.as_secs()
     );
+    manager::stopping(parts.config().outgoing.stop_within + 3 * STOP_WITHIN);
     // Set once: there is one stop.
     parts.stop_by.get_or_init(|| Instant::now() + STOP_WITHIN);
     stop.send_replace(true);
@@ -114,6 +149,8 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
             "some sessions to next hops did not end in time; what they sent is tried again"
         );
     }
+    // It has the way to the desk, which ends when nobody has that any more.
+    let _ended = tokio::time::timeout(STOP_WITHIN, keeping_told).await;
     stop_threads(parts).await;
     Ok(())
 }

@@ -11,6 +11,10 @@ use super::StopBy;
 /// A command that takes longer is ended.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// What the service manager says to us and to nobody else (sd_notify(3), sd_listen_fds(3)).
+const OF_THE_SERVICE: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"];
+
 /// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`,
 /// `still_held`, of a storm; `maybe_delivered`, of a message), `QUELL_STORM` (the storm's id, or nothing), `QUELL_CULPRITS`
 /// (`host [address]`, with commas between, or nothing) and `QUELL_SUBJECT` in the environment. It has
@@ -25,7 +29,11 @@ pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Resul
         AlertKind::ReplyHeld => "reply_held",
     };
     let storm = if alert.storm.is_some() { alert.about.as_str() } else { "" };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    for name in OF_THE_SERVICE {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(arguments)
         .env("QUELL_EVENT", event)
         .env("QUELL_STORM", storm)

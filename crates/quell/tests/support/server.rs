@@ -88,8 +88,17 @@ impl Server {
 
     /// Starts it (again) on the same data and ports, ending it first if it runs.
     pub fn restart(&mut self) {
+        self.restart_by(&[]);
+    }
+
+    /// The same by another program in the same process, such as setpriv(1) and its options.
+    pub fn restart_by(&mut self, starter: &[&str]) {
         self.running = None;
         let mut command = self.command(&["serve"]);
+        if let Some((program, options)) = starter.split_first() {
+            let server = std::mem::replace(&mut command, Command::new(program));
+            command.args(options).arg(server.get_program()).args(server.get_args());
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut running = Running::start(command, &self.log);
         running.wait_for_greeting(self.smtp_port, START_LIMIT);
