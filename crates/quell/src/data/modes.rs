@@ -67,6 +67,6 @@ fn name_of(uid: Uid) -> String {
 /// [`DataError::Open`]; those of the system.
 pub fn check_key_mode(key: &Path) -> Result<(), DataError> {
     let meta = fs::metadata(key).map_err(|e| DataError::Io(key.to_owned(), e))?;
-    closed_to_others(key, &meta, 0o007, "read or write it", "o=")?;
-    closed_to_others(key, &meta, 0o020, "write it", "g-w")
+    closed_to_others(key, &meta, 0o007, "read or write it", "640")?;
+    closed_to_others(key, &meta, 0o020, "write it", "640")
 }

@@ -16,9 +16,9 @@ use tracing::{info, warn};
 
 use super::ServeError;
 
-/// Names by which a socket says what it is for (`FileDescriptorName=`): the tables of the configuration
-/// that say where to listen.
-const SERVICES: [&str; 4] = ["smtp", "console", "submission", "submissions"];
+/// Names by which a socket says what it is for (`FileDescriptorName=`): `[smtp] listen`,
+/// `[smtp] listen_tls`, `[console] listen`.
+const SERVICES: [&str; 3] = ["smtp", "smtp-tls", "console"];
 /// Most sockets that are taken.
 const MAX_SOCKETS: usize = 64;
 
@@ -75,7 +75,7 @@ impl HandedIn {
         if there != addresses.iter().copied().collect() {
             warn!(
                 event = "handed_in_elsewhere",
-                "the service manager's sockets are at {there:?}, and [{service}] listen says {addresses:?}: \
+                "the service manager's sockets for {service} are at {there:?}, and `listen` says {addresses:?}: \
                  the sockets count, but what quell knows of its own addresses comes from the configuration; \
                  write the same there"
             );
@@ -191,10 +191,10 @@ mod tests {
     #[test]
     fn what_nobody_wants_is_an_error_and_no_service_takes_anothers() {
         let (one, at) = open();
-        let mut handed = handed_in(&[("submission", &one)]);
+        let mut handed = handed_in(&[("smtp-tls", &one)]);
         assert!(matches!(handed.listeners("smtp", &[at], refuse), Err(ServeError::Listen(..))));
         let said = handed.nothing_left().unwrap_err().to_string();
-        assert!(said.contains(&at.to_string()) && said.contains("submission"), "{said}");
+        assert!(said.contains(&at.to_string()) && said.contains("smtp-tls"), "{said}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::ServeError;
 use super::handed_in::HandedIn;
 use super::parts::{InForce, Parts, current};
 use crate::config::Config;
-use crate::console::{Console, KnownHosts};
+use crate::console::{Console, KnownHosts, TlsNow};
 use crate::metrics::{Metrics, TurnedAway};
 use crate::ops::{self, Ask};
 use crate::receive::limits::TooMany;
@@ -24,7 +24,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Bound sockets.
 pub(super) struct Sockets {
-    smtp: Vec<std::net::TcpListener>,
+    /// Each, and whether TLS begins with the first byte.
+    smtp: Vec<(std::net::TcpListener, bool)>,
     console: Vec<std::net::TcpListener>,
 }
 
@@ -36,10 +37,12 @@ pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
         Ok::<_, ServeError>(socket)
     };
     let mut handed = HandedIn::take()?;
-    let smtp = handed.listeners("smtp", &config.smtp_listen, bind)?;
+    let in_clear = handed.listeners("smtp", &config.smtp_listen, bind)?;
+    let tls_first = handed.listeners("smtp-tls", &config.smtp_listen_tls, bind)?;
     let console = handed.listeners("console", &[config.console_listen], bind)?;
     handed.nothing_left()?;
-    Ok(Sockets { smtp, console })
+    let smtp = in_clear.into_iter().map(|socket| (socket, false));
+    Ok(Sockets { smtp: smtp.chain(tls_first.into_iter().map(|socket| (socket, true))).collect(), console })
 }
 
 /// Descriptors that are neither connections nor sessions to next hops: store, bodies, Maildirs,
@@ -118,23 +121,38 @@ pub(super) fn start(
     let control = UnixListener::from_std(control).map_err(io("the control socket"))?;
     tasks.spawn(crate::control::serve(control, Arc::clone(&ask), stop.clone()));
     for socket in sockets.console {
-        let console = TcpListener::from_std(socket).map_err(io("the console's socket"))?;
-        let hosts = KnownHosts::new(parts.config().console_listen, &parts.config().hostname);
-        let (ask, metrics, token) = (Arc::clone(&ask), Arc::clone(&parts.metrics), parts.token.clone());
-        tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts }, stop.clone()));
+        let socket = TcpListener::from_std(socket).map_err(io("the console's socket"))?;
+        tasks.spawn(crate::console::serve(socket, console(parts, &ask), stop.clone()));
     }
     // Last, so that whoever is greeted can also ask by the control socket.
-    for socket in sockets.smtp {
+    for (socket, tls_first) in sockets.smtp {
         let listener = TcpListener::from_std(socket).map_err(io("an SMTP socket"))?;
         let acceptor = Acceptor {
             in_force: Arc::clone(&parts.in_force),
             outer: Arc::clone(&parts.outer),
             metrics: Arc::clone(&parts.metrics),
             stop: stop.clone(),
+            tls_first,
         };
         tasks.spawn(acceptor.accept(listener));
     }
     Ok(Listening(tasks))
+}
+
+fn console(parts: &Parts, ask: &Ask) -> Console {
+    let config = parts.config();
+    Console {
+        ask: Arc::clone(ask),
+        metrics: Arc::clone(&parts.metrics),
+        token: parts.token.clone(),
+        hosts: KnownHosts::new(config.console_listen, &config.hostname),
+        tls: config.settings.console.tls.then(|| tls_now(parts)),
+    }
+}
+
+fn tls_now(parts: &Parts) -> TlsNow {
+    let in_force = Arc::clone(&parts.in_force);
+    Box::new(move || current(&in_force).shared.tls.clone())
 }
 
 /// The way from the console and the control socket to the desk.
@@ -164,6 +182,7 @@ struct Acceptor {
     outer: Arc<Outer>,
     metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
+    tls_first: bool,
 }
 
 impl Acceptor {
@@ -196,7 +215,7 @@ impl Acceptor {
                 let metrics = Arc::clone(&self.metrics);
                 let session = smtp::serve(
                     stream,
-                    peer,
+                    (peer, self.tls_first),
                     now.shared,
                     Arc::clone(&self.outer),
                     counted,
@@ -211,7 +230,13 @@ impl Acceptor {
                 let why = if why == TooMany::InAll { TurnedAway::Connections } else { TurnedAway::Address };
                 self.metrics.turned_away(why);
                 let hostname = now.shared.policy.hostname.clone();
-                sessions.spawn(async move { smtp::refuse(stream, &hostname).await });
+                // Before a handshake nothing can be said.
+                let says = !self.tls_first;
+                sessions.spawn(async move {
+                    if says {
+                        smtp::refuse(stream, &hostname).await
+                    }
+                });
             }
         }
     }

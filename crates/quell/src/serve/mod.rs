@@ -1,5 +1,6 @@
 //! `quell serve`: start, run, reload, stop.
 
+pub(crate) mod certificate;
 mod handed_in;
 mod listeners;
 mod log;
@@ -97,7 +98,8 @@ fn look_at_modes(config: &Config) -> Result<(), ServeError> {
         Some(why) => return Err(why.into()),
         None => {}
     }
-    for open in data::open_to_others(&Paths::new(&config.data), &config.secret_file) {
+    let key = config.tls.as_ref().and_then(|(files, _)| data::check_key_mode(&files.key).err());
+    for open in data::open_to_others(&Paths::new(&config.data), &config.secret_file).iter().chain(&key) {
         warn!(event = "open_to_others", "{open}");
     }
     Ok(())
@@ -110,11 +112,14 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     let mut hangup = signal(SignalKind::hangup()).map_err(io("no signals"))?;
     let (stop, stopping) = watch::channel(false);
     let listening = listeners::start(&parts, sockets, &stopping)?;
-    info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, console = %parts.config().console_listen, "quell is ready");
+    info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, smtp_tls = ?parts.config().smtp_listen_tls, console = %parts.config().console_listen, "quell is ready");
+    let mut certificate = certificate::Watch::default();
+    let mut look = tokio::time::interval(certificate::LOOK);
     manager::ready();
     let keeping_told = tokio::spawn(manager::keep_told(listeners::ask(&parts), stopping.clone()));
     loop {
         tokio::select! {
+            _ = look.tick() => certificate.look(&parts),
             _ = hangup.recv() => {
                 manager::reloading();
                 reload::reload(&mut parts);
