@@ -172,7 +172,9 @@ fn read_limited(path: &Path) -> std::io::Result<String> {
 
 /// The kernel's host name; `localhost` if it has none.
 fn machine_name() -> String {
-    let name = read_limited(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    // Not from /proc/sys, which a service may not see.
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
     let name = name.trim();
     if name.is_empty() || name == "(none)" { "localhost".to_owned() } else { name.to_owned() }
 }

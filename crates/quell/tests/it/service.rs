@@ -5,6 +5,8 @@ mod handed_in;
 mod modes;
 mod notify;
 mod privileges;
+mod secrets;
+mod unit;
 
 use crate::support::peers;
 use std::net::TcpListener;
