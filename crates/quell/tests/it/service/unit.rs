@@ -35,7 +35,8 @@ fn systemd_understands_every_line() {
         assert!(!said.contains("quell."), "{said}");
     }
     let text = std::fs::read_to_string(directory.join("quell.service")).expect("a unit");
-    std::fs::write(directory.join("quell.service"), text.replace("LimitCORE=0", "LimitCores=0")).expect("a unit");
+    std::fs::write(directory.join("quell.service"), text.replace("LimitCORE=0", "LimitCores=0"))
+        .expect("a unit");
     assert!(verify("quell.service").contains("LimitCores"), "a fault would be seen");
 }
 
@@ -74,7 +75,7 @@ fn the_filter_lets_through_what_the_server_asks_of_the_kernel() {
     let who = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"];
     let capability = ["--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"];
     // `--daemonize`: the server stays the process that was started.
-    let traced = ["strace", "--daemonize", "-f", "-qq", "-o", trace.to_str().expect("a path")];
+    let traced = ["strace", "--daemonize", "-f", "-q", "-o", trace.to_str().expect("a path")];
     server.restart_by(&[&traced[..], &who, &capability].concat());
     for _ in 0..12 {
         accepted(&server, &["jane@firm.example", "tom@out.example"], &mail("one"));
@@ -82,12 +83,16 @@ fn the_filter_lets_through_what_the_server_asks_of_the_kernel() {
     wait_for_mails(&server, "jane", 1);
     assert_eq!(server.get("/metrics").0, 200);
     assert_eq!(server.term().code(), Some(0));
-    assert!(wait_until(LIMIT, || std::fs::read_to_string(&trace).is_ok_and(|t| t.contains("+++ exited with 0"))));
+    assert!(
+        wait_until(LIMIT, || std::fs::read_to_string(&trace).is_ok_and(|t| t.contains("+++ exited with 0")))
+    );
     let text = std::fs::read_to_string(&trace).expect("a trace");
     // What setpriv did before it became the server is no business of the filter.
     let (_, text) = text.split_once("/quell\", [").expect("the start of the server");
-    let call = |line: &str| line.split_once(' ')?.1.trim_start().split_once('(').map(|(name, _)| name.to_owned());
-    let is_name = |name: &String| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let call =
+        |line: &str| line.split_once(' ')?.1.trim_start().split_once('(').map(|(name, _)| name.to_owned());
+    let is_name =
+        |name: &String| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     let used: BTreeSet<_> = text.lines().skip(1).filter_map(call).filter(is_name).collect();
     assert!(used.len() > 40 && used.contains("fdatasync"), "{used:?}");
     let mut allowed = &calls("@system-service") | &calls("@default");
