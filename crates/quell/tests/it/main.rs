@@ -19,4 +19,5 @@ mod replay;
 mod service;
 mod smuggling;
 mod storm;
+mod tls;
 mod trace;
