@@ -243,6 +243,7 @@ impl<R: Reader, T> Door<R, T> {
         self.reports.start_anew();
         self.ends.start_anew();
         self.open_rows = reader.open_counts()?.into_iter().collect();
+        self.ends.held_now.count_anew(reader.held_counts()?);
         self.reader = Some(reader);
         if let Err(why) = self.fetch(now) {
             self.reader = None;
