@@ -16,6 +16,36 @@ const LOOP: Reply = (550, "5.4.6", "Routing loop detected");
 /// The same for every class: it tells nothing of what others sent or have.
 const SUSPECT: Reply = (550, "5.7.1", "Refused by the policy of this server");
 
+impl Class {
+    /// What is going on in a storm of this class: a sentence, ASCII, with a line's end where it is long.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Retry => "A server keeps sending the same message because our answer was late or lost.",
+            Self::Loop => "A message that has passed here keeps coming back.",
+            Self::New | Self::Copies => "The same message keeps arriving.",
+            Self::Resent => "A message that has arrived comes again with another identity, by other servers.",
+            Self::Reinjected => {
+                "A message from outside leaves this house for the people in its own To and Cc: one of our\n\
+                 machines reads recipients out of the header."
+            }
+            Self::ReplyAll => "Many people answer all in one conversation.",
+            Self::AutoReply => "Two machines answer each other.",
+            Self::Bounces => "Very many reports of failed deliveries arrive.",
+            Self::Flood => "A source brings far more mail than is usual at this hour.",
+        }
+    }
+
+    /// What one arrival of such a storm is called.
+    pub fn of_one(self) -> &'static str {
+        if self.suspects() { "message" } else { "copy" }
+    }
+
+    /// The same of several.
+    pub fn of_many(self) -> &'static str {
+        if self.suspects() { "messages" } else { "copies" }
+    }
+}
+
 impl Reason {
     /// The name in logs and the API; it does not change.
     pub fn name(&self) -> &'static str {
