@@ -13,6 +13,31 @@ pub struct Exceptions {
     hosts: Vec<Network>,
 }
 
+/// Why a message passes that a class suspects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetPass {
+    /// Its reverse-path or author stands in `[exceptions]`.
+    Sender,
+    /// Its List-Id does.
+    List,
+    /// Whoever brought it does.
+    Host,
+    /// A person has released its storm, or this message from the class.
+    Released,
+}
+
+impl LetPass {
+    /// For a sentence: the exception, and where it stands.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Sender => "its sender or author is excepted ([exceptions] senders)",
+            Self::List => "its mailing list is excepted ([exceptions] lists)",
+            Self::Host => "the host that brought it is excepted ([exceptions] hosts)",
+            Self::Released => "a person has released its storm, or this message from the rule",
+        }
+    }
+}
+
 /// An address, or all that begin like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -77,16 +102,23 @@ impl Exceptions {
         Self { senders: lower(senders), lists: lower(lists), hosts }
     }
 
-    /// Whether an arrival is one of theirs. A sender is believed as it is written: who forges it is not
-    /// suspected either.
-    pub fn cover(&self, facts: &Facts) -> bool {
+    /// By which of them an arrival is excepted; None: by none. A sender is believed as it is written: who
+    /// forges it is not suspected either.
+    pub fn cover(&self, facts: &Facts) -> Option<LetPass> {
         let letter = &facts.said.letter;
-        let list = letter.list_id.as_deref();
-        (!self.senders.is_empty()
-            && (self.has_sender(&facts.reverse_path)
-                || letter.author.as_deref().is_some_and(|author| self.has_sender(author))))
-            || (!self.lists.is_empty() && list.is_some_and(|list| self.lists.iter().any(|l| l == list)))
-            || facts.source.address.is_some_and(|address| self.hosts.iter().any(|net| net.has(address)))
+        let is_sender = || {
+            self.has_sender(&facts.reverse_path)
+                || letter.author.as_deref().is_some_and(|author| self.has_sender(author))
+        };
+        let is_list = || letter.list_id.as_deref().is_some_and(|list| self.lists.iter().any(|l| l == list));
+        let is_host = |address| self.hosts.iter().any(|net| net.has(address));
+        if !self.senders.is_empty() && is_sender() {
+            Some(LetPass::Sender)
+        } else if !self.lists.is_empty() && is_list() {
+            Some(LetPass::List)
+        } else {
+            facts.source.address.filter(|address| is_host(*address)).map(|_| LetPass::Host)
+        }
     }
 
     fn has_sender(&self, address: &str) -> bool {

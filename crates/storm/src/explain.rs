@@ -5,6 +5,8 @@ use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::verdict::{Class, Copies, Reason};
 
+mod near;
+mod storm;
 mod suspicion;
 
 /// An SMTP reply: code, enhanced code (RFC 3463), text.
@@ -68,6 +70,7 @@ impl Reason {
             Self::LoopSent => "loop_sent",
             Self::TooManyHops { .. } => "too_many_hops",
             Self::Suspect(suspicion, _) => suspicion.class().name(),
+            Self::Excepted(..) => "excepted",
         }
     }
 
@@ -86,6 +89,7 @@ impl Reason {
             | Self::NoExactKey
             | Self::TokenWithoutRow
             | Self::Exempt(_)
+            | Self::Excepted(..)
             | Self::OtherSourceThanHeld
             | Self::NewLife { .. }
             | Self::NewAfterDiscard => Class::New,
@@ -104,6 +108,7 @@ impl Reason {
             Self::FailedJustNow | Self::NewLife { .. } | Self::NoMoreLives { .. } => self.of_failed(limits),
             Self::LoopDelivered | Self::LoopSent | Self::TooManyHops { .. } => self.of_loop(),
             Self::Suspect(suspicion, policy) => suspicion.operator(*policy, limits),
+            Self::Excepted(suspicion, by) => suspicion.let_pass(*by, limits),
             Self::FirstArrival
             | Self::NoExactKey
             | Self::TokenWithoutRow
@@ -125,6 +130,7 @@ impl Reason {
             | Self::NoExactKey
             | Self::TokenWithoutRow
             | Self::Exempt(_)
+            | Self::Excepted(..)
             | Self::CopyOfWaiting(_)
             | Self::CopyOfDelivered(_)
             | Self::CopyOfHeld(_)

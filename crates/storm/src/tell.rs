@@ -162,7 +162,7 @@ fn subject(storm: &Storm, how: &str) -> String {
     format!("quell: storm {}{of} {how}, {} {what}", storm.id, storm.copies)
 }
 
-fn doing(storm: &Storm) -> &'static str {
+pub(crate) fn doing(storm: &Storm) -> &'static str {
     let holds = storm.held > 0;
     match storm.class() {
         Class::Loop => {

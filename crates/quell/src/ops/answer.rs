@@ -384,8 +384,24 @@ pub struct SampleShown {
 /// Why arrivals were judged so.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explained {
+    /// The storm that was asked for; its last arrival stands below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<StormExplained>,
     /// Newest first, at most 20.
     pub arrivals: Vec<ArrivalExplained>,
+}
+
+/// A storm in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormExplained {
+    /// Its id.
+    pub id: String,
+    /// Its class.
+    pub class: String,
+    /// Its state.
+    pub state: String,
+    /// What it is, its numbers, the threshold, what is done, and which settings would change it.
+    pub text: String,
 }
 
 /// Why one arrival was judged so.

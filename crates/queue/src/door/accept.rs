@@ -9,6 +9,7 @@ use quell_storm::book::{CopySeen, Fate};
 use quell_storm::facts::{Counts, Facts, Ms, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::recent::Looked;
+use quell_storm::signs::Signs;
 use quell_storm::storm_id::StormId;
 use quell_storm::verdict::{Class, Permit, Reason, Verdict};
 
@@ -421,6 +422,11 @@ impl<R: Reader, T> Door<R, T> {
             source: source.clone(),
             at_ms: now.ms,
             opportunities: looked.opportunities(),
+            signs: if looked.signs.iter().any(Signs::has_numbers) {
+                looked.signs.clone()
+            } else {
+                Vec::new()
+            },
             recipients: each.map(|(r, v)| (r.identity.clone(), v.name(), v.reason().clone())).collect(),
         });
         self.remembered_rows += verdicts.recipients.len();
