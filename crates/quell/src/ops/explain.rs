@@ -243,3 +243,6 @@ fn with_reply(reason: &Reason, all_refused: bool, limits: &Limits) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests;
