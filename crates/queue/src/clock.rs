@@ -122,6 +122,12 @@ impl Clock {
         step.saturating_add(2).saturating_mul(MARK_STEP_MS)
     }
 
+    /// What to store at a clean end, after which no time is given out: right above all that were. A later
+    /// life then begins at the true time; with [`Clock::high_water`] each restart would add some seconds.
+    pub fn end(&self) -> Ms {
+        self.ms.saturating_add(1)
+    }
+
     /// True when the stored mark is less than 5 s ahead, as it is at the start. Store the mark
     /// with the next commit; it falls due about every 10 s while there is traffic.
     pub fn needs_persist(&self) -> bool {

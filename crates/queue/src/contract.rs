@@ -11,7 +11,9 @@ use quell_storm::limits::Limits;
 use quell_storm::said::Said;
 use quell_storm::verdict::{Permit, Verdict};
 
-use self::keeping::{bodies_due, held_order, key_goes_on, owing, retention_forgets, retention_keeps};
+use self::keeping::{
+    bodies_due, held_by_storm, held_order, key_goes_on, owing, retention_forgets, retention_keeps,
+};
 use crate::body::BodyRef;
 use crate::store::{
     Arrival, Batch, Extra, KeptBody, KeyRow, Reader, Retention, Row, RowId, RowWrite, Store, StoreError,
@@ -47,12 +49,13 @@ struct Bench<'a, S> {
 /// The first [`Breach`].
 pub fn check<S: Store>(fresh: &mut dyn FnMut() -> S, reopen: &mut dyn FnMut(S) -> S) -> Result<(), Breach> {
     type Case<S> = fn(&mut Bench<'_, S>) -> Found;
-    let cases: [(&'static str, Case<S>); 15] = [
+    let cases: [(&'static str, Case<S>); 16] = [
         ("what is written is read", written_is_read),
         ("a batch is all or nothing", all_or_nothing),
         ("rows are stepped, replaced, touched, forgotten", rows_change),
         ("order of what falls due", due_order),
         ("order of what is held", held_order),
+        ("what each storm holds", held_by_storm),
         ("pages of a list", list_pages),
         ("open rows and bodies", open_and_bodies),
         ("bodies whose time is over", bodies_due),

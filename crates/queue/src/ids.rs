@@ -35,6 +35,8 @@ struct State {
     counter: u32,
     /// Ids stay below this millisecond: the stored mark.
     mark_ms: u64,
+    /// It is the last: a higher one changes nothing.
+    is_over: bool,
 }
 
 impl IdMaker {
@@ -44,13 +46,25 @@ impl IdMaker {
         let mark_ms = as_id_ms(stored_high_water_ms);
         // Ids of earlier lives are below the mark, so its own first counter is free.
         let ms = mark_ms.saturating_sub(1);
-        Self { gateway, state: Mutex::new(State { ms, counter: LAST_COUNTER, mark_ms }) }
+        Self { gateway, state: Mutex::new(State { ms, counter: LAST_COUNTER, mark_ms, is_over: false }) }
     }
 
     /// `mark_ms` ([`crate::clock::Clock::high_water`]) is durable: ids may come up to it.
     pub fn raise(&self, mark_ms: Ms) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.mark_ms = state.mark_ms.max(as_id_ms(mark_ms));
+        if !state.is_over {
+            state.mark_ms = state.mark_ms.max(as_id_ms(mark_ms));
+        }
+    }
+
+    /// A clean end: the lowest mark, `least_ms` at least, that lies above all ids that were given. None comes
+    /// from it on any more, so it may take the place of a higher one that is stored.
+    pub fn end(&self, least_ms: Ms) -> Ms {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let end_ms = as_id_ms(least_ms).max(state.ms.saturating_add(1)).min(LAST_MS);
+        state.mark_ms = state.mark_ms.min(end_ms);
+        state.is_over = true;
+        Ms::try_from(end_ms).unwrap_or(Ms::MAX).max(least_ms)
     }
 
     /// The next id: higher than all before.
@@ -118,6 +132,30 @@ mod tests {
         assert_eq!(ids.next(&at(5000)).map(|id| id.ms()), Ok(11));
     }
 
+    /// A storm of quick restarts: each life ends cleanly, and the next one begins at the true time.
+    #[test]
+    fn clean_ends_do_not_add_up() {
+        let (mut stored, mut last, start) = (0, None, 1_795_000_000_000);
+        for life in 0..14 {
+            let (mut clock, ids) = (Clock::new(stored), IdMaker::new(1, stored));
+            let now = clock.observe(start + life * 900, 0);
+            assert_eq!(now.ms, start + life * 900, "not ahead");
+            ids.raise(clock.high_water());
+            for _ in 0..40 {
+                let id = ids.next(&now).unwrap();
+                assert!(Some(id) > last);
+                last = Some(id);
+            }
+            stored = ids.end(clock.end());
+            // Whoever still asks gets none that a later life could give again.
+            ids.raise(Ms::MAX);
+            last = (0..9).map_while(|_| ids.next(&at(now.ms + 5000)).ok()).last().or(last);
+            assert!(last.is_some_and(|id| id.ms() < stored));
+            ids.state.lock().unwrap().counter = LAST_COUNTER;
+            assert_eq!(ids.next(&at(now.ms + 5000)), Err(NoIdLeft));
+        }
+    }
+
     #[test]
     fn an_earlier_life_had_all_below_the_mark() {
         let ids = IdMaker::new(0, 10);
@@ -145,10 +183,10 @@ mod tests {
         #[test]
         fn ascending_over_restarts(
             lives in prop::collection::vec(
-                prop::collection::vec((-1i64 << 40..1 << 45, any::<bool>()), 1..20), 1..6),
+                (prop::collection::vec((-1i64 << 40..1 << 45, any::<bool>()), 1..20), any::<bool>()), 1..6),
         ) {
             let (mut stored, mut last) = (0, None);
-            for life in lives {
+            for (life, ends_cleanly) in lives {
                 let (mut clock, ids) = (Clock::new(stored), IdMaker::new(9, stored));
                 for (mono, (wall, stores)) in life.into_iter().enumerate() {
                     let now = clock.observe(wall, mono as u64);
@@ -162,6 +200,9 @@ mod tests {
                         prop_assert!(id.ms() < stored);
                         last = Some(id);
                     }
+                }
+                if ends_cleanly {
+                    stored = ids.end(clock.end());
                 }
             }
         }

@@ -13,6 +13,31 @@ pub struct Exceptions {
     hosts: Vec<Network>,
 }
 
+/// Why a message passes that a class suspects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetPass {
+    /// Its reverse-path or author stands in `[exceptions]`.
+    Sender,
+    /// Its List-Id does.
+    List,
+    /// Whoever brought it does.
+    Host,
+    /// A person has released its storm, or this message from the class.
+    Released,
+}
+
+impl LetPass {
+    /// For a sentence: the exception, and where it stands.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Sender => "its sender or author is excepted ([exceptions] senders)",
+            Self::List => "its mailing list is excepted ([exceptions] lists)",
+            Self::Host => "the host that brought it is excepted ([exceptions] hosts)",
+            Self::Released => "a person has released its storm, or this message from the rule",
+        }
+    }
+}
+
 /// An address, or all that begin like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -37,10 +62,20 @@ impl Network {
         };
         let first: IpAddr = first.parse().map_err(|_| NoNetwork)?;
         let most = if first.is_ipv4() { 32 } else { 128 };
-        match bits.unwrap_or(most) {
-            bits if bits <= most => Ok(Self { first: first.to_canonical(), bits }),
+        let bits = bits.unwrap_or(most);
+        // An IPv4 network in IPv6's writing is one of IPv4 (RFC 4291 §2.5.5.2), or larger than all of that.
+        let canonical = first.to_canonical();
+        let before = if first.is_ipv6() && canonical.is_ipv4() { 96 } else { 0 };
+        match bits.checked_sub(before) {
+            Some(left) if bits <= most => Ok(Self { first: canonical, bits: left }),
             _ => Err(NoNetwork),
         }
+    }
+
+    /// Whether it is so large that hardly anybody is outside of it: an IPv4 network of more than 2^24
+    /// addresses, an IPv6 network of 2^112 or more.
+    pub fn is_nearly_everybody(&self) -> bool {
+        self.bits < if self.first.is_ipv4() { 8 } else { 17 }
     }
 
     /// Whether `address` is in it.
@@ -67,16 +102,23 @@ impl Exceptions {
         Self { senders: lower(senders), lists: lower(lists), hosts }
     }
 
-    /// Whether an arrival is one of theirs. A sender is believed as it is written: who forges it is not
-    /// suspected either.
-    pub fn cover(&self, facts: &Facts) -> bool {
+    /// By which of them an arrival is excepted; None: by none. A sender is believed as it is written: who
+    /// forges it is not suspected either.
+    pub fn cover(&self, facts: &Facts) -> Option<LetPass> {
         let letter = &facts.said.letter;
-        let list = letter.list_id.as_deref();
-        (!self.senders.is_empty()
-            && (self.has_sender(&facts.reverse_path)
-                || letter.author.as_deref().is_some_and(|author| self.has_sender(author))))
-            || (!self.lists.is_empty() && list.is_some_and(|list| self.lists.iter().any(|l| l == list)))
-            || facts.source.address.is_some_and(|address| self.hosts.iter().any(|net| net.has(address)))
+        let is_sender = || {
+            self.has_sender(&facts.reverse_path)
+                || letter.author.as_deref().is_some_and(|author| self.has_sender(author))
+        };
+        let is_list = || letter.list_id.as_deref().is_some_and(|list| self.lists.iter().any(|l| l == list));
+        let is_host = |address| self.hosts.iter().any(|net| net.has(address));
+        if !self.senders.is_empty() && is_sender() {
+            Some(LetPass::Sender)
+        } else if !self.lists.is_empty() && is_list() {
+            Some(LetPass::List)
+        } else {
+            facts.source.address.filter(|address| is_host(*address)).map(|_| LetPass::Host)
+        }
     }
 
     fn has_sender(&self, address: &str) -> bool {
@@ -106,16 +148,45 @@ mod tests {
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db8::1", true),
             ("192.0.2.0/24", "::ffff:192.0.2.7", true),
+            ("::ffff:192.0.2.0/120", "192.0.2.7", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.7", false),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
         ] {
             let net = Network::parse(net).unwrap();
             assert_eq!(net.has(address.parse().unwrap()), has, "{net:?} {address}");
         }
-        for bad in ["", "x", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/", "192.0.2.0/-1"] {
+        for bad in ["", "x", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/", "192.0.2.0/-1", "::ffff:0:0/95"]
+        {
             assert_eq!(Network::parse(bad), Err(NoNetwork), "{bad}");
         }
     }
 
+    #[test]
+    fn what_is_nearly_everybody() {
+        for (net, everybody) in [
+            ("0.0.0.0/0", true),
+            ("0.0.0.0/1", true),
+            ("8.0.0.0/7", true),
+            ("10.0.0.0/8", false),
+            ("192.0.2.1", false),
+            ("::/0", true),
+            ("2000::/3", true),
+            ("2001:db8::/32", false),
+            ("::ffff:0:0/96", true),
+        ] {
+            assert_eq!(Network::parse(net).unwrap().is_nearly_everybody(), everybody, "{net}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_network_is_asked(first: std::net::IpAddr, bits in 0u8..140, address: std::net::IpAddr) {
+            if let Ok(net) = Network::parse(&format!("{first}/{bits}")) {
+                net.has(address);
+                prop_assert!(bits <= 128 && net.has(first) && net.has(first.to_canonical()));
+            }
+        }
+
         #[test]
         fn any_text_is_a_network_or_none(text: String, address: std::net::Ipv6Addr) {
             if let Ok(net) = Network::parse(&text) {

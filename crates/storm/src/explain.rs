@@ -5,6 +5,8 @@ use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::verdict::{Class, Copies, Reason};
 
+mod near;
+mod storm;
 mod suspicion;
 
 /// An SMTP reply: code, enhanced code (RFC 3463), text.
@@ -15,6 +17,36 @@ const FAILED: Reply = (554, "5.0.0", "This message could not be delivered; do no
 const LOOP: Reply = (550, "5.4.6", "Routing loop detected");
 /// The same for every class: it tells nothing of what others sent or have.
 const SUSPECT: Reply = (550, "5.7.1", "Refused by the policy of this server");
+
+impl Class {
+    /// What is going on in a storm of this class: a sentence, ASCII, with a line's end where it is long.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Retry => "A server keeps sending the same message because our answer was late or lost.",
+            Self::Loop => "A message that has passed here keeps coming back.",
+            Self::New | Self::Copies => "The same message keeps arriving.",
+            Self::Resent => "A message that has arrived comes again with another identity, by other servers.",
+            Self::Reinjected => {
+                "A message from outside leaves this house for the people in its own To and Cc: one of our\n\
+                 machines reads recipients out of the header."
+            }
+            Self::ReplyAll => "Many people answer all in one conversation.",
+            Self::AutoReply => "Two machines answer each other.",
+            Self::Bounces => "Very many reports of failed deliveries arrive.",
+            Self::Flood => "A source brings far more mail than is usual at this hour.",
+        }
+    }
+
+    /// What one arrival of such a storm is called.
+    pub fn of_one(self) -> &'static str {
+        if self.suspects() { "message" } else { "copy" }
+    }
+
+    /// The same of several.
+    pub fn of_many(self) -> &'static str {
+        if self.suspects() { "messages" } else { "copies" }
+    }
+}
 
 impl Reason {
     /// The name in logs and the API; it does not change.
@@ -38,6 +70,7 @@ impl Reason {
             Self::LoopSent => "loop_sent",
             Self::TooManyHops { .. } => "too_many_hops",
             Self::Suspect(suspicion, _) => suspicion.class().name(),
+            Self::Excepted(..) => "excepted",
         }
     }
 
@@ -56,6 +89,7 @@ impl Reason {
             | Self::NoExactKey
             | Self::TokenWithoutRow
             | Self::Exempt(_)
+            | Self::Excepted(..)
             | Self::OtherSourceThanHeld
             | Self::NewLife { .. }
             | Self::NewAfterDiscard => Class::New,
@@ -74,6 +108,7 @@ impl Reason {
             Self::FailedJustNow | Self::NewLife { .. } | Self::NoMoreLives { .. } => self.of_failed(limits),
             Self::LoopDelivered | Self::LoopSent | Self::TooManyHops { .. } => self.of_loop(),
             Self::Suspect(suspicion, policy) => suspicion.operator(*policy, limits),
+            Self::Excepted(suspicion, by) => suspicion.let_pass(*by, limits),
             Self::FirstArrival
             | Self::NoExactKey
             | Self::TokenWithoutRow
@@ -95,6 +130,7 @@ impl Reason {
             | Self::NoExactKey
             | Self::TokenWithoutRow
             | Self::Exempt(_)
+            | Self::Excepted(..)
             | Self::CopyOfWaiting(_)
             | Self::CopyOfDelivered(_)
             | Self::CopyOfHeld(_)

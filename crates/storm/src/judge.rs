@@ -22,9 +22,9 @@ pub fn judge(
 ) -> Vec<Verdict> {
     debug_assert_eq!(rows.len(), facts.recipients.len(), "a row, or None, for each recipient");
     let source = facts.source.id();
-    let is_excepted = limits.exceptions.cover(facts);
+    let excepted = limits.exceptions.cover(facts);
     let judge_one = |i: usize| {
-        let case = Case::new(facts, &source, i, rows, counts, limits, is_excepted, now);
+        let case = Case::new(facts, &source, i, rows, counts, limits, excepted, now);
         // A loop is judged before copies: the one that has gone round is to stop at its maker.
         match loops::judge(&case).unwrap_or_else(|| copies::judge(&case)) {
             Verdict::Pass(_, reason) => suspicion::judge(&case, reason),

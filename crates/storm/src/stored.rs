@@ -140,6 +140,11 @@ impl From<&Storm> for StoredStorm {
 }
 
 impl StoredStorm {
+    /// When it ended; None: it has not.
+    pub fn closed_ms(&self) -> Option<Ms> {
+        self.closed_ms
+    }
+
     /// The storm, with the evidence stored beside it.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ impl Alert {
         );
         let text = format!(
             "{}\n\n{}{}{}\n{}\n\n{}",
-            what(storm.class()),
+            storm.class().words(),
             figures(storm),
             sources(&storm.sources),
             if storm.class().is_of_one_message() { made_by } else { String::new() },
@@ -80,10 +80,11 @@ impl Alert {
 
     /// What is told when `storm` has ended.
     pub fn ended(storm: &Storm) -> Self {
+        let one = storm.class().of_one();
         let how = match storm.state {
-            StormState::Discarded => "It was discarded by a person, and no copy comes any more.",
+            StormState::Discarded => format!("It was discarded by a person, and no {one} comes any more."),
             StormState::Open | StormState::Quiet | StormState::Closed => {
-                "No copy has come for some time, and the storm is closed."
+                format!("No {one} has come for some time, and the storm is closed.")
             }
         };
         let made_by = culprits(&storm.culprits, "the copies do not tell");
@@ -156,34 +157,12 @@ fn without_evidence(storm: &Storm) -> Storm {
 /// A line fit for a Subject field.
 fn subject(storm: &Storm, how: &str) -> String {
     let class = storm.class();
-    let what = match class {
-        Class::New | Class::Copies | Class::Retry | Class::Loop => "copies",
-        _ => "messages",
-    };
     let of = if class.suspects() { format!(" ({class})") } else { String::new() };
-    let what = if storm.copies == 1 { what.strip_suffix('s').unwrap_or(what) } else { what };
-    let what = if what == "copie" { "copy" } else { what };
+    let what = if storm.copies == 1 { class.of_one() } else { class.of_many() };
     format!("quell: storm {}{of} {how}, {} {what}", storm.id, storm.copies)
 }
 
-fn what(class: Class) -> &'static str {
-    match class {
-        Class::Retry => "A server keeps sending the same message because our answer was late or lost.",
-        Class::Loop => "A message that has passed here keeps coming back.",
-        Class::New | Class::Copies => "The same message keeps arriving.",
-        Class::Resent => "A message that has arrived comes again with another identity, by other servers.",
-        Class::Reinjected => {
-            "A message from outside leaves this house for the people in its own To and Cc: one of our\n\
-             machines reads recipients out of the header."
-        }
-        Class::ReplyAll => "Many people answer all in one conversation.",
-        Class::AutoReply => "Two machines answer each other.",
-        Class::Bounces => "Very many reports of failed deliveries arrive.",
-        Class::Flood => "A source brings far more mail than is usual at this hour.",
-    }
-}
-
-fn doing(storm: &Storm) -> &'static str {
+pub(crate) fn doing(storm: &Storm) -> &'static str {
     let holds = storm.held > 0;
     match storm.class() {
         Class::Loop => {
@@ -209,17 +188,22 @@ fn doing(storm: &Storm) -> &'static str {
 fn figures(storm: &Storm) -> String {
     let lasted_ms = (storm.last_seen_ms - storm.first_seen_ms).max(0) / 1000 * 1000;
     let or_unknown = |n: Option<u64>| n.map_or("not counted yet".to_owned(), |n| n.to_string());
+    // Only of copies the ledger knows who has the message already.
+    let (last, many, delivered) = match storm.class().suspects() {
+        true => ("seen", "Messages", String::new()),
+        false => ("copy", "Copies", format!("Delivered:  {}\n", or_unknown(storm.delivered))),
+    };
     format!(
-        "Since:      {}\nLast copy:  {} ({} later)\nCopies:     {}, of these absorbed {}, held {}\n\
-         Recipients: {}\nDelivered:  {}\n",
+        "Since:      {}\nLast {last}:  {} ({} later)\n{:<12}{}, of these absorbed {}, held {}\n\
+         Recipients: {}\n{delivered}",
         rfc3339(storm.first_seen_ms),
         rfc3339(storm.last_seen_ms),
         span(lasted_ms),
+        format!("{many}:"),
         storm.copies,
         storm.absorbed,
         storm.held,
         or_unknown(storm.recipients),
-        or_unknown(storm.delivered)
     )
 }
 
@@ -284,7 +268,11 @@ fn plain(text: &str) -> String {
 
 fn commands(storm: &Storm) -> String {
     let explain = storm.evidence.last().map_or(String::new(), |last| {
-        format!("  quell explain {}    why its last copy was judged so\n", last.queue_id)
+        format!(
+            "  quell explain {}    why its last {} was judged so\n",
+            last.queue_id,
+            storm.class().of_one()
+        )
     });
     let decide = if storm.held > 0 {
         format!(

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::exceptions::LetPass;
 use crate::policy::Policy;
 use crate::signs::Suspicion;
 
@@ -171,6 +172,8 @@ pub enum Reason {
     },
     /// One of the classes that look at what else came lately is over its threshold.
     Suspect(Suspicion, Policy),
+    /// One of them is, and it passes all the same: the operator wants that.
+    Excepted(Suspicion, LetPass),
 }
 
 /// The numbers of a copy.

@@ -92,6 +92,15 @@ mod tests {
     }
 
     #[test]
+    fn bash_completes_states() {
+        let line = "COMP_WORDS=(quell queue list --state he); COMP_CWORD=4; _quell quell he --state; echo ${COMPREPLY[@]}";
+        let text = format!("{}\n{line}\n", script(For::Bash));
+        let out = Command::new("bash").args(["--norc", "-c", &text]).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert_eq!(said.trim(), "held", "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    #[test]
     fn help_tells_how_to_install_it() {
         let mut command = Cli::command();
         let help = command.find_subcommand_mut("completion").unwrap().render_long_help().to_string();

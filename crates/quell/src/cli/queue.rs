@@ -8,6 +8,8 @@ pub(super) use print::sender;
 
 use std::io::Write;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use self::which::Which;
 use super::Failure;
 use super::ask::{asker, refused, strange, wall_ms};
@@ -65,9 +67,8 @@ pub enum Command {
 /// What to list.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ListArgs {
-    /// Rows in this state: waiting, claimed, held, unknown, delivered, relayed, failed, discarded;
-    /// may be given several times
-    #[arg(long = "state", value_name = "STATE")]
+    /// Rows in this state; may be given several times
+    #[arg(long = "state", value_name = "STATE", value_parser = state())]
     pub states: Vec<State>,
     /// To this recipient
     #[arg(long, value_name = "ADDRESS")]
@@ -106,11 +107,16 @@ pub struct RetryArgs {
     #[arg(long)]
     pub all: bool,
     /// Only rows in this state: waiting, unknown (counts as a sending), failed (a new life)
-    #[arg(long = "state", value_name = "STATE", conflicts_with = "to")]
+    #[arg(long = "state", value_name = "STATE", value_parser = state(), conflicts_with = "to")]
     pub states: Vec<State>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// The states by their names, which `--help` and a shell's completion offer.
+fn state() -> impl TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.map(State::name)).try_map(|name| name.parse::<State>())
 }
 
 /// Does it.

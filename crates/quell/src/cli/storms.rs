@@ -6,6 +6,7 @@ mod held;
 use std::io::Write;
 
 use quell_storm::facts::Ms;
+use quell_storm::verdict::Class;
 use serde_json::Value;
 
 use super::Failure;
@@ -43,12 +44,12 @@ pub enum Command {
         json: bool,
     },
     /// Deliver what a storm holds, and what it held and was discarded (for 30 days): these messages are
-    /// not judged again by the same rule
+    /// not judged again by the same rule. Of a whole storm also what still comes passes, until it has ended
     Release(held::Args),
     /// Throw away what a storm holds: nobody gets it; for 30 days it can still be released
     Discard(held::Args),
     /// Send what a storm holds to its recipients now, in one digest each, as else at the end of its time;
-    /// with --print or --json look at it only
+    /// with --print or --json only list it, with authors and subjects
     Digest(held::DigestArgs),
 }
 
@@ -86,6 +87,7 @@ fn list(storms: &Storms, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
         ">COPIES",
         ">ABSORBED",
         ">HELD",
+        ">HELD NOW",
         ">RCPTS",
         ">DELIVERED",
         ">SINCE",
@@ -96,11 +98,12 @@ fn list(storms: &Storms, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
         let time = |name: &str| storm.get(name).and_then(Value::as_str).and_then(|at| ago(at, now));
         table.row([
             word(storm, "id"),
-            word(storm, "state"),
+            state(storm),
             word(storm, "class"),
             word(storm, "copies"),
             word(storm, "absorbed"),
             word(storm, "held"),
+            word(storm, "held_now"),
             word(storm, "recipients"),
             word(storm, "delivered"),
             or_dash(time("first_seen")),
@@ -123,6 +126,12 @@ fn word(object: &Value, name: &str) -> String {
     }
 }
 
+/// Its state, and that a person has released it.
+fn state(storm: &Value) -> String {
+    let released = storm.get("released").and_then(Value::as_bool) == Some(true);
+    format!("{}{}", word(storm, "state"), if released { ", released" } else { "" })
+}
+
 fn show(shown: &StormShown, now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
     let storm = &shown.storm;
     let time = |name: &str| {
@@ -131,29 +140,53 @@ fn show(shown: &StormShown, now: Ms, out: &mut dyn Write) -> Result<(), Failure>
         format!("{at}, {how_long} ago")
     };
     let by_class: Vec<_> = shown.by_class.iter().map(|(class, n)| format!("{class} {n}")).collect();
+    let class = Class::from_name(&word(storm, "class")).unwrap_or(Class::Copies);
+    let count = format!("{}; since it opened: {}", word(storm, "copies"), by_class.join(", "));
+    let recipients = word(storm, "recipients");
     let lines = [
-        ("Storm", format!("{} ({}, {})", word(storm, "id"), word(storm, "class"), word(storm, "state"))),
+        ("Storm", format!("{} ({}, {})", word(storm, "id"), class.name(), state(storm))),
+        ("What it is", class.words().replace('\n', " ")),
         ("Key", shown.keys.join(", ")),
         ("First seen", time("first_seen")),
         ("Last seen", time("last_seen")),
-        ("Copies", format!("{}; since it opened: {}", word(storm, "copies"), by_class.join(", "))),
+        (if class.suspects() { "Messages" } else { "Copies" }, count),
         ("Absorbed", word(storm, "absorbed")),
-        ("Held", word(storm, "held")),
-        (
-            "Recipients",
-            format!("{}, of these have it: {}", word(storm, "recipients"), word(storm, "delivered")),
-        ),
+        ("Held", format!("{} in all, {} now", word(storm, "held"), word(storm, "held_now"))),
+        // Only of copies the ledger knows who has the message already.
+        match class.suspects() {
+            true => ("Recipients", recipients),
+            false => ("Recipients", format!("{recipients}, of these have it: {}", word(storm, "delivered"))),
+        },
     ];
     for (name, value) in lines {
         writeln!(out, "{:<12}{}", format!("{name}:"), plain(&value))?;
     }
-    sources(shown, out)?;
-    culprits::show(storm, out)?;
-    shown.evidence.iter().try_for_each(|sample| evidence(sample, out))
+    sources(shown, class, out)?;
+    match who_makes_it(class) {
+        Some(who) => writeln!(out, "\n{who}")?,
+        None => culprits::show(storm, out)?,
+    }
+    shown.evidence.iter().try_for_each(|sample| evidence(sample, class, out))
 }
 
-fn sources(shown: &StormShown, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut table = Table::new(&["SOURCE", ">COPIES"]);
+/// Who makes a storm that is no copies of one message, so that no trace can say it.
+fn who_makes_it(class: Class) -> Option<&'static str> {
+    match class {
+        Class::ReplyAll => Some("No server is at fault: people answer all. The headers below say who."),
+        Class::AutoReply => Some(
+            "Two machines make it, each for an address: the headers below say which. Switch one of them off.",
+        ),
+        Class::Bounces => Some(
+            "Servers report mail that they could not deliver; what did not go out here was sent by somebody else in \
+             this name. The headers below say who reports.",
+        ),
+        Class::Flood => Some("The source above brings it. What it is, the headers below show."),
+        _ => None,
+    }
+}
+
+fn sources(shown: &StormShown, class: Class, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut table = Table::new(&["SOURCE", if class.suspects() { ">MESSAGES" } else { ">COPIES" }]);
     for source in &shown.sources {
         let about = if source.over > 0 { "at most " } else { "" };
         table.row([source.source.clone(), format!("{about}{}", source.copies)]);
@@ -162,9 +195,10 @@ fn sources(shown: &StormShown, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(write!(out, "\n{}{others}", table.text())?)
 }
 
-fn evidence(sample: &SampleShown, out: &mut dyn Write) -> Result<(), Failure> {
+fn evidence(sample: &SampleShown, class: Class, out: &mut dyn Write) -> Result<(), Failure> {
     let who = format!("{} at {} from {} for {}", sample.id, sample.time, sample.source, sample.recipient);
-    writeln!(out, "\nCopy {}", plain(&who))?;
+    let what = if class.suspects() { "Message" } else { "Copy" };
+    writeln!(out, "\n{what} {}", plain(&who))?;
     let received = sample.received.iter().flat_map(|field| field.lines());
     for line in received.chain(sample.header.lines()) {
         writeln!(out, "  {}", plain(&line.replace('\t', " ")))?;
@@ -174,3 +208,6 @@ fn evidence(sample: &SampleShown, out: &mut dyn Write) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

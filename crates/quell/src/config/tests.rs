@@ -283,3 +283,44 @@ proptest! {
         }
     }
 }
+
+/// What excepts nobody, though somebody meant somebody, is refused; what excepts nearly everybody is taken,
+/// and said.
+#[test]
+fn exceptions_that_cannot_be_meant_are_refused_or_warned_of() {
+    let with = |line: &str| parse(&format!("[domains.\"firm.example\"]\n[exceptions]\n{line}\n"));
+    for (line, help) in [
+        ("senders = [\"*@erp.example\"]", "write \"@erp.example\""),
+        ("senders = [\"*\"]", "write an address"),
+        ("senders = [\"*@*\"]", "there are no patterns"),
+        ("senders = [\"news*@erp.example\"]", "there are no patterns"),
+        ("senders = [\"erp.example\"]", "write an address"),
+        ("senders = [\"Ann <ann@erp.example>\"]", "write an address"),
+        ("senders = [\"a@b.example,c@d.example\"]", "write an address"),
+        ("senders = [\"@\"]", "write an address"),
+        ("lists = [\"*.erp.example\"]", "there are no patterns"),
+        ("lists = [\"<staff.firm.example>\"]", "between < and >"),
+        ("hosts = [\"192.0.2.*\"]", "192.0.2.0/24"),
+        ("hosts = [\"erp.example\"]", "192.0.2.0/24"),
+    ] {
+        let faults = with(line).unwrap_err();
+        assert_eq!(faults.problems.len(), 1, "{line}: {faults}");
+        let problem = &faults.problems[0];
+        assert!(problem.key.starts_with("exceptions.") && problem.help.contains(help), "{line}: {faults}");
+        assert_eq!(faults.position(problem).map(|at| at.0), Some(3), "{line}: {faults}");
+    }
+    for (line, warned) in [
+        ("hosts = [\"0.0.0.0/0\"]", Some("hosts: \"0.0.0.0/0\" is nearly everybody")),
+        ("hosts = [\"2000::/3\"]", Some("nearly everybody")),
+        ("senders = [\"@FIRM.example\"]", Some("a domain of ours")),
+        ("lists = [\"staff@firm.example\"]", Some("such as \"staff.firm.example\"")),
+        (
+            "senders = [\"@erp.example\", \"jane@firm.example\"]\nlists = [\"staff.firm.example\"]\nhosts = [\"10.0.0.0/8\"]",
+            None,
+        ),
+    ] {
+        let warnings = with(line).unwrap().warnings;
+        assert_eq!(warnings.len(), usize::from(warned.is_some()), "{line}: {warnings:?}");
+        assert!(warned.is_none_or(|part| warnings[0].contains(part)), "{line}: {warnings:?}");
+    }
+}

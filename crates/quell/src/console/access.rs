@@ -48,15 +48,24 @@ fn port(text: &str) -> Option<u16> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Whether the request may go on; else the status and why.
+/// What a request has shown of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Whoever has the token: the operator.
+    Operator,
+    /// Anybody on this machine.
+    Anybody,
+}
+
+/// Whose request it is, if it may go on; else the status and why.
 pub(super) fn check(
     console: &Console,
     peer: SocketAddr,
     method: &Method,
     headers: &HeaderMap,
-) -> Result<(), (StatusCode, &'static str)> {
+) -> Result<Caller, (StatusCode, &'static str)> {
     match headers.get(header::AUTHORIZATION) {
-        Some(value) if console.token.is(bearer(value.as_bytes())) => return Ok(()),
+        Some(value) if console.token.is(bearer(value.as_bytes())) => return Ok(Caller::Operator),
         Some(_) => return Err((StatusCode::UNAUTHORIZED, "the token is wrong; it stands in <data>/token")),
         None => {}
     }
@@ -74,7 +83,7 @@ pub(super) fn check(
     if !known || hosts.next().is_some() {
         return Err((StatusCode::FORBIDDEN, "the Host header names another server"));
     }
-    Ok(())
+    Ok(Caller::Anybody)
 }
 
 /// The token in an Authorization field (RFC 6750 §2.1); empty if there is none, which is no token.

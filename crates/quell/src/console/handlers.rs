@@ -47,12 +47,15 @@ pub(super) fn router(console: Arc<Console>) -> Router {
         .with_state(console)
 }
 
-async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
+async fn guard(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
     let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() else {
         return failure(StatusCode::FORBIDDEN, "no client address");
     };
     let mut response = match access::check(&console, peer, request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err((status, why)) => failure(status, why),
     };
     if response.status() == StatusCode::UNAUTHORIZED {

@@ -1,18 +1,20 @@
-//! Held mail over HTTP: listed, let go, thrown away. No subjects, no bodies.
+//! Held mail over HTTP: listed, let go, thrown away. Authors and subjects for the operator alone, who has
+//! the token; no bodies.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Console;
+use super::access::Caller;
 use super::handlers::{ask, failure, plain};
 use crate::ops::{self, Changed, HeldWhich, Request, RowRef};
 
@@ -41,6 +43,7 @@ pub(super) struct Page {
 
 pub(super) async fn list(
     State(console): State<Arc<Console>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
@@ -51,7 +54,10 @@ pub(super) async fn list(
     let which = HeldWhich { storm: Some(id), ..HeldWhich::default() };
     let request = Request::StormHeld { which, after, limit: page.limit.unwrap_or(LISTED) };
     match ask(&console, request).await {
-        ops::Response::Held(found) => {
+        ops::Response::Held(mut found) => {
+            if caller != Caller::Operator {
+                found.rows.iter_mut().for_each(|row| (row.author, row.subject) = (None, None));
+            }
             Json(json!({ "held": found.rows, "next": found.next.as_ref().map(name) })).into_response()
         }
         other => plain(&other),
@@ -105,7 +111,7 @@ async fn change(
         }
     }
     let next = all.next.as_ref().map(name);
-    Json(json!({ "done": all.done, "skipped": all.skipped, "refused": all.refused, "next": next }))
+    Json(json!({ "done": all.done, "skipped": all.skipped, "refused": all.refused, "storm": all.storm, "next": next }))
         .into_response()
 }
 

@@ -12,6 +12,7 @@ use quell_queue::ledger::KEEP_DISCARDED_MS;
 use quell_relay::directory::{Exists, Resolved, normal_domain};
 use quell_relay::own_mail::OwnMail;
 use quell_relay::reception::Policy;
+use quell_storm::verdict::Class;
 use tracing::warn;
 
 /// Of a message that is not attached so much is read, for its header.
@@ -146,11 +147,16 @@ fn read(message: &HeldMessage, bodies: &SpoolReader, limit: u64) -> io::Result<V
 
 /// Why the messages were held, as a sentence.
 fn why(job: &DigestJob) -> String {
-    let mut reasons: Vec<&str> = job.messages.iter().map(|m| m.reason.as_str()).collect();
+    said_why(job.class, &mut job.messages.iter().map(|m| m.reason.as_str()).collect())
+}
+
+fn said_why(class: Option<Class>, reasons: &mut Vec<&str>) -> String {
     reasons.sort_unstable();
     reasons.dedup();
-    let class = job.class.map_or("unknown", |class| class.name());
-    format!("Held because it looked like a part of a mail storm (class {class}: {}).", reasons.join(", "))
+    let class = class.map_or("unknown", |class| class.name());
+    // Reasons are named after their class, but for those of rows that another version held.
+    let reasons = if *reasons == [class] { String::new() } else { format!(": {}", reasons.join(", ")) };
+    format!("Held because it looked like a part of a mail storm (class {class}{reasons}).")
 }
 
 #[cfg(test)]
@@ -212,9 +218,8 @@ mod tests {
         assert_eq!(of(recipient(gone), Some(gone)), None, "nobody is there");
     }
 
-    #[test]
-    fn one_message_for_many_is_told_once() {
-        let row = |n: u8, to: &str| HeldMessage {
+    fn row(n: u8, to: &str) -> HeldMessage {
+        HeldMessage {
             kid: QueueId::from_bytes([n; 10]),
             queue_id: QueueId::from_bytes([n; 10]),
             recipient: to.to_owned(),
@@ -224,7 +229,21 @@ mod tests {
             since_ms: 0,
             size_bytes: 1,
             body: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_reason_that_is_the_class_is_said_once() {
+        let said = |reason: &str| said_why(Some(Class::ReplyAll), &mut vec![reason, reason]);
+        assert_eq!(
+            said("reply_all"),
+            "Held because it looked like a part of a mail storm (class reply_all)."
+        );
+        assert!(said("other").ends_with("(class reply_all: other)."), "{}", said("other"));
+    }
+
+    #[test]
+    fn one_message_for_many_is_told_once() {
         let rows = [row(1, "a@x"), row(2, "a@x"), row(1, "b@x")];
         let told = by_message(&rows);
         let told: Vec<_> = told.iter().map(|(m, to)| (m.queue_id, to.clone())).collect();

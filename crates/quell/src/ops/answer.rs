@@ -245,8 +245,21 @@ pub struct Changed {
     pub skipped: u64,
     /// Why rows that were meant were not changed, the first 20.
     pub refused: Vec<String>,
+    /// What became of the storm itself, where one was named as a whole; null: nothing.
+    #[serde(default)]
+    pub storm: Option<StormDone>,
     /// Where to go on; null: that was all.
     pub next: Option<RowRef>,
+}
+
+/// What a person has decided about a whole storm, for what still comes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StormDone {
+    /// It passes until the storm has ended.
+    Released,
+    /// It is judged as before; its copies of what was discarded are absorbed.
+    Discarded,
 }
 
 impl Changed {
@@ -257,6 +270,7 @@ impl Changed {
         self.skipped += slice.skipped;
         self.refused.extend(slice.refused);
         self.refused.truncate(MAX_REFUSED);
+        self.storm = self.storm.or(slice.storm);
         self.next = slice.next;
     }
 }
@@ -281,6 +295,12 @@ pub struct HeldShown {
     pub recipient: String,
     /// Reverse-path, empty for the null one; null: no longer known.
     pub sender: Option<String>,
+    /// Its From, and
+    #[serde(default)]
+    pub author: Option<String>,
+    /// its Subject: for the operator, never for a log.
+    #[serde(default)]
+    pub subject: Option<String>,
     /// Who brought it.
     pub source: Option<String>,
     /// When it was received.
@@ -306,7 +326,8 @@ pub struct Forgotten {
     pub next: Option<RowRef>,
 }
 
-/// Storms, each as the API has it (see [`quell_storm::storm::Storm`]).
+/// Storms, each as the API has it (see [`quell_storm::storm::Storm`]), with `held_now` (rows; null: not
+/// known) and `released`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Storms {
     /// The last seen first.
@@ -363,8 +384,24 @@ pub struct SampleShown {
 /// Why arrivals were judged so.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explained {
+    /// The storm that was asked for; its last arrival stands below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<StormExplained>,
     /// Newest first, at most 20.
     pub arrivals: Vec<ArrivalExplained>,
+}
+
+/// A storm in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormExplained {
+    /// Its id.
+    pub id: String,
+    /// Its class.
+    pub class: String,
+    /// Its state.
+    pub state: String,
+    /// What it is, its numbers, the threshold, what is done, and which settings would change it.
+    pub text: String,
 }
 
 /// Why one arrival was judged so.

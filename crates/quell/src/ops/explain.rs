@@ -6,20 +6,35 @@ use quell_queue::door::{Door, Phase, Verdicts};
 use quell_queue::store::{Arrival, Reader, Row};
 use quell_storm::facts::RowState;
 use quell_storm::limits::Limits;
-use quell_storm::storm::rfc3339;
+use quell_storm::signs::Signs;
+use quell_storm::storm::{Storm, rfc3339};
+use quell_storm::storm_id::StormId;
 use quell_storm::verdict::{Class, Reason};
 
-use super::answer::not_found;
+use super::answer::{away, not_found};
 use super::queue::{Downs, message, shown_state};
-use super::{ArrivalExplained, ErrorKind, Explained, Failure, RecipientExplained, SLICE, State};
+use super::{
+    ArrivalExplained, ErrorKind, Explained, Failure, RecipientExplained, SLICE, State, StormExplained,
+};
 
 /// Of a row that was not held.
 const NOT_REMEMBERED: &str = "The verdict itself is no longer remembered.";
 /// Arrivals explained at a time.
 const MAX_ARRIVALS: usize = 20;
 
-pub(super) fn explain<R: Reader, T>(door: &Door<R, T>, what: &str, now: &Now) -> Result<Explained, Failure> {
+pub(super) fn explain<R: Reader, T>(
+    door: &mut Door<R, T>,
+    what: &str,
+    now: &Now,
+) -> Result<Explained, Failure> {
+    let storm = match what.trim().parse::<StormId>() {
+        Ok(id) => door.storm(&id).map_err(away)?,
+        Err(_) => None,
+    };
     let rows = Rows { door, downs: Downs::of(door, now) };
+    if let Some(storm) = storm {
+        return Ok(rows.of_storm(&storm));
+    }
     let arrivals = match what.parse::<QueueId>() {
         Ok(id) => vec![rows.by_id(&id)?],
         Err(_) => rows.about(what),
@@ -28,11 +43,11 @@ pub(super) fn explain<R: Reader, T>(door: &Door<R, T>, what: &str, now: &Now) ->
         return Err(not_found(format!(
             "nothing is remembered of {}: name a queue id (16 characters, as in the 250 and in `Received`), a key of 32 \
              hex digits, or a Message-ID. Verdicts are kept for the last 10,000 recipients and until a restart; by its \
-             queue id, a message can be explained as long as its rows are kept. A storm is shown by `quell storms show`",
+             queue id, a message can be explained as long as its rows are kept. Or name a storm (`quell storms list`)",
             super::shown(what)
         )));
     }
-    Ok(Explained { arrivals })
+    Ok(Explained { storm: None, arrivals })
 }
 
 /// Where rows stand, and what they wait for.
@@ -49,6 +64,19 @@ impl<R: Reader, T> Rows<'_, R, T> {
         let found = forms.iter().map(|form| self.door.verdicts_about(form, MAX_ARRIVALS));
         let found = found.into_iter().find(|found| !found.is_empty()).unwrap_or_default();
         found.into_iter().map(|verdicts| self.of_verdicts(verdicts)).collect()
+    }
+
+    /// A storm, and the last message of it that is known.
+    fn of_storm(&self, storm: &Storm) -> Explained {
+        let text = storm.operator(self.door.held_now(storm.id.as_str()), self.door.limits());
+        let last = storm.evidence.last().and_then(|last| self.by_id(&last.queue_id).ok());
+        let shown = StormExplained {
+            id: storm.id.to_string(),
+            class: storm.class().name().to_owned(),
+            state: storm.state.name().to_owned(),
+            text,
+        };
+        Explained { storm: Some(shown), arrivals: last.into_iter().collect() }
     }
 
     fn by_id(&self, id: &QueueId) -> Result<ArrivalExplained, Failure> {
@@ -71,14 +99,15 @@ impl<R: Reader, T> Rows<'_, R, T> {
         let rows = found.map(|(_, rows)| rows).unwrap_or_default();
         let limits = self.door.limits();
         let all_refused = verdicts.recipients.iter().all(|(_, verdict, _)| *verdict == "refuse");
-        let of = |(recipient, verdict, reason): &(String, &'static str, Reason)| {
+        let of = |(i, (recipient, verdict, reason)): (usize, &(String, &'static str, Reason))| {
+            let signs = verdicts.signs.get(i).filter(|_| *verdict == "pass");
             let row = rows.iter().find(|row| row.id.rcpt == *recipient);
             RecipientExplained {
                 recipient: recipient.clone(),
                 verdict: Some((*verdict).to_owned()),
                 class: Some(reason.class().name().to_owned()),
                 reason: Some(reason.name().to_owned()),
-                text: with_reply(reason, all_refused, limits),
+                text: with_reply(reason, all_refused, limits) + &near(reason, signs, limits),
                 state: row.map(|row| self.state(row)),
                 became: row.map(|row| self.became(row)),
             }
@@ -92,7 +121,7 @@ impl<R: Reader, T> Rows<'_, R, T> {
             source: verdicts.source.0.clone(),
             remembered: true,
             recipients_total: verdicts.recipients.len() as u64,
-            recipients: verdicts.recipients.iter().take(SLICE).map(of).collect(),
+            recipients: verdicts.recipients.iter().take(SLICE).enumerate().map(of).collect(),
         }
     }
 
@@ -194,6 +223,13 @@ fn past(row: &Row) -> String {
     text
 }
 
+/// How near what passed came to a threshold.
+fn near(reason: &Reason, signs: Option<&Signs>, limits: &Limits) -> String {
+    let signs = signs.filter(|_| !matches!(reason, Reason::Suspect(..) | Reason::Excepted(..)));
+    let near = signs.map(|signs| signs.near(limits)).unwrap_or_default();
+    near.iter().map(|sentence| format!(" Looked at by {sentence}")).collect()
+}
+
 fn with_reply(reason: &Reason, all_refused: bool, limits: &Limits) -> String {
     let text = reason.operator(limits);
     match reason.sender_reply() {
@@ -207,3 +243,6 @@ fn with_reply(reason: &Reason, all_refused: bool, limits: &Limits) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,9 @@ use quell_storm::storm_id::StormId;
 
 use super::answer::{away, bad};
 use super::queue::{Arrivals, message, queue_id, row_id, row_ref, slice};
-use super::{Changed, ErrorKind, Failure, HeldRows, HeldShown, HeldWhich, RowRef, SLICE, State, To, storms};
+use super::{
+    Changed, ErrorKind, Failure, HeldRows, HeldShown, HeldWhich, RowRef, SLICE, State, StormDone, To, storms,
+};
 
 /// Refusals told one by one.
 const MAX_TOLD: usize = 20;
@@ -136,6 +138,8 @@ fn held_shown<R: Reader, T>(
         key: row.id.kid.to_string(),
         recipient: row.id.rcpt.clone(),
         sender: arrival.map(|a| a.reverse_path.clone()),
+        author: row.extra.author.clone(),
+        subject: row.extra.subject.clone(),
         source: arrival.map(|a| a.source.0.clone()),
         received: arrival.map(|a| rfc3339(a.received_ms)),
         size_bytes: arrival.map(|a| a.size_bytes),
@@ -163,18 +167,31 @@ pub(super) fn decide<R: Reader, T>(
     now: &Now,
 ) -> Result<Changed, Failure> {
     let wanted = Wanted::new(door, which, decision == Decision::Release)?;
-    let changed = each(door, &wanted, after, |door, id| match decision {
+    let mut changed = each(door, &wanted, after, |door, id| match decision {
         Decision::Release => door.release_held(id, now),
         Decision::Discard => door.discard_held(id, now),
     })?;
-    if let Some(id) = wanted.whole_storm().filter(|_| changed.done > 0) {
-        match decision {
-            Decision::Release => door.release_storm(id),
-            Decision::Discard => door.discard_storm(id),
-        };
+    // A storm whose rows were decided on one by one goes on: what still comes of it is decided on here.
+    if let Some(id) = wanted.whole_storm().filter(|_| changed.done > 0 || after.is_none()) {
+        changed.storm = decide_on_storm(door, decision, id, changed.done > 0, now);
     }
     let wish = if decision == Decision::Release { "release" } else { "discard" };
     found(changed, after, &wanted, wish)
+}
+
+/// None: it has ended, or holds nothing and no class suspects it, so that nothing of it is ever held.
+fn decide_on_storm<R: Reader, T>(
+    door: &mut Door<R, T>,
+    decision: Decision,
+    id: &StormId,
+    holds: bool,
+    now: &Now,
+) -> Option<StormDone> {
+    door.open_storm(id).filter(|storm| holds || storm.class().suspects())?;
+    match decision {
+        Decision::Release => door.release_storm(id, now).then_some(StormDone::Released),
+        Decision::Discard => door.discard_storm(id, now).then_some(StormDone::Discarded),
+    }
 }
 
 /// Asks for the digests of held rows: they are made within a minute.
@@ -229,7 +246,7 @@ fn each<R: Reader, T>(
 
 /// Whoever names a storm wants something done with it. What later slices find is not known here.
 fn found(changed: Changed, after: Option<&RowRef>, wanted: &Wanted, wish: &str) -> Result<Changed, Failure> {
-    let nothing = changed.done == 0 && changed.refused.is_empty();
+    let nothing = changed.done == 0 && changed.refused.is_empty() && changed.storm.is_none();
     if nothing && after.is_none() && changed.next.is_none() {
         return Err(wanted.nothing(wish));
     }

@@ -14,7 +14,7 @@ pub(super) fn list<R: Reader, T>(door: &mut Door<R, T>, limit: usize) -> Result<
         return Err(bad(format!("limit must be 1 to {SLICE}")));
     }
     let storms = door.storms(limit).map_err(away)?;
-    Ok(Storms { storms: storms.iter().map(api_form).collect::<Result<_, _>>()? })
+    Ok(Storms { storms: storms.iter().map(|storm| api_form(door, storm)).collect::<Result<_, _>>()? })
 }
 
 pub(super) fn show<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<StormShown, Failure> {
@@ -26,7 +26,7 @@ pub(super) fn show<R: Reader, T>(door: &mut Door<R, T>, id: &str) -> Result<Stor
     // The last copy may stand in the random sample as well.
     samples.dedup_by(|a, b| (a.queue_id, &a.recipient) == (b.queue_id, &b.recipient));
     Ok(StormShown {
-        storm: api_form(&storm)?,
+        storm: api_form(door, &storm)?,
         keys: storm.keys.iter().map(ToString::to_string).collect(),
         by_class: storm.by_class.named().map(|(class, n)| (class.name().to_owned(), n)).collect(),
         sources: sources(&storm),
@@ -44,8 +44,13 @@ pub(super) fn unknown(id: &str) -> Failure {
     not_found(format!("there is no storm {}", super::shown(id)))
 }
 
-fn api_form(storm: &Storm) -> Result<serde_json::Value, Failure> {
-    serde_json::to_value(storm).map_err(|e| Failure { kind: ErrorKind::Away, message: e.to_string() })
+/// What is fixed of a storm, and what only a server knows of it.
+fn api_form<R: Reader, T>(door: &Door<R, T>, storm: &Storm) -> Result<serde_json::Value, Failure> {
+    let mut form =
+        serde_json::to_value(storm).map_err(|e| Failure { kind: ErrorKind::Away, message: e.to_string() })?;
+    form["held_now"] = door.held_now(storm.id.as_str()).into();
+    form["released"] = storm.released.into();
+    Ok(form)
 }
 
 fn sources(storm: &Storm) -> Vec<SourceShown> {

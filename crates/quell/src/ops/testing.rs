@@ -56,6 +56,22 @@ impl<S: Store> Bench<S> {
 
     /// A message with key `key`, stored or absorbed, answered, and ready to be delivered.
     pub fn arrive(&mut self, key: u8, to: &[&str]) -> QueueId {
+        self.arrive_saying(key, to, Said::default())
+    }
+
+    /// A message with key `key` that a server has read from a mailbox and put back: the first passes, all
+    /// further ones to the same recipient are held.
+    pub fn put_back(&mut self, key: u8, to: &[&str]) -> QueueId {
+        let header = b"Received: from server.solicitor.local ([203.0.113.5]) by smtp.telecom.example with ESMTP id B; Sat, 10 Dec 2005 09:15:02 +0000\r\n\
+            Received: from mail pickup service by server.solicitor.local with Microsoft SMTPSVC; Sat, 10 Dec 2005 09:15:01 +0000\r\n\
+            Received: from out.publisher.example by pop.provider.example with ESMTP id C; Sat, 10 Dec 2005 09:00:02 +0000\r\n\
+            Received: from app.publisher.example by out.publisher.example with ESMTP id A; Sat, 10 Dec 2005 09:00:01 +0000\r\n\
+            From: news@publisher.example\r\nSubject: The new guide\r\n";
+        let body = b"The new guide to conveyancing is out, and it can be had from our office.\r\n";
+        self.arrive_saying(key, to, Said::read(header, body, "news@publisher.example"))
+    }
+
+    fn arrive_saying(&mut self, key: u8, to: &[&str], said: Said) -> QueueId {
         self.made += 1;
         let queue_id = QueueId::new(self.ms as u64, 0, self.made);
         let recipient = |address: &&str| Recipient {
@@ -82,7 +98,7 @@ impl<S: Store> Bench<S> {
             recipients: to.iter().map(recipient).collect(),
             is_author_ours: false,
             is_to_us: false,
-            said: Said::default(),
+            said,
         };
         let header = b"Subject: \x1b[31mred\r\n".to_vec();
         let incoming =
@@ -103,6 +119,8 @@ impl<S: Store> Bench<S> {
             (row.state, row.since_ms) = (RowState::Held, self.ms);
             row.extra.held_for = Some("a_test".into());
             row.extra.storm = Some(storm.to_owned());
+            row.extra.author = Some("Ann <ann@client.example>".into());
+            row.extra.subject = Some("A test".into());
             RowWrite::Step(row)
         });
         self.store.commit(&Batch { rows: rows.collect(), ..Batch::default() }).unwrap();

@@ -30,6 +30,7 @@ use tracing::{error, info, warn};
 use super::alarm::Alarm;
 use super::committer::{Done, Job};
 use super::fresh::{FreshBodies, whole};
+use super::mark::Mark;
 use super::sessions::{Dispatch, Free, Sessions};
 use super::time::Timekeeper;
 use super::upkeep::Upkeep;
@@ -157,8 +158,7 @@ pub struct Desk<L> {
     /// To be written with the next others.
     at_dot: (Vec<DotRecord>, Vec<oneshot::Sender<Result<(), String>>>),
     listener: L,
-    mark: Option<i64>,
-    mark_written: Option<i64>,
+    mark: Mark,
     handed_over_ms: u64,
     next_tick_ms: u64,
     upkeep: Upkeep,
@@ -193,8 +193,7 @@ impl<L: Listener + 'static> Desk<L> {
             not_yet_fresh: Vec::new(),
             at_dot: Default::default(),
             listener,
-            mark: None,
-            mark_written: None,
+            mark: Mark::default(),
             handed_over_ms: 0,
             next_tick_ms: 0,
             upkeep: Upkeep::new(),
@@ -216,6 +215,9 @@ impl<L: Listener + 'static> Desk<L> {
     async fn run(&mut self, inbox: &mut UnboundedReceiver<Msg>) {
         let (mut waiting, mut alarm) = (Vec::new(), Alarm::default());
         loop {
+            if self.mark.is_last() && !self.busy {
+                return;
+            }
             let now = self.time.now();
             self.tick(&now);
             self.carry_out();
@@ -223,7 +225,12 @@ impl<L: Listener + 'static> Desk<L> {
             self.hand_over(&now);
             self.carry_out();
             if self.stopping.is_some() && !self.busy {
-                return;
+                // All is written but the time of the end; what comes from now on comes too late.
+                match self.mark.last(&self.time).filter(|_| !self.door.is_shut()) {
+                    Some(mark) => self.door.note_high_water(mark),
+                    None => return,
+                }
+                self.hand_over(&now);
             }
             // Whoever else has something to say says it first: one turn serves many.
             tokio::task::yield_now().await;
@@ -296,9 +303,7 @@ impl<L: Listener + 'static> Desk<L> {
             Done::Committed(places) => {
                 self.busy = false;
                 self.commits += 1;
-                if let Some(mark) = self.mark_written.take() {
-                    self.time.stored(mark);
-                }
+                self.mark.durable(&self.time);
                 self.keep_fresh(&places, now);
                 self.door.committed(&places, now);
                 let took = now.mono_ms.saturating_sub(self.handed_over_ms);
@@ -307,7 +312,7 @@ impl<L: Listener + 'static> Desk<L> {
             Done::Failed(why) => {
                 error!(event = "commit_failed", reason = %why, "a batch could not be written; its mail is answered 451");
                 self.busy = false;
-                (self.mark, self.mark_written) = (None, None);
+                self.mark.lost();
                 self.untold.clear();
                 self.not_yet_fresh.clear();
                 self.door.failed(&why);
@@ -340,11 +345,7 @@ impl<L: Listener + 'static> Desk<L> {
     }
 
     fn tick(&mut self, now: &Now) {
-        if self.mark.is_none()
-            && self.mark_written.is_none()
-            && let Some(mark) = self.time.mark_due()
-        {
-            self.mark = Some(mark);
+        if let Some(mark) = self.mark.due(&self.time) {
             self.door.note_high_water(mark);
         }
         if now.mono_ms < self.next_tick_ms {
@@ -382,7 +383,7 @@ impl<L: Listener + 'static> Desk<L> {
                     self.listener.store_state(Some(&why));
                     // Nothing that was gathered came to be, the time mark neither.
                     self.untold.clear();
-                    (self.mark, self.mark_written) = (None, None);
+                    self.mark.lost();
                     if !std::mem::replace(&mut self.reopening, true) {
                         self.job(Job::Reopen);
                     }
@@ -478,7 +479,7 @@ impl<L: Listener + 'static> Desk<L> {
             let _gone = told.send(());
         }
         if let Some(work) = work {
-            self.mark_written = self.mark.take();
+            self.mark.handed_over();
             let fresh = work.bodies.iter().filter_map(|body| Some((body.queue_id, whole(body)?)));
             self.not_yet_fresh = fresh.collect();
             self.busy = true;

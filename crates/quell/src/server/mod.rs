@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod committer;
 pub mod desk;
 pub mod fresh;
+mod mark;
 pub mod sessions;
 pub mod time;
 mod upkeep;

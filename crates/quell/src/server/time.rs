@@ -56,6 +56,14 @@ impl Timekeeper {
         self.0.ids.raise(mark);
     }
 
+    /// The mark of a clean end: right above all times and ids given out, so that the next life begins at the
+    /// true time and not some seconds ahead of it. From now on there are no ids from it on, whether or not it
+    /// comes to be stored: one that was higher stands then.
+    pub fn end(&self) -> Ms {
+        let clock = self.clock();
+        self.0.ids.end(clock.end())
+    }
+
     fn clock(&self) -> std::sync::MutexGuard<'_, Clock> {
         // The clock is whole after every call: a thread that died elsewhere harms nothing here.
         self.0.clock.lock().unwrap_or_else(PoisonError::into_inner)

@@ -74,6 +74,28 @@ pub(super) fn held_order<S: Store>(bench: &mut Bench<'_, S>) -> Found {
     })
 }
 
+/// Held rows are counted by their storm; those that are held for none, or no longer, by none.
+pub(super) fn held_by_storm<S: Store>(bench: &mut Bench<'_, S>) -> Found {
+    let held = |ms: Ms, n: u32, rcpt: &str, storm: Option<&str>| Row {
+        extra: Extra { storm: storm.map(str::to_owned), ..Extra::default() },
+        ..row(id(ms, n), rcpt, RowState::Held)
+    };
+    let mut rows = [
+        held(NOON - DAY, 1, "a@x", Some("one")),
+        held(NOON, 2, "a@x", Some("one")),
+        held(NOON, 2, "b@x", Some("two")),
+        held(NOON, 3, "a@x", None),
+        held(NOON, 4, "a@x", Some("two")),
+    ];
+    let writes = rows.iter().cloned().map(new).collect::<Result<Vec<_>, _>>()?;
+    bench.commit(Batch { rows: writes, ..Batch::default() })?;
+    let counted = |n: [u64; 2]| vec![("one".to_owned(), n[0]), ("two".to_owned(), n[1])];
+    bench.look(|r| Ok(same("held", r.held_counts()?, counted([2, 2]))))?;
+    rows[4].state = RowState::Discarded;
+    bench.commit(Batch { rows: vec![RowWrite::Step(rows[4].clone())], ..Batch::default() })?;
+    bench.look(|r| Ok(same("later", r.held_counts()?, counted([2, 1]))))
+}
+
 /// Rows that owe a report are found by day and key, also after their day is gone, and no more once
 /// they owe none; how many were made is kept.
 pub(super) fn owing<S: Store>(bench: &mut Bench<'_, S>) -> Found {

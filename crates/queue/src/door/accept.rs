@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use quell_mail::content::decoded;
+use quell_mail::header::fields;
 use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
 use quell_storm::facts::{Counts, Facts, Ms, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::recent::Looked;
+use quell_storm::signs::Signs;
 use quell_storm::storm_id::StormId;
 use quell_storm::verdict::{Class, Permit, Reason, Verdict};
 
@@ -16,7 +19,9 @@ use super::distinct::keep_distinct;
 use super::{Answer, Bytes, Door, Effect, Incoming, NewBody, Verdicts};
 use crate::clock::Now;
 use crate::ledger;
-use crate::store::{Arrival, Envelope, Extra, KeyRow, MAX_ENVELOPES, Reader, Row, RowId, StoreError};
+use crate::store::{
+    Arrival, Envelope, Extra, KeyRow, MAX_ENVELOPES, MAX_SAID_CHARS, Reader, Row, RowId, StoreError,
+};
 
 /// Bodies gathered in memory while a batch is being written. A disk that hangs does not answer, and
 /// clients that were told 451 come again: more than this is answered 451 at once.
@@ -106,7 +111,7 @@ impl<R: Reader, T> Door<R, T> {
             by_redirect: arrival.as_ref().is_some_and(|a| a.by_redirect),
             failed_recipient: row.extra.failed_recipient,
             lives_in_day: lives.count() as u32,
-            storm_closed_ms: storm_ended.max(Some(row.since_ms)).filter(|_| !self.is_storm_on(row)),
+            storm_closed_ms: self.discarded_from(row, storm_ended, now)?,
             removed: row.extra.removed,
             exempt: row.extra.exempt.clone(),
         })
@@ -142,7 +147,7 @@ impl<R: Reader, T> Door<R, T> {
             if let (Verdict::Refuse(reason), Answer::Accepted(_)) = (&verdict, &answer) {
                 self.refused_beside_others(facts, &met, i, reason, now);
             }
-            if let Some(rcpt) = self.carry_out(facts, &mut met, i, verdict, storm, now) {
+            if let Some(rcpt) = self.carry_out(&incoming, &mut met, i, verdict, storm, now) {
                 stored.push(rcpt);
             }
         }
@@ -175,13 +180,14 @@ impl<R: Reader, T> Door<R, T> {
 
     fn carry_out(
         &mut self,
-        facts: &Facts,
+        incoming: &Incoming,
         met: &mut Met,
         i: usize,
         verdict: Verdict,
         storm: Option<StormId>,
         now: &Now,
     ) -> Option<Kept> {
+        let facts = &incoming.facts;
         let old = met.rows.get_mut(i).and_then(Option::take);
         let recipient = facts.recipients.get(i)?;
         match verdict {
@@ -200,8 +206,9 @@ impl<R: Reader, T> Door<R, T> {
                 let held = old.as_ref().filter(|row| row.state == RowState::Held);
                 let since_ms = held.map(|row| row.since_ms);
                 let kept = Kept { rcpt: recipient.identity.clone(), former: old.clone() };
-                let (before, row) = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
+                let (before, mut row) = self.keep(facts, recipient, met.kid, old, permit, &reason, now);
                 self.put_row(before, row.clone());
+                (row.extra.author, row.extra.subject) = said_to_people(&incoming.header);
                 // Our own reports and alerts are bounded where they are made, and no class holds them.
                 if facts.source.address.is_some() {
                     self.hold(row, &reason, storm, since_ms, now);
@@ -236,6 +243,7 @@ impl<R: Reader, T> Door<R, T> {
                 }
                 ledger::new_life(&mut row, now.ms);
                 (row.extra.held_for, row.extra.storm, row.extra.why) = (None, None, None);
+                (row.extra.author, row.extra.subject) = (None, None);
                 if !matches!(reason, Reason::NewLife { .. } | Reason::Exempt(_)) {
                     row.extra.lives_ms.pop();
                 }
@@ -414,6 +422,11 @@ impl<R: Reader, T> Door<R, T> {
             source: source.clone(),
             at_ms: now.ms,
             opportunities: looked.opportunities(),
+            signs: if looked.signs.iter().any(Signs::has_numbers) {
+                looked.signs.clone()
+            } else {
+                Vec::new()
+            },
             recipients: each.map(|(r, v)| (r.identity.clone(), v.name(), v.reason().clone())).collect(),
         });
         self.remembered_rows += verdicts.recipients.len();
@@ -450,6 +463,17 @@ fn new_row(
         status: String::new(),
         extra: Extra::default(),
     }
+}
+
+/// Author and subject of what is held: a person who decides on it has to know what it is.
+fn said_to_people(header: &[u8]) -> (Option<String>, Option<String>) {
+    let of = |name: &str| {
+        let field = fields(header).find(|field| field.is(name))?;
+        let text = decoded(field.value);
+        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Some(text.chars().take(MAX_SAID_CHARS).collect::<String>()).filter(|text| !text.is_empty())
+    };
+    (of("from"), of("subject"))
 }
 
 fn envelope(facts: &Facts, recipient: &Recipient) -> Envelope {

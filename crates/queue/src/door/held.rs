@@ -8,6 +8,7 @@
 //! it as well. One that is lost on its way leaves its rows held, and is made again.
 
 mod decide;
+mod now;
 mod remind;
 mod walk;
 
@@ -19,6 +20,7 @@ use quell_storm::facts::{Ms, RowState};
 use quell_storm::verdict::Class;
 
 use self::decide::class_of;
+use self::now::HeldNow;
 use self::remind::Reminders;
 use self::walk::{Found, Walk};
 use super::Door;
@@ -135,6 +137,8 @@ pub(super) struct Ends {
     next_look_ms: u64,
     reminders: Reminders,
     counts: HeldCounts,
+    /// How much each storm holds.
+    pub held_now: HeldNow,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +170,7 @@ impl Ends {
             next_look_ms: 0,
             reminders: Reminders::new(lived_until_ms),
             counts: HeldCounts::default(),
+            held_now: HeldNow::default(),
         }
     }
 
@@ -242,6 +247,11 @@ impl<R: Reader, T> Door<R, T> {
         }
         self.ends.next_look_ms = 0;
         Ok(())
+    }
+
+    /// Rows that a storm holds at this moment; None: more storms hold mail than are counted.
+    pub fn held_now(&self, storm: &str) -> Option<u64> {
+        self.ends.held_now.of(storm)
     }
 
     /// Numbers of held mail since the start.

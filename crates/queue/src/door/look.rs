@@ -74,8 +74,11 @@ impl<R: Reader, T> Door<R, T> {
         if let Some(count) = before.and_then(|state| self.open_rows.get_mut(&state)) {
             *count = count.saturating_sub(1);
         }
-        if before == Some(RowState::Held) && row.state != RowState::Held {
-            self.is_held_no_longer(&row);
+        if before == Some(RowState::Held) {
+            self.was_held(&row);
+        }
+        if let Some(storm) = row.extra.storm.as_ref().filter(|_| row.state == RowState::Held) {
+            self.ends.held_now.add(storm);
         }
         if !ledger::is_final(row.state) {
             *self.open_rows.entry(row.state).or_insert(0) += 1;
@@ -86,12 +89,18 @@ impl<R: Reader, T> Door<R, T> {
         self.rows.put(row.id.clone(), Some(Arc::new(row)), self.gathering.number);
     }
 
-    /// Its storm may hold so much more. (What several recipients share is counted once and given back for
-    /// each: the bound errs towards holding.)
-    fn is_held_no_longer(&mut self, row: &Row) {
-        let id = row.extra.storm.as_deref().and_then(|id| id.parse().ok());
-        let found = self.arrival(&row.id.kid, &row.queue_id);
-        if let (Some(id), Ok(Some(arrival))) = (id, found) {
+    /// `row` takes the place of one that was held. Unless the same body stays held, its storm may hold so much
+    /// more. (What several recipients share is counted once and given back for each: the bound errs towards
+    /// holding.)
+    fn was_held(&mut self, row: &Row) {
+        let Ok(Some(former)) = self.row(&row.id) else { return };
+        let Some(storm) = &former.extra.storm else { return };
+        self.ends.held_now.take_away(storm);
+        if row.state == RowState::Held && row.queue_id == former.queue_id {
+            return;
+        }
+        let found = self.arrival(&former.id.kid, &former.queue_id);
+        if let (Ok(id), Ok(Some(arrival))) = (storm.parse(), found) {
             self.book.holds_less(&id, arrival.size_bytes);
         }
     }
@@ -139,10 +148,12 @@ impl Bulk for Row {
         let told: usize = extra.told.iter().map(|t| size_of_val(t) + t.to.len()).sum();
         let refused = extra.refused.iter().map(|r| r.status.len() + 32 + of_envelope(&r.envelope));
         let envelopes = extra.envelopes.iter().map(of_envelope).chain(refused).sum::<usize>();
-        let texts = [&extra.as_given, &extra.exempt, &extra.held_for, &extra.storm]
-            .map(bytes_of)
-            .iter()
-            .sum::<usize>();
+        let texts =
+            [&extra.as_given, &extra.exempt, &extra.held_for, &extra.why, &extra.storm, &extra.author]
+                .map(bytes_of)
+                .iter()
+                .sum::<usize>();
+        let texts = texts + bytes_of(&extra.subject);
         // Its identity stands in its name thrice: in the row, and twice in the layer.
         let own = 3 * self.id.rcpt.len() + self.tenant.len() + self.times.len() + self.status.len();
         size_of::<Self>() + own + texts + told + envelopes + 8 * extra.lives_ms.len()

@@ -144,6 +144,7 @@ pub struct Door<R, T> {
     book: Book,
     /// What came lately.
     recent: Recent,
+    comes_in_parts: bool,
     turns: Turns,
     destination_of: Destinations,
     downs: Downs,
@@ -184,6 +185,7 @@ impl<R: Reader, T> Door<R, T> {
         let mut door = Self {
             book: Book::new(settings.limits.clone()),
             recent: Recent::new(recent_seed(&secret), &settings.limits),
+            comes_in_parts: false,
             reader: None,
             secret,
             settings,
@@ -243,6 +245,7 @@ impl<R: Reader, T> Door<R, T> {
         self.reports.start_anew();
         self.ends.start_anew();
         self.open_rows = reader.open_counts()?.into_iter().collect();
+        self.ends.held_now.count_anew(reader.held_counts()?);
         self.reader = Some(reader);
         if let Err(why) = self.fetch(now) {
             self.reader = None;

@@ -81,11 +81,16 @@ impl<R: Reader, T> Door<R, T> {
                 true => self.book.name_culprits(&id),
                 false => self.book.name_culprits_if_grown(&id),
             }
-            let Some(storm) = self.book.get(&id).cloned() else { continue };
-            self.put_storm(&storm, now.ms);
-            let changed = self.book.take_evidence(&id);
-            self.put_samples(&id, changed, now.ms);
+            self.persist_storm(&id, now);
         }
+    }
+
+    /// Writes a storm as it is, if it has not ended.
+    pub(super) fn persist_storm(&mut self, id: &StormId, now: &Now) {
+        let Some(storm) = self.book.get(id).cloned() else { return };
+        self.put_storm(&storm, now.ms);
+        let changed = self.book.take_evidence(id);
+        self.put_samples(id, changed, now.ms);
     }
 
     /// What only the ledger knows: how many recipients there are, and how many have it.

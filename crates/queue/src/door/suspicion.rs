@@ -28,6 +28,9 @@ impl<R: Reader, T> Door<R, T> {
             return Looked::default();
         }
         let mut looked = self.recent.look(facts, &self.settings.limits, now.ms);
+        if self.comes_in_parts {
+            looked.is_part_of_a_message();
+        }
         if self.book.has_released() {
             for i in 0..facts.recipients.len() {
                 let released = self.released(facts, &looked, i);
@@ -72,6 +75,7 @@ impl<R: Reader, T> Door<R, T> {
             matches!(
                 verdict.reason(),
                 Reason::Suspect(..)
+                    | Reason::Excepted(..)
                     | Reason::FirstArrival
                     | Reason::NoExactKey
                     | Reason::TokenWithoutRow
@@ -82,6 +86,13 @@ impl<R: Reader, T> Door<R, T> {
         if !looked.signs.is_empty() {
             self.recent.note(facts, looked, &new, &self.settings.limits, now.ms);
         }
+    }
+
+    /// Whether what comes from now on is a further copy, for another recipient, of a message that a server got
+    /// once for all of them: in an archive each mailbox has its own. It counts for everything but its source's
+    /// volume.
+    pub fn comes_in_parts(&mut self, does: bool) {
+        self.comes_in_parts = does;
     }
 
     /// Judges an arrival that meets no row, and whose rows nobody will ever ask for; if it passes without a

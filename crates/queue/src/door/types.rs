@@ -7,7 +7,7 @@ use quell_mail::id::QueueId;
 use quell_mail::key::ExactKey;
 use quell_storm::facts::{Facts, SourceId};
 use quell_storm::limits::Limits;
-use quell_storm::signs::ClassSet;
+use quell_storm::signs::{ClassSet, Signs};
 use quell_storm::tell::Alert;
 use quell_storm::verdict::Reason;
 
@@ -153,6 +153,8 @@ pub struct Verdicts {
     pub at_ms: i64,
     /// The classes of suspicion that had something to decide on.
     pub opportunities: ClassSet,
+    /// What the classes had to compare, for each recipient; empty: nothing for any.
+    pub signs: Vec<Signs>,
     /// For each distinct recipient: identity, verdict, reason.
     pub recipients: Vec<(String, &'static str, Reason)>,
 }

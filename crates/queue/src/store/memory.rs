@@ -220,6 +220,14 @@ impl Reader for MemoryReader {
         Ok(counts.into_iter().collect())
     }
 
+    fn held_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let mut counts = BTreeMap::new();
+        let tables = lock(&self.tables)?;
+        let held = tables.rows.values().filter(|row| row.state == RowState::Held);
+        held.filter_map(|row| row.extra.storm.clone()).for_each(|id| *counts.entry(id).or_insert(0) += 1);
+        Ok(counts.into_iter().collect())
+    }
+
     fn bodies(&self) -> Result<Vec<KeptBody>, StoreError> {
         let tables = lock(&self.tables)?;
         let kept = tables

@@ -72,6 +72,9 @@ pub trait Reader {
     fn held_from(&self, from: (Ms, RowId), limit: usize) -> Result<Vec<Row>, StoreError>;
     /// Open rows (Waiting, Dot, Held, Unknown) by state.
     fn open_counts(&self) -> Result<Vec<(RowState, u64)>, StoreError>;
+    /// Held rows by the storm that they are held for ([`Extra::storm`]); those of none are left out. Costs
+    /// time linear in what is held.
+    fn held_counts(&self) -> Result<Vec<(String, u64)>, StoreError>;
     /// Every body that is still kept. Linear in what is returned.
     fn bodies(&self) -> Result<Vec<KeptBody>, StoreError>;
     /// Bodies that no row needs and whose `release_ms` is `until` or earlier, the earliest first, at

@@ -201,6 +201,13 @@ pub struct Extra {
     /// The storm it is held for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storm: Option<String>,
+    /// Of what is held the message's author (From), for the operator; at most [`MAX_SAID_CHARS`]
+    /// characters, decoded. Never for a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Its Subject, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The envelopes of the first arrival and of copies that joined, at most [`MAX_ENVELOPES`],
     /// kept where they ask for more than the default or differ from the arrival's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -210,6 +217,9 @@ pub struct Extra {
 fn is_false(b: &bool) -> bool {
     !*b
 }
+
+/// Characters kept of the author and of the subject of what is held.
+pub const MAX_SAID_CHARS: usize = 200;
 
 /// Distinct envelopes a row keeps; those of further copies are counted, not kept.
 pub const MAX_ENVELOPES: usize = 16;

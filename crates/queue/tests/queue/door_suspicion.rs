@@ -132,3 +132,77 @@ fn two_storms_at_once() {
         .collect::<Vec<_>>();
     assert_eq!(opened.len(), 1, "{opened:?}");
 }
+
+/// A storm goes on for two days after its first copy was held and discarded; then it ends.
+#[test]
+fn what_was_discarded_absorbs_for_a_day_after_the_end_of_its_storm() {
+    let mut rig = Rig::new();
+    let come = |rig: &mut Rig, key: u8| {
+        let facts = marked(rig, key, 1, &[JANE], "The new guide");
+        rig.accept(facts);
+        rig.commit();
+        rig.judged.last().map(|v| v.recipients[0].1)
+    };
+    assert_eq!(come(&mut rig, 1), Some("pass"));
+    assert_eq!(come(&mut rig, 2), Some("hold"));
+    let (now, id) = (rig.at(), held(&rig)[0].id.clone());
+    rig.door.discard_held(&id, &now).unwrap();
+    for key in 3..15 {
+        rig.now += 4 * HOUR;
+        rig.tick(MINUTE);
+        assert_eq!(come(&mut rig, key), Some("hold"), "{key}");
+    }
+    rig.now += 7 * HOUR;
+    rig.tick(MINUTE);
+    assert_eq!(rig.door.storms_open(), 0, "it has ended");
+    rig.commit();
+    rig.reopen();
+    rig.now += 23 * HOUR;
+    assert_eq!(come(&mut rig, 2), Some("absorb"), "within a day of its end");
+    rig.now += 25 * HOUR;
+    assert_ne!(come(&mut rig, 2), Some("absorb"), "and no longer");
+}
+
+/// What a storm holds goes up and down with its rows, also after the store was opened anew; a body that takes
+/// a held row over makes room for itself.
+#[test]
+fn what_a_storm_holds_now_goes_down_again() {
+    let mut rig = Rig::new();
+    for (from, key) in [(1, 1), (1, 2), (1, 3), (2, 3)] {
+        let facts = marked(&mut rig, key, from, &[JANE, "joe@firm.example"], "The new guide");
+        rig.accept(facts);
+        rig.commit();
+    }
+    let storm = held(&rig)[0].extra.storm.clone().unwrap();
+    let now = |rig: &Rig| rig.door.held_now(&storm);
+    assert_eq!((now(&rig), rig.door.held_now("another000000000")), (Some(4), Some(0)));
+    let (at, rows) = (rig.at(), held(&rig));
+    rig.door.release_held(&rows[0].id, &at).unwrap();
+    rig.door.discard_held(&rows[1].id, &at).unwrap();
+    assert_eq!(now(&rig), Some(2));
+    rig.commit();
+    rig.reopen();
+    assert_eq!(now(&rig), Some(2));
+    rig.door.release_held(&rows[2].id, &at).unwrap();
+    rig.begin();
+    rig.end(End::Lost);
+    rig.reopen();
+    assert_eq!(now(&rig), Some(2), "what was never durable");
+}
+
+#[test]
+fn what_is_held_has_its_author_and_subject_for_the_operator() {
+    let mut rig = Rig::new();
+    let long = format!("{} \r\n\t=?utf-8?q?gr=C3=BCn?=", "x".repeat(500));
+    for (key, subject) in [(1, "The new guide"), (2, "The new guide"), (3, &long), (4, &long)] {
+        let facts = marked(&mut rig, key, 1, &[JANE], "One content");
+        let header =
+            format!("From: Law =?utf-8?q?B=C3=BCcher?= <news@publisher.example>\r\nSubject: {subject}\r\n");
+        rig.accept_with(facts, None, header.as_bytes());
+        rig.commit();
+    }
+    let rows = held(&rig);
+    assert_eq!(rows[0].extra.author.as_deref(), Some("Law Bücher <news@publisher.example>"));
+    assert_eq!(rows[0].extra.subject.as_deref(), Some("The new guide"));
+    assert_eq!(rows[1].extra.subject.as_ref().map(|s| s.chars().count()), Some(200));
+}

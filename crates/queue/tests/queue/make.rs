@@ -88,6 +88,9 @@ impl Reader for FusedReader {
     fn open_counts(&self) -> Read<Vec<(RowState, u64)>> {
         self.1.read().and_then(|()| self.0.open_counts())
     }
+    fn held_counts(&self) -> Read<Vec<(String, u64)>> {
+        self.1.read().and_then(|()| self.0.held_counts())
+    }
     fn bodies(&self) -> Read<Vec<KeptBody>> {
         self.1.read().and_then(|()| self.0.bodies())
     }
@@ -250,10 +253,15 @@ impl Rig {
 
     /// The same of a report or a digest.
     pub fn accept_incoming(&mut self, facts: Facts, settles: Option<ReportToken>) -> u32 {
+        self.accept_with(facts, settles, b"Subject: x\r\n")
+    }
+
+    /// The same with this header.
+    pub fn accept_with(&mut self, facts: Facts, settles: Option<ReportToken>, header: &[u8]) -> u32 {
         self.tickets += 1;
-        let bytes = Bytes::Small(b"Subject: x\r\n\r\n".to_vec());
+        let bytes = Bytes::Small([header, b"\r\n"].concat());
         let front = b"Received: from x\r\n".to_vec();
-        let incoming = Incoming { facts, front, bytes, header: b"Subject: x\r\n".to_vec(), settles };
+        let incoming = Incoming { facts, front, bytes, header: header.to_vec(), settles };
         let now = self.at();
         self.door.accept(incoming, self.tickets, &now);
         self.drain();

@@ -2,6 +2,7 @@
 //! change it.
 
 use super::span;
+use crate::exceptions::LetPass;
 use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::rhythm::Flood;
@@ -16,19 +17,30 @@ impl Suspicion {
             Policy::Hold => "Held",
             Policy::Refuse => "Refused",
         };
-        let why = match self {
+        let why = self.why(limits);
+        format!(
+            "{done}, by rule {class}: {why} What is done with it: [policy] {class} = \"{}\"; whom the rule is \
+             not to look at: [exceptions].",
+            policy.name()
+        )
+    }
+
+    /// For the operator, of what passes all the same.
+    pub(super) fn let_pass(&self, by: LetPass, limits: &Limits) -> String {
+        let (class, by, why) = (self.class(), by.words(), self.why(limits));
+        format!("Passed, since {by}; else rule {class} would suspect it: {why}")
+    }
+
+    /// The numbers, the threshold, the evidence, and the settings.
+    fn why(&self, limits: &Limits) -> String {
+        match self {
             Self::Resent { again, limit } => resent(again, *limit, limits),
             Self::Reinjected(leaving) => reinjected(leaving),
             Self::ReplyAll { replies, limit } => reply_all(replies, *limit, limits),
             Self::AutoReply { turns, limit } => auto_reply(turns, *limit, limits),
             Self::Bounces { reports, of_message, limit } => bounces(reports, *of_message, *limit, limits),
             Self::Flood(flood) => flooded(flood, limits),
-        };
-        format!(
-            "{done}, by rule {class}: {why} What is done with it: [policy] {class} = \"{}\"; whom the rule is \
-             not to look at: [exceptions].",
-            policy.name()
-        )
+        }
     }
 }
 

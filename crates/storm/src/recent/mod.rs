@@ -86,6 +86,8 @@ pub struct Looked {
     thread: Option<u64>,
     /// Of each recipient; 0: none.
     pairs: Vec<u64>,
+    /// Its source is not counted for it.
+    is_part: bool,
 }
 
 impl Recent {
@@ -170,6 +172,9 @@ impl Recent {
             }
         }
         self.note_reports(facts, looked, is_new, now);
+        if looked.is_part {
+            return;
+        }
         if let Some(rhythm) = self.sources.entry(looked.source, looked.source, now, || Rhythm::new(now)) {
             let _ = rhythm.count(now, &limits.flood);
         }
@@ -354,6 +359,14 @@ impl Looked {
     /// The classes that had something to decide on for any of the recipients.
     pub fn opportunities(&self) -> ClassSet {
         self.signs.iter().fold(ClassSet::default(), |all, signs| all.with(signs.opportunities()))
+    }
+
+    /// It is a part of a message that has been counted: its source is not counted again.
+    pub fn is_part_of_a_message(&mut self) {
+        self.is_part = true;
+        for signs in &mut self.signs {
+            (signs.flood, signs.is_counted) = (None, false);
+        }
     }
 
     /// Sets the released classes of recipient `i`.

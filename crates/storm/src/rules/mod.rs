@@ -1,16 +1,17 @@
 //! One file per class of verdict.
 
 mod auto_reply;
-mod bounces;
+pub(crate) mod bounces;
 pub(crate) mod copies;
 mod flood;
 pub(crate) mod loops;
 mod reinjected;
-mod reply_all;
-mod resent;
+pub(crate) mod reply_all;
+pub(crate) mod resent;
 pub(crate) mod retry;
 pub(crate) mod suspicion;
 
+use crate::exceptions::LetPass;
 use crate::facts::{Counts, Facts, Ms, Recipient, RowView, SourceId};
 use crate::limits::Limits;
 use crate::signs::Signs;
@@ -27,8 +28,8 @@ pub(crate) struct Case<'a> {
     pub(crate) now: Ms,
     /// What the tables of the classes say; the default where they have nothing to say.
     pub(crate) signs: Signs,
-    /// The operator said that no class is to suspect it.
-    pub(crate) is_excepted: bool,
+    /// The operator said that no class is to suspect it, and where.
+    pub(crate) excepted: Option<LetPass>,
     of_recipient: u32,
     of_key: u32,
 }
@@ -43,7 +44,7 @@ impl<'a> Case<'a> {
         rows: &'a [Option<RowView>],
         counts: &Counts,
         limits: &'a Limits,
-        is_excepted: bool,
+        excepted: Option<LetPass>,
         now: Ms,
     ) -> Self {
         let row = facts.exact_key.and_then(|_| rows.get(i).and_then(Option::as_ref));
@@ -55,7 +56,7 @@ impl<'a> Case<'a> {
             limits,
             now,
             signs: counts.signs.get(i).copied().unwrap_or_default(),
-            is_excepted,
+            excepted,
             of_recipient: counts.rcpt_copies.get(i).copied().unwrap_or(0),
             of_key: counts.key_copies,
         }

@@ -7,7 +7,8 @@
 //! often, and from everywhere.
 
 use super::Case;
-use crate::signs::Suspicion;
+use crate::limits::Limits;
+use crate::signs::{Again, Suspicion};
 
 pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
     let again = case.signs.again.filter(|again| again.other_way)?;
@@ -16,11 +17,15 @@ pub(super) fn suspects(case: &Case<'_>) -> Option<Suspicion> {
     if !again.marked && case.facts.source.inside && !case.recipient.is_ours {
         return None;
     }
-    let limit = if again.marked { 1 } else { case.limits.resent_arrivals };
-    // Whoever has his mail redirected gets by that way what its author sends each day.
-    let limit = limit.saturating_mul(again.sendings);
+    let limit = limit(&again, case.limits);
     // Without a mark nobody can tell who is the author: one of each network passes, so that nobody gets a
     // message held by sending it first.
     let is_known = again.same_source && again.words >= case.limits.resent_least_words;
     ((again.marked || is_known) && again.arrivals > limit).then_some(Suspicion::Resent { again, limit })
+}
+
+/// So many arrivals pass. Whoever has his mail redirected gets by that way what its author sends each day.
+pub(crate) fn limit(again: &Again, limits: &Limits) -> u32 {
+    let limit = if again.marked { 1 } else { limits.resent_arrivals };
+    limit.saturating_mul(again.sendings)
 }

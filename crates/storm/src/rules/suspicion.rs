@@ -2,6 +2,7 @@
 //! with what they suspect.
 
 use super::{Case, auto_reply, bounces, exempt, flood, reinjected, reply_all, resent};
+use crate::exceptions::LetPass;
 use crate::policy::Policy;
 use crate::signs::Suspicion;
 use crate::verdict::{Class, Permit, Reason, Verdict};
@@ -14,17 +15,16 @@ pub(crate) fn judge(case: &Case<'_>, reason: Reason) -> Verdict {
         Reason::FirstArrival | Reason::NoExactKey | Reason::TokenWithoutRow | Reason::OtherSourceThanHeld
     );
     match suspicion(case).filter(|_| is_new) {
-        Some(suspicion) => carry_out(case, suspicion),
+        Some((suspicion, None)) => carry_out(case, suspicion),
+        Some((suspicion, Some(by))) => Verdict::Pass(Permit(()), Reason::Excepted(suspicion, by)),
         None => Verdict::Pass(Permit(()), reason),
     }
 }
 
-/// The first class that suspects it, the surest first. Our own mail is bounded where it is made, and no
-/// class holds it; what the operator excepted, nobody suspects.
-fn suspicion(case: &Case<'_>) -> Option<Suspicion> {
-    if case.is_excepted || case.facts.source.address.is_none() {
-        return None;
-    }
+/// The first class that suspects it, the surest first; where all that do are to let it pass, the first of these
+/// and why. Our own mail is bounded where it is made, and no class holds it; what the operator excepted passes.
+fn suspicion(case: &Case<'_>) -> Option<(Suspicion, Option<LetPass>)> {
+    case.facts.source.address?;
     let rules = [
         reinjected::suspects,
         resent::suspects,
@@ -33,11 +33,16 @@ fn suspicion(case: &Case<'_>) -> Option<Suspicion> {
         reply_all::suspects,
         flood::suspects,
     ];
-    rules.into_iter().filter_map(|rule| rule(case)).find(|found| {
+    let mut let_pass = None;
+    for found in rules.into_iter().filter_map(|rule| rule(case)) {
         let class = found.class();
-        let released = case.signs.released.has(class) || case.row.is_some_and(|row| exempt(row, class));
-        !released
-    })
+        let is_released = case.signs.released.has(class) || case.row.is_some_and(|row| exempt(row, class));
+        match case.excepted.or(is_released.then_some(LetPass::Released)) {
+            None => return Some((found, None)),
+            by => let_pass = let_pass.or(Some((found, by))),
+        }
+    }
+    let_pass
 }
 
 fn carry_out(case: &Case<'_>, suspicion: Suspicion) -> Verdict {

@@ -1,9 +1,10 @@
 //! Every reason has its words.
 
+use quell_storm::exceptions::LetPass;
 use quell_storm::limits::Limits;
 use quell_storm::policy::Policy;
 use quell_storm::rhythm::{Flood, Window};
-use quell_storm::signs::{Again, Leaving, Replies, Reports, Suspicion, Turns};
+use quell_storm::signs::{Again, Leaving, Replies, Reports, Signs, Suspicion, Turns};
 use quell_storm::verdict::{Class, Copies, Reason};
 
 /// What a reason must say to the operator, and whether the sender is told. A new variant does not
@@ -31,6 +32,16 @@ fn must_say(reason: &Reason) -> (&'static [&'static str], bool) {
         Reason::LoopDelivered => (&["Absorbed by rule loop", "token", "has it"], false),
         Reason::LoopSent => (&["Refused by rule loop", "token", "sent on"], true),
         Reason::TooManyHops { .. } => (&["Refused by rule loop", "117", "100", "max_hops"], true),
+        Reason::Excepted(..) => (
+            &[
+                "Passed, since",
+                "[exceptions] senders",
+                "rule reply_all would suspect it",
+                "reply 11",
+                "10 pass",
+            ],
+            false,
+        ),
         Reason::Suspect(Suspicion::Resent { .. }, _) => (
             &[
                 "Held, by rule resent",
@@ -141,6 +152,13 @@ fn every() -> Vec<Reason> {
         Reason::NoExactKey,
         Reason::TokenWithoutRow,
         Reason::Exempt("copies".into()),
+        Reason::Excepted(
+            Suspicion::ReplyAll {
+                replies: Replies { people: 50, replies: 11, authors: 9, list: false },
+                limit: 10,
+            },
+            LetPass::Sender,
+        ),
         Reason::CopyOfWaiting(copies(Class::Copies)),
         Reason::CopyOfDelivered(copies(Class::Copies)),
         Reason::CopyOfHeld(copies(Class::Copies)),
@@ -156,7 +174,7 @@ fn every() -> Vec<Reason> {
         Reason::TooManyHops { hops: 117, limit: 100 },
     ];
     all.extend(suspicions());
-    assert_eq!(all.len(), 23, "as many as there are arms in must_say");
+    assert_eq!(all.len(), 24, "as many as there are arms in must_say");
     all
 }
 
@@ -213,4 +231,33 @@ fn the_settings_in_force_are_the_ones_told() {
     assert!(Reason::FailedJustNow.operator(&limits).contains("90 s"));
     let text = Reason::CopyOfDelivered(copies(Class::Copies)).operator(&limits);
     assert!(text.contains("at least 3 for this recipient") && text.contains("opens at 3"), "{text}");
+}
+
+/// Of each class: how near what passed came to its threshold.
+#[test]
+fn what_passed_says_how_near_it_was() {
+    let again =
+        Again { arrivals: 2, other_way: true, marked: false, words: 44, sendings: 1, same_source: true };
+    let reports = Reports { of_recipient: 7, sent: 3, of_message: 4, message_sent: 0, is_settled: true };
+    let signs = Signs {
+        again: Some(again),
+        leaving: Some(Leaving { came_in: true, marked: false, addressed: 1, stands: true, had: false }),
+        replies: Some(Replies { people: 50, replies: 9, authors: 4, list: false }),
+        turns: Some(Turns { turns: 3, by_machines: 2 }),
+        reports: Some(reports),
+        ..Signs::default()
+    };
+    let near = signs.near(&Limits::default());
+    for (sentence, parts) in near.iter().zip([
+        ["rule resent", "arrival 2", "2 pass", "resent_arrivals"],
+        ["rule reinjected", "came in before: yes", "To and Cc: 1", "2 are too many"],
+        ["rule reply_all", "reply 9", "10 pass", "by 4 authors, and it takes 5"],
+        ["rule auto_reply", "message 3", "4 pass", "last 2"],
+        ["rule bounces", "report 4 of one message", "10 pass", "report 7 for this recipient"],
+    ]) {
+        assert!(parts.iter().all(|part| sentence.contains(part)), "{parts:?}: {sentence}");
+    }
+    assert!(near.len() == 5 && signs.has_numbers());
+    let nothing = Signs { turns: Some(Turns { turns: 1, by_machines: 0 }), ..Signs::default() };
+    assert!(nothing.near(&Limits::default()).is_empty() && !nothing.has_numbers());
 }

@@ -187,13 +187,16 @@ fn released_excepted_and_own_mail_is_not_suspected() {
     }
     assert_eq!(reason(signs).1, "reply_all");
     signs.released.add(Class::ReplyAll);
-    assert_eq!(reason(signs), PASS);
+    assert_eq!(reason(signs), ("pass", "excepted"), "and it is said who let it pass");
 
     let excepted = |exceptions: Exceptions| {
         let limits = Limits { exceptions, ..Limits::default() };
         judged(all(), &limits).name()
     };
     let senders = |sender: &str| Exceptions::new(&[sender.to_owned()], &[], Vec::new());
+    let why = Limits { exceptions: senders("@client.example"), ..Limits::default() };
+    let by = judged(all(), &why).reason().operator(&why);
+    assert!(by.contains("[exceptions] senders") && by.contains("rule reinjected would suspect it"), "{by}");
     assert_eq!(excepted(senders("Ann@client.example")), "pass");
     assert_eq!(excepted(senders("@client.example")), "pass");
     assert_eq!(excepted(senders("@other.example")), "hold");

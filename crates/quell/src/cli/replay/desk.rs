@@ -45,6 +45,8 @@ pub(super) struct Letter<'a> {
     pub(super) hops: usize,
     /// How long ago the last of its key for its recipient came; 0 if none did.
     pub(super) idle_ms: Ms,
+    /// A server would have got it with that of another recipient, which has come.
+    pub(super) is_part: bool,
     /// What the message says, and its header if it may be part of a storm.
     pub(super) again: Again,
 }
@@ -131,6 +133,7 @@ impl Desk {
         let queue_id = self.next_id();
         let facts = facts(&mut letter, queue_id, self.now_ms);
         let now = self.now();
+        self.door.comes_in_parts(letter.is_part);
         if is_alone
             && self.lets_pass_by
             && let Some((reason, opportunities)) = self.door.passes_by(&facts, &now)

@@ -18,7 +18,7 @@ fn letter(ms: Ms, key: Option<u8>, same: u32, recipient: &str) -> Letter<'_> {
     let (source, header) = (IpAddr::from([192, 0, 2, 1]), b"Subject: x\n".to_vec());
     let key = key.map(|key| ExactKey([key; 32]));
     let again = Again { header, reverse_path: "ann@client.example".to_owned(), ..Again::default() };
-    Letter { ms, key, same, source, recipient, size_bytes: 100, hops: 3, idle_ms: 0, again }
+    Letter { ms, key, same, source, recipient, size_bytes: 100, hops: 3, idle_ms: 0, is_part: false, again }
 }
 
 /// What becomes of letters with the key 7, each for whom and at which time.

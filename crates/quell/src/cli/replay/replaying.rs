@@ -1,5 +1,6 @@
 //! The messages through the desk, in the order in which they came.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use quell_mail::key::ExactKey;
@@ -39,6 +40,7 @@ pub(super) fn replay(
         desk: Desk::open(if exact { &without_suspicion } else { limits }, began_ms)?,
         answer: Answer::default(),
         before: HashMap::new(),
+        arrived: HashMap::new(),
         told: HashSet::new(),
         severe: Vec::new(),
         absorbed: Vec::new(),
@@ -108,6 +110,10 @@ fn arrival_ms(record: &Record) -> i64 {
     i64::from(record.times.came) * 1_000
 }
 
+/// Within so many seconds from the first to the last a message to many goes to all of them, though each line of
+/// an archive has its own time.
+const ONE_ARRIVAL_SECS: u32 = 300;
+
 /// What is known of the first arrival of a key for a recipient.
 struct First {
     source: u32,
@@ -135,6 +141,8 @@ struct Replay<'a> {
     answer: Answer,
     /// Only keys that come again.
     before: HashMap<(ExactKey, u32), First>,
+    /// Likewise: when it first came from that source, in seconds since 1970.
+    arrived: HashMap<(ExactKey, u32), u32>,
     /// Messages and reasons of which there is an example.
     told: HashSet<(u64, &'static str)>,
     severe: Vec<Found>,
@@ -144,6 +152,7 @@ struct Replay<'a> {
 impl Replay<'_> {
     fn arrives(&mut self, record: &Record, agains: &mut Agains) -> Result<(), StoreError> {
         let (met, lies_twice, idle_ms) = self.meet(record);
+        let is_part = self.is_part(record) && met.came_before.is_none();
         for opportunity in Opportunity::ALL.into_iter().filter(|o| o.is_in(&met)) {
             *self.answer.opportunities.entry(opportunity.class().name()).or_default() += 1;
         }
@@ -158,6 +167,7 @@ impl Replay<'_> {
             size_bytes: u64::from(record.place.len()),
             hops: usize::from(record.hops),
             idle_ms,
+            is_part,
             again: agains.take(record.place).unwrap_or_default(),
         };
         let (verdict, reason, opportunities) = self.desk.judge(letter)?;
@@ -192,6 +202,26 @@ impl Replay<'_> {
             first.headers.push(record.header);
         }
         (met, lies_twice, idle_ms)
+    }
+
+    /// Whether a message of its key has come from its source a moment ago: a message to many lies in the mailbox
+    /// of each, and a server got it once.
+    fn is_part(&mut self, record: &Record) -> bool {
+        let Some(key) = record.exact_key().filter(|_| record.same > 1) else { return false };
+        let came = record.times.came;
+        match self.arrived.entry((key, record.source)) {
+            Entry::Vacant(place) => {
+                place.insert(came);
+                false
+            }
+            Entry::Occupied(mut first) => {
+                let is_part = came.saturating_sub(*first.get()) <= ONE_ARRIVAL_SECS;
+                if !is_part {
+                    first.insert(came);
+                }
+                is_part
+            }
+        }
     }
 
     fn show(

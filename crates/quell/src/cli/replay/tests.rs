@@ -8,6 +8,7 @@ use quell_mail::id::QueueId;
 use quell_mail::trace::ReceivedStamp;
 use quell_sim::traces::{kinds, mbox, world};
 use quell_storm::limits::Limits as Thresholds;
+use quell_storm::verdict::Class;
 
 use super::again;
 use super::answer::Answer;
@@ -105,6 +106,31 @@ fn mail_that_lies_there_twice_is_told_from_mail_that_came_twice() {
     let path = folder.put("box", mailbox(&[message("a", 1, 1, ""), message("a", 2, 1, "")]));
     let answer = replayed(&[path], 1);
     assert_eq!((figures(&answer), answer.lie_twice), ([2, 1, 1, 0, 0], 0));
+}
+
+/// A newsletter to each of a firm's people, twenty times in a morning, lies in every mailbox: a server got it
+/// twenty times. What a source sends to one each is counted as it comes.
+#[test]
+fn a_message_to_many_counts_once_for_its_source() {
+    let folder = Folder::new("replay-many");
+    let (mut one_for_many, mut one_each) = (Vec::new(), Vec::new());
+    for n in 0..80u32 {
+        let mails: Vec<String> = (0..20).map(|m| message(&format!("m{m}"), m, 1, &for_person(n))).collect();
+        one_for_many.push(folder.put(&format!("many{n}"), mailbox(&mails)));
+        let mails: Vec<String> =
+            (0..20).map(|m| message(&format!("{n}m{m}"), m, 1, &for_person(n))).collect();
+        one_each.push(folder.put(&format!("each{n}"), mailbox(&mails)));
+    }
+    let floods = |paths: &[PathBuf]| {
+        let answer = replayed(paths, 2);
+        assert_eq!(answer.pass, 1_600, "{}", json(&answer));
+        answer.storms.iter().filter(|storm| storm.class() == Class::Flood).count()
+    };
+    assert_eq!((floods(&one_for_many), floods(&one_each)), (0, 1));
+}
+
+fn for_person(n: u32) -> String {
+    format!("Delivered-To: person{n}@firm.example\n")
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::cli::queue::sender;
 use crate::control::Link;
 use crate::ops::table::{Table, plain};
 use crate::ops::time::size_text;
-use crate::ops::{Changed, HeldRows, HeldShown, HeldWhich, Request, Response, RowRef, SLICE};
+use crate::ops::{Changed, HeldRows, HeldShown, HeldWhich, Request, Response, RowRef, SLICE, StormDone};
 
 /// Which held mail; what is given narrows it.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,13 +58,13 @@ impl Args {
 /// Delivers it.
 pub fn release(link: &mut Link, args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let changed = change(link, |after| Request::StormRelease { which: args.which(), after })?;
-    done(&changed, "released: to be delivered now", args.json, out)
+    done(&changed, args, "released: to be delivered now", out)
 }
 
 /// Throws it away.
 pub fn discard(link: &mut Link, args: &Args, out: &mut dyn Write) -> Result<(), Failure> {
     let changed = change(link, |after| Request::StormDiscard { which: args.which(), after })?;
-    done(&changed, "discarded; `quell storms release` can still deliver it for 30 days", args.json, out)
+    done(&changed, args, "discarded; `quell storms release` can still deliver it for 30 days", out)
 }
 
 /// Sends it as a digest, or lists it.
@@ -92,7 +92,7 @@ fn change(link: &mut Link, request: impl Fn(Option<RowRef>) -> Request) -> Resul
             break;
         }
     }
-    match all.done == 0 && all.refused.is_empty() {
+    match all.done == 0 && all.refused.is_empty() && all.storm.is_none() {
         true => Err(Failure::Failed("nothing that was named is held".to_owned())),
         false => Ok(all),
     }
@@ -111,16 +111,32 @@ fn progress(so_far: &Changed) {
     };
 }
 
-fn done(changed: &Changed, what: &str, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    match json {
-        true => as_json(changed, out)?,
-        false => writeln!(out, "{} {} {what}", changed.done, rows(changed.done))?,
+fn done(changed: &Changed, args: &Args, what: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    match (args.json, changed.done) {
+        (true, _) => as_json(changed, out)?,
+        (false, 0) => {}
+        (false, n) => writeln!(out, "{n} {} {what}", rows(n))?,
+    }
+    if let (Some(storm), Some(id), false) = (changed.storm, &args.id, args.json) {
+        let holds = if changed.done == 0 { "holds nothing now, and " } else { "" };
+        writeln!(out, "storm {} {holds}{}", plain(id), from_now_on(storm))?;
     }
     if changed.refused.is_empty() {
         return Ok(());
     }
     let why: Vec<_> = changed.refused.iter().map(|line| plain(line)).collect();
     Err(Failure::Failed(why.join("\n")))
+}
+
+/// What the decision means for what still comes of a storm.
+fn from_now_on(storm: StormDone) -> &'static str {
+    match storm {
+        StormDone::Released => "is released: what still comes of it passes, until it has ended",
+        StormDone::Discarded => {
+            "is discarded: what still comes of it is judged as before; copies of what was discarded are \
+             absorbed, until a day after it has ended"
+        }
+    }
 }
 
 fn rows(n: u64) -> &'static str {
@@ -145,19 +161,21 @@ fn held(link: &mut Link, which: &HeldWhich) -> Result<HeldRows, Failure> {
     }
 }
 
-fn list(held: &[HeldShown], now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn list(held: &[HeldShown], now: Ms, out: &mut dyn Write) -> Result<(), Failure> {
     if held.is_empty() {
         return Ok(writeln!(out, "nothing is held")?);
     }
-    let mut table = Table::new(&["ID", ">HELD FOR", ">SIZE", "REASON", "FROM", "TO"]);
+    let mut table = Table::new(&["ID", ">HELD FOR", ">SIZE", "REASON", "FROM", "TO", "SUBJECT"]);
     for row in held {
         table.row([
             row.id.clone(),
             or_dash(ago(&row.since, now)),
             or_dash(row.size_bytes.map(size_text)),
             or_dash(row.reason.clone()),
-            or_dash(row.sender.as_deref().map(sender)),
+            // Whom a person knows it by; the reverse-path where it has no From.
+            or_dash(row.author.clone().or_else(|| row.sender.as_deref().map(sender))),
             row.recipient.clone(),
+            or_dash(row.subject.clone()),
         ]);
     }
     Ok(out.write_all(table.text().as_bytes())?)

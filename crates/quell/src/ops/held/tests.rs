@@ -10,7 +10,7 @@ use quell_storm::said::Said;
 use crate::ops::testing::Bench;
 use crate::ops::{
     Changed, ErrorKind, Failure, Filter, HeldShown, HeldWhich, Request, Response, RowRef, RowShown, SLICE,
-    State,
+    State, StormDone,
 };
 
 const JANE: &str = "jane@firm.example";
@@ -152,6 +152,38 @@ fn discarding_a_part_does_not_discard_the_storm() {
     assert_eq!(changed(&mut bench, DISCARD, &which).done, 1);
     let Response::Storm(shown) = bench.ask(&Request::Storm { id }) else { panic!() };
     assert_eq!(shown.storm["state"], "open");
+}
+
+/// Their rows are decided on one by one, and then the storm is.
+#[test]
+fn a_storm_that_holds_nothing_is_released_or_discarded_for_what_still_comes() {
+    for (wish, done, verdict) in
+        [(RELEASE, StormDone::Released, State::Waiting), (DISCARD, StormDone::Discarded, State::Held)]
+    {
+        let mut bench = Bench::new();
+        bench.put_back(1, &[JANE]);
+        bench.put_back(2, &[JANE]);
+        let row = rows(&mut bench, State::Held).remove(0);
+        let id = row.storm.clone().unwrap();
+        let message = HeldWhich { message: Some(row.id), ..HeldWhich::default() };
+        let singly = changed(&mut bench, wish, &message);
+        assert_eq!((singly.done, singly.storm), (1, None), "a message is no storm");
+        assert_eq!(storm_of(&mut bench, &id)["held_now"], 0);
+        let whole = changed(&mut bench, wish, &of(&id));
+        assert_eq!(whole.storm, Some(done), "{whole:?}");
+        let next = bench.put_back(3, &[JANE]).to_string();
+        assert!(rows(&mut bench, verdict).iter().any(|row| row.id == next), "{done:?}");
+        let shown = storm_of(&mut bench, &id);
+        let (released, held) = if done == StormDone::Released { (true, 1) } else { (false, 2) };
+        assert_eq!((&shown["released"], &shown["held"]), (&released.into(), &held.into()));
+    }
+}
+
+fn storm_of(bench: &mut Memory, id: &str) -> serde_json::Value {
+    match bench.ask(&Request::Storm { id: id.to_owned() }) {
+        Response::Storm(shown) => shown.storm,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -131,3 +131,26 @@ fn a_second_server_on_the_same_data_is_refused() {
     accepted(&server, &["jane@firm.example"], &mail("one"));
     wait_for_mails(&server, "jane", 1);
 }
+
+/// Each start reserves some seconds of queue ids, and a clean end gives back what it has not used: else every
+/// restart would put the server's clock further ahead.
+#[test]
+fn restarts_do_not_put_the_clock_ahead() {
+    use quell_queue::store::{Reader, Store, sqlite::SqliteStore};
+    let directory = TempDir::new("operate-restarts");
+    let mut server = Server::start(&directory, &config(JSON_LOG));
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        ids.push(accepted(&server, &["jane@firm.example"], &mail(&format!("restart {n}"))));
+        assert_eq!(server.term().code(), Some(0), "{}", server.output());
+        let after_ms = std::time::UNIX_EPOCH.elapsed().expect("a clock").as_millis() as i64;
+        let store = SqliteStore::open(&server.data.join("ledger.db")).expect("a store");
+        let mark_ms = store.reader().and_then(|reader| reader.high_water()).expect("a mark");
+        let id: quell_mail::id::QueueId = ids[n].parse().expect("an id");
+        assert!(id.ms() < mark_ms && mark_ms <= after_ms + 1, "{} {mark_ms} {after_ms}", id.ms());
+        drop(store);
+        server.restart();
+    }
+    assert!(ids.is_sorted() && ids[1] != ids[2], "{ids:?}");
+    wait_for_mails(&server, "jane", 3);
+}

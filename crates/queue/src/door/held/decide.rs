@@ -1,5 +1,7 @@
 //! What a person decides about held mail, and the class that it is about.
 
+use quell_storm::facts::{Ms, RowState};
+use quell_storm::stored::StoredStorm;
 use quell_storm::storm::Storm;
 use quell_storm::storm_id::StormId;
 use quell_storm::verdict::Class;
@@ -52,10 +54,35 @@ impl<R: Reader, T> Door<R, T> {
         Ok(())
     }
 
-    /// True while the storm that a row was held for has not ended.
-    pub(in crate::door) fn is_storm_on(&self, row: &Row) -> bool {
-        let id = row.extra.storm.as_deref().and_then(|id| id.parse().ok());
-        id.is_some_and(|id| self.book.get(&id).is_some())
+    /// From when on a discarded row stops absorbing, but for the window after it: when its storm ended, or
+    /// it was discarded, whichever is later. None: its storm has not ended. `key_ended`: when the last storm of
+    /// its key did.
+    pub(in crate::door) fn discarded_from(
+        &self,
+        row: &Row,
+        key_ended: Option<Ms>,
+        now: &Now,
+    ) -> Result<Option<Ms>, StoreError> {
+        let id = row.extra.storm.as_deref().and_then(|id| id.parse::<StormId>().ok());
+        let Some(id) = id else { return Ok(key_ended.max(Some(row.since_ms))) };
+        if self.book.get(&id).is_some() {
+            return Ok(None);
+        }
+        let latest = key_ended.max(Some(row.since_ms));
+        let window_ms = self.settings.limits.discarded_window_ms;
+        let is_fresh = latest.is_some_and(|at| now.ms.saturating_sub(at) < window_ms);
+        if row.state != RowState::Discarded || row.extra.removed || is_fresh {
+            return Ok(latest);
+        }
+        // The key knows of storms of its copies only: when that of a class ended stands with the storm.
+        Ok(latest.max(self.storm_ended_ms(&id)?))
+    }
+
+    /// Of one that has ended. While its end is being written the store has the time it was last seen.
+    fn storm_ended_ms(&self, id: &StormId) -> Result<Option<Ms>, StoreError> {
+        let Some(stored) = self.reader()?.storm(id.as_str())? else { return Ok(None) };
+        let closed_ms = serde_json::from_str::<StoredStorm>(&stored.json).ok().and_then(|s| s.closed_ms());
+        Ok(closed_ms.or(Some(stored.last_seen_ms)))
     }
 
     /// Throws a held row away, as [`Door::discard`].
@@ -68,16 +95,25 @@ impl<R: Reader, T> Door<R, T> {
         Ok(())
     }
 
-    /// A person throws away a whole storm: what it holds is the caller's business. False: it has
-    /// ended, or there is none.
-    pub fn discard_storm(&mut self, id: &StormId) -> bool {
-        self.book.discard(id)
+    /// A person throws away a whole storm: what it holds is the caller's business. It is written with the
+    /// next batch. False: it has ended, or there is none.
+    pub fn discard_storm(&mut self, id: &StormId, now: &Now) -> bool {
+        let done = self.book.discard(id);
+        self.persist_storm(id, now);
+        done
     }
 
     /// A person lets a whole storm go: what it holds is the caller's business, what comes of it from now
-    /// on passes. False: it has ended, or there is none.
-    pub fn release_storm(&mut self, id: &StormId) -> bool {
-        self.book.release(id)
+    /// on passes. It is written with the next batch. False: it has ended, or there is none.
+    pub fn release_storm(&mut self, id: &StormId, now: &Now) -> bool {
+        let done = self.book.release(id);
+        self.persist_storm(id, now);
+        done
+    }
+
+    /// A storm that has not ended. None: it has, or there never was one.
+    pub fn open_storm(&self, id: &StormId) -> Option<&Storm> {
+        self.book.get(id)
     }
 }
 

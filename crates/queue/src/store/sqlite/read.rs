@@ -201,6 +201,15 @@ impl Reader for SqliteReader {
         Ok(counts.into_iter().collect())
     }
 
+    fn held_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let all = self.all_days(|day| {
+            self.many(&sql_held_counts(day), [], |r| Ok((get::<String>(r, 0)?, get::<i64>(r, 1)?)))
+        })?;
+        let mut counts = std::collections::BTreeMap::new();
+        all.into_iter().for_each(|(storm, n)| *counts.entry(storm).or_insert(0) += n as u64);
+        Ok(counts.into_iter().collect())
+    }
+
     fn bodies(&self) -> Result<Vec<KeptBody>, StoreError> {
         let kept = self.all_days(|day| self.many(&sql_bodies(day), [], arrival))?;
         let kept = kept
@@ -310,6 +319,13 @@ fn sql_open_counts(day: i64) -> [String; 2] {
     [("row_due", "state < 3"), ("row_held", "state = 3")].map(|(index, which)| {
         format!("SELECT state, count(*) FROM row_{day} INDEXED BY {index}_{day} WHERE {which} GROUP BY state")
     })
+}
+
+fn sql_held_counts(day: i64) -> String {
+    format!(
+        "SELECT json_extract(extra, '$.storm') AS storm, count(*) FROM row_{day} INDEXED BY row_held_{day}
+         WHERE state = 3 AND storm IS NOT NULL GROUP BY storm"
+    )
 }
 
 /// One query for each index: rows to be tried, held ones, final ones.
@@ -436,7 +452,7 @@ mod tests {
         use RowState::*;
         let lists = [&[Waiting, Dot, Unknown, Held][..], &[Held], &[Waiting]];
         let open = lists.iter().flat_map(|states| sql_list(7, states)).chain(sql_open_counts(7));
-        for sql in open.chain([sql_bodies(7)]) {
+        for sql in open.chain([sql_bodies(7), sql_held_counts(7)]) {
             let plan = plan(&db, &sql);
             assert!(plan.contains("INDEX row_") || plan.contains("INDEX arr_body"), "{sql}: {plan}");
         }
