@@ -15,4 +15,5 @@ pub mod report;
 pub mod serve;
 pub mod server;
 pub mod settings;
+pub mod sign_in;
 pub mod tell;

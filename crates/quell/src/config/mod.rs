@@ -40,6 +40,8 @@ pub struct Config {
     pub secret_file: PathBuf,
     /// Where SMTP listens.
     pub smtp_listen: Vec<SocketAddr>,
+    /// Who may sign in.
+    pub sign_in: crate::sign_in::Rules,
     /// Where the console listens.
     pub console_listen: SocketAddr,
     /// Our own machines.
