@@ -399,8 +399,10 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 15] =
-    [SERVER, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL, LOG, PRIVACY];
+pub const SECTIONS: [Section; 15] = [
+    SERVER, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL,
+    LOG, PRIVACY,
+];
 
 /// `recipients` of a domain as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

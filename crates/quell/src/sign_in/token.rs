@@ -96,7 +96,8 @@ mod tests {
         assert_eq!(shell("cat; echo jane@firm.example", &[b'x'; MAX_TOKEN_BYTES + 1]).unwrap(), None);
         // What it leaves running is not waited for.
         assert_eq!(shell("sleep 5 & echo jane@firm.example", b"x").unwrap().as_deref(), jane);
-        let much = shell("i=0; while [ $i -lt 9999 ]; do echo aaaa; i=$((i+1)); done", b"x").unwrap().unwrap();
+        let much =
+            shell("i=0; while [ $i -lt 9999 ]; do echo aaaa; i=$((i+1)); done", b"x").unwrap().unwrap();
         assert!(much.len() <= MAX_OUTPUT_BYTES);
     }
 

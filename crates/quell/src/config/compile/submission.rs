@@ -35,7 +35,8 @@ impl Check<'_> {
     }
 
     fn users(&mut self, text: &str) -> Users {
-        let (path, help) = (["submission", "users"], "write \"store\", or \"dovecot:/run/dovecot/auth-client\"");
+        let (path, help) =
+            (["submission", "users"], "write \"store\", or \"dovecot:/run/dovecot/auth-client\"");
         match text.strip_prefix("dovecot:").map(Path::new) {
             Some(socket) if socket.is_absolute() => return Users::Dovecot(socket.to_owned()),
             Some(_) => self.fault(&path, "the socket's path must begin with /", help),
