@@ -16,6 +16,7 @@ mod outward;
 mod pop3;
 mod power;
 mod replay;
+mod sign_in;
 mod smuggling;
 mod storm;
 mod trace;
