@@ -17,3 +17,4 @@ pub mod server;
 pub mod settings;
 pub mod sign_in;
 pub mod tell;
+pub mod tls;

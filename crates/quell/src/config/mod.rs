@@ -9,6 +9,7 @@ use quell_relay::route::Routes;
 use quell_storm::limits::Limits;
 
 use crate::settings::Settings;
+use crate::tls::Certificate;
 
 mod compile;
 mod diff;
@@ -42,6 +43,10 @@ pub struct Config {
     pub smtp_listen: Vec<SocketAddr>,
     /// Who may sign in.
     pub sign_in: crate::sign_in::Rules,
+    /// Where SMTP listens and TLS begins with the first byte.
+    pub smtp_listen_tls: Vec<SocketAddr>,
+    /// The certificate, and the files it came from.
+    pub tls: Option<(TlsFiles, Certificate)>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
     /// Our own machines.
@@ -58,6 +63,15 @@ pub struct Config {
     pub hold: Hold,
     /// What is allowed, but looks like a mistake.
     pub warnings: Vec<String>,
+}
+
+/// The files of `[tls]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, in PEM.
+    pub certificate: PathBuf,
+    /// The key, in PEM.
+    pub key: PathBuf,
 }
 
 /// `[hold]`, compiled: milliseconds.

@@ -19,4 +19,5 @@ mod replay;
 mod sign_in;
 mod smuggling;
 mod storm;
+mod tls;
 mod trace;
