@@ -14,8 +14,9 @@ use quell_mail::key::Secret;
 use quell_queue::users::{MemoryUsers, User, UserStore};
 use ring::{digest, hmac, pbkdf2};
 
-use crate::support::TempDir;
 use crate::support::peers::dovecot;
+use crate::support::process::signal;
+use crate::support::{TempDir, wait_until};
 
 const USERS: &str = "jane@firm.example:correct horse\nbob:bobs own\nanna@firm.example:annas own\n";
 const KEY: &str = "a key of the test's own, long enough";
@@ -191,7 +192,15 @@ async fn a_dovecot_that_comes_again_is_found_again() {
     let ask = async || asked.begin("PLAIN", None, Some(b"\0bob\0bobs own")).await.map(|(step, _)| step);
     let yes = Step::Yes("bob".to_owned());
     assert_eq!(ask().await.expect("an answer"), yes);
+    // What it has started serves its open connections to their end: it must end, too.
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", first.pid()));
+    let children = children.expect("a running dovecot");
     first.term(std::time::Duration::from_secs(10));
+    for child in children.split_whitespace().map(|pid| pid.parse().expect("a number")) {
+        signal(child, "KILL");
+        let gone = || !Path::new(&format!("/proc/{child}")).exists();
+        assert!(wait_until(std::time::Duration::from_secs(10), gone), "{child} runs on");
+    }
     assert!(ask().await.is_err(), "nobody is there");
     let (_second, _) = dovecot::serve_auth(&home, USERS, KEY);
     assert_eq!(ask().await.expect("an answer"), yes);
