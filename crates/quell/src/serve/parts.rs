@@ -139,14 +139,12 @@ impl Parts {
         door.lived_until(lived_until_ms);
         let dots = open_dots(&data, &mut door, &time.now())?;
         recovered(&door, kept);
-        let metrics = Arc::clone(&outer.metrics);
-        let (bodies, fresh) = (spool.reader(), Arc::<FreshBodies>::default());
+        let (metrics, bodies, fresh) = (Arc::clone(&outer.metrics), spool.reader(), Arc::default());
         let retention = retention_now(&in_force);
         let committer = Committer::new(store, spool, reserve, least, at.clone(), retention);
-        let answers = desk.clone();
+        let (answers, stop_by) = (desk.clone(), StopBy::default());
         let (jobs, committing) =
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
-        let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
         let means = || reporter(&in_force, &outer, &bodies, (least, at.clone()));
         let (reporting, reports) = means().start().map_err(thread)?;
