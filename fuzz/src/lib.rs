@@ -10,6 +10,7 @@ mod outgoing;
 mod recent;
 mod report;
 mod said;
+mod sign_in;
 mod sim;
 mod trace;
 mod typed;
@@ -23,6 +24,7 @@ pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
 pub use recent::recent;
 pub use report::report;
 pub use said::said;
+pub use sign_in::dovecot_auth;
 pub use sim::sim_host;
 pub use trace::{hop_line, replay, trace};
 pub use typed::{address, config, control, maildir_name};
@@ -32,7 +34,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 38] = [
+pub const TARGETS: [(&str, Target); 39] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -46,6 +48,7 @@ pub const TARGETS: [(&str, Target); 38] = [
     ("date", date),
     ("digest", digest),
     ("dots", dots),
+    ("dovecot_auth", dovecot_auth),
     ("encoder", encoder),
     ("filter", filter),
     ("fingerprint", fingerprint),

@@ -5,6 +5,7 @@
 //! <data>/secret        `1 ` and 64 hex digits: keys the ledger (0600)
 //! <data>/token         64 hex digits: the console's Bearer token (0600)
 //! <data>/ledger.db     the ledger (0600; its -wal and -shm follow its mode)
+//! <data>/users.db      who may sign in (0600)
 //! <data>/control.sock  where the running server takes commands (0600)
 //! <data>/spool/        bodies
 //! <data>/mail/         Maildirs
@@ -132,6 +133,11 @@ impl Paths {
         self.dir.join("ledger.db")
     }
 
+    /// The users.
+    pub fn users(&self) -> PathBuf {
+        self.dir.join("users.db")
+    }
+
     /// The control socket.
     pub fn control(&self) -> PathBuf {
         self.dir.join("control.sock")
@@ -228,6 +234,18 @@ impl Data {
         let path = self.paths.ledger();
         let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         opened.map_err(|e| DataError::Io(path.clone(), e))?;
+        Ok(path)
+    }
+
+    /// The path of the users' file, which is made with mode 0600 if it was not there.
+    ///
+    /// # Errors
+    /// Those of the system; a file that others may read.
+    pub fn users(&self) -> Result<PathBuf, DataError> {
+        let path = self.paths.users();
+        let io = |e| DataError::Io(path.clone(), e);
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(io)?;
+        closed_to_others(&path, &opened.metadata().map_err(io)?, 0o077, "read or write it", "600")?;
         Ok(path)
     }
 

@@ -15,5 +15,6 @@ pub mod report;
 pub mod serve;
 pub mod server;
 pub mod settings;
+pub mod sign_in;
 pub mod tell;
 pub mod tls;

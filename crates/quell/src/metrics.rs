@@ -88,6 +88,8 @@ pub struct Metrics {
     storms_open: Gauge,
     storms_not_opened: Gauge,
     alerts: Counters,
+    sign_ins: Counters,
+    guessing: Counters,
     reports: Counters,
     held_ended: Counters,
     held_digests: Counter,
@@ -126,6 +128,8 @@ impl Metrics {
             storms_open: Gauge::default(),
             storms_not_opened: Gauge::default(),
             alerts: Counters::default(),
+            sign_ins: Counters::default(),
+            guessing: Counters::default(),
             reports: Counters::default(),
             held_ended: Counters::default(),
             held_digests: Counter::default(),
@@ -155,6 +159,8 @@ impl Metrics {
         zero(&self.deliveries, "outcome", &["delivered", "relayed", "failed", "temporary", "unknown"]);
         zero(&self.turned_away, "why", &TurnedAway::ALL.map(TurnedAway::name));
         zero(&self.alerts, "result", &["sent", "failed"]);
+        zero(&self.sign_ins, "verdict", &["yes", "no", "trouble", "refused"]);
+        zero(&self.guessing, "whom", &["user", "address", "network"]);
         zero(&self.reports, "fate", &["made", "dropped", "suppressed"]);
         zero(&self.held_ended, "how", &["released", "discarded", "digest"]);
         for state in QUEUE_STATES {
@@ -181,6 +187,8 @@ impl Metrics {
         r.register("storms_open", "Storms that have not ended", self.storms_open.clone());
         r.register("storms_not_opened", "Copies over a full book of storms", self.storms_not_opened.clone());
         r.register("alerts", "Alerts to the operator", self.alerts.clone());
+        r.register("sign_ins", "Tries to sign in", self.sign_ins.clone());
+        r.register("guessing_blocks", "Times sign-in was refused from then on", self.guessing.clone());
         r.register(
             "reports",
             "Reports to senders, and recipients whose report went over its bound",
@@ -253,6 +261,16 @@ impl Metrics {
     pub fn alert(&self, sent: bool) {
         let result = if sent { "sent" } else { "failed" };
         self.alerts.get_or_create(&[("result", result)]).inc();
+    }
+
+    /// Somebody tried to sign in: `yes`, `no`, `trouble` or `refused`.
+    pub fn sign_in(&self, verdict: &'static str) {
+        self.sign_ins.get_or_create(&[("verdict", verdict)]).inc();
+    }
+
+    /// Sign-in is refused from now on: to a `user` in a network, an `address` or a `network`.
+    pub fn guessing(&self, whom: &'static str) {
+        self.guessing.get_or_create(&[("whom", whom)]).inc();
     }
 
     /// Reports to senders: the numbers were `before`, and are `now`.
@@ -362,6 +380,8 @@ mod tests {
             "quell_held_ended_total{how=\"digest\"} 0",
             "quell_held_digests_total 0",
             "quell_held_reminders_total 0",
+            "quell_sign_ins_total{verdict=\"refused\"} 0",
+            "quell_guessing_blocks_total{whom=\"network\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

@@ -169,6 +169,23 @@ section! {
 }
 
 section! {
+    /// Who may sign in to send mail.
+    Submission, SUBMISSION, "submission" {
+        /// Who says whether a password is right: "store" for the users of `quell user`, or Dovecot, as
+        /// "dovecot:/run/dovecot/auth-client" (a socket of its service `auth`).
+        users: String = "store".to_owned(), "", hint "\"store\"";
+        /// Program and arguments that say whose a bearer token (OAUTHBEARER) is. The token comes on
+        /// standard input, the name that the client gave in `QUELL_USER`. It prints the user's address
+        /// and ends with status 0, within 10 seconds; any other status refuses the token.
+        token_command: Option<Vec<String>> = None, "unset: OAUTHBEARER is not offered, unless Dovecot has it",
+            hint "[\"/usr/local/bin/whose-token\"]";
+        /// Hosts that sign in for many people, such as a web mail server: there failures count for each
+        /// name alone, and never refuse the host as a whole.
+        shared_hosts: Vec<String> = Vec::new(), "", hint "[\"10.0.0.8\"]";
+    }
+}
+
+section! {
     /// The console: health, metrics, and the list of storms over HTTP.
     Console, CONSOLE, "console" {
         /// Address and port of the console.
@@ -274,9 +291,9 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 15] = [
-    SERVER, TLS, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL, LOG,
-    PRIVACY,
+pub const SECTIONS: [Section; 16] = [
+    SERVER, TLS, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD,
+    TELL, LOG, PRIVACY,
 ];
 
 /// `recipients` of a domain as written.
@@ -299,6 +316,8 @@ pub struct Settings {
     pub tls: Tls,
     /// `[smtp]`
     pub smtp: Smtp,
+    /// `[submission]`
+    pub submission: Submission,
     /// `[console]`
     pub console: Console,
     /// `[domains."NAME"]`

@@ -12,3 +12,4 @@ pub mod ids;
 pub mod ledger;
 pub mod reserve;
 pub mod store;
+pub mod users;

@@ -29,6 +29,8 @@ pub enum AlertKind {
     StillHeld,
     /// An author of ours is told that his reply to all is held.
     ReplyHeld,
+    /// Somebody guesses passwords, and sign-in is refused to him.
+    Guessing,
 }
 
 /// One alert: plain text, no subjects, no bodies, no recipients but their number.
@@ -38,7 +40,7 @@ pub struct Alert {
     pub kind: AlertKind,
     /// Whom it is for; None: the operator.
     pub to: Option<String>,
-    /// The storm's id, or the message's queue id.
+    /// The storm's id, the message's queue id, or the network of who guesses.
     pub about: String,
     /// The storm as it was then, without its evidence; None: it is about none.
     pub storm: Option<Storm>,
@@ -124,6 +126,22 @@ impl Alert {
         );
         let subject = format!("quell: message {id} was given up and may have been delivered");
         Self { kind: AlertKind::MaybeDelivered, to: None, about: id, storm: None, subject, text }
+    }
+
+    /// What is told of the network `net`, from which sign-in is refused for `minutes` since it failed
+    /// `failures` times.
+    pub fn guessing(net: &str, failures: u32, minutes: u64) -> Self {
+        let net = plain(net);
+        let text = format!(
+            "Sign-in failed {failures} times within 15 minutes from {net}.\n\n\
+             From there it is refused for {minutes} minutes, whatever the password. Users sign in from\n\
+             elsewhere as before. If that is a network of yours, somebody there has an old password, or a\n\
+             program is wrongly set up: quell's log says which names failed (event sign_in_failed).\n\n\
+             A host that signs in for many people, such as a web mail server, belongs into\n\
+             `[submission] shared_hosts`.\n"
+        );
+        let subject = format!("quell: somebody guesses passwords from {net}");
+        Self { kind: AlertKind::Guessing, to: None, about: net, storm: None, subject, text }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod replay;
 pub mod serve;
 pub mod storms;
 pub mod trace;
+pub mod user;
 
 /// The mail server that hands each message to each recipient once, and stops mail storms.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ pub enum Command {
     Check(check::Args),
     /// Add, list and remove mailboxes
     Mailbox(mailbox::Args),
+    /// Add, list and change users who may sign in
+    User(user::Args),
     /// See and change what waits
     Queue(queue::Args),
     /// See the storms, and decide on the mail they hold
@@ -102,6 +105,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(&args, Config::load(&file)?, out),
         Command::Check(args) => check::run(&args, file, out),
         Command::Mailbox(args) => mailbox::run(&args, &Config::load(&file)?, out),
+        Command::User(args) => user::run(&args, &Config::load(&file)?, out),
         Command::Queue(args) => queue::run(&args, &Config::load(&file)?, out),
         Command::Storms(args) => storms::run(&args, &Config::load(&file)?, out),
         Command::Ledger(args) => ledger::run(&args, &Config::load(&file)?, out),

@@ -15,6 +15,7 @@ use crate::settings::{Judge, SECTIONS, Settings};
 mod domains;
 mod hold;
 mod outgoing;
+mod submission;
 mod suspicion;
 mod tls;
 
@@ -85,10 +86,12 @@ impl Check<'_> {
         let directory = self.directory(&settings, &hostname, plans);
         self.tell(&settings, &directory);
         let hold = self.hold(&settings);
+        let sign_in = self.sign_in(&settings, &directory);
         Some(Config {
             file: file.to_owned(),
             limits: self.limits(&settings),
             hold,
+            sign_in,
             hostname,
             data,
             secret_file,

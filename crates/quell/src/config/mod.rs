@@ -41,6 +41,8 @@ pub struct Config {
     pub secret_file: PathBuf,
     /// Where SMTP listens.
     pub smtp_listen: Vec<SocketAddr>,
+    /// Who may sign in.
+    pub sign_in: crate::sign_in::Rules,
     /// Where SMTP listens and TLS begins with the first byte.
     pub smtp_listen_tls: Vec<SocketAddr>,
     /// The certificate, and the files it came from.

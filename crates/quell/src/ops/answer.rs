@@ -31,6 +31,8 @@ pub enum Response {
     Forgotten(Forgotten),
     /// To `Explain`.
     Explained(Explained),
+    /// To `Users`, where a list was asked for.
+    Users(super::UsersShown),
     /// Done, and nothing to say.
     Done,
     /// It was not done.

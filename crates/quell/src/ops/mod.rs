@@ -17,11 +17,13 @@ mod run;
 mod storms;
 pub mod table;
 pub mod time;
+pub mod users;
 
 pub use answer::*;
 pub use forget::To;
 pub use request::*;
 pub use run::run;
+pub use users::{UserShown, UsersRequest, UsersShown};
 
 /// Rows that one request looks at, at most.
 pub const SLICE: usize = 1_000;

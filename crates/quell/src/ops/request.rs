@@ -126,6 +126,12 @@ pub enum Request {
     /// `quell mailbox add` or `remove` has changed which mailboxes there are. The server looks
     /// again; the desk has nothing to do with it.
     MailboxesChanged {},
+    /// About the users who may sign in: [`super::UsersShown`], or done. The desk has nothing to do with
+    /// it.
+    Users {
+        /// What.
+        ask: super::UsersRequest,
+    },
 }
 
 impl Request {
@@ -135,7 +141,8 @@ impl Request {
         match self {
             Status {} | QueueList { .. } | QueueShow { .. } | NextHops {} => false,
             Storms { .. } | Storm { .. } | StormHeld { .. } => false,
-            Explain { .. } | MailboxesChanged {} => false,
+            // Users are not kept by the desk, and durable when it is answered.
+            Explain { .. } | MailboxesChanged {} | Users { .. } => false,
             QueueRetry { .. } | QueueRemove { .. } | LedgerForget { .. } => true,
             StormRelease { .. } | StormDiscard { .. } => true,
             // Of a wish nothing is kept.

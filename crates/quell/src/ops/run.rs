@@ -9,7 +9,7 @@ use quell_storm::facts::RowState;
 use quell_storm::storm::rfc3339;
 
 use super::held::Decision;
-use super::{Request, Response, State, Status, explain, forget, held, queue, storms};
+use super::{ErrorKind, Failure, Request, Response, State, Status, explain, forget, held, queue, storms};
 
 /// Carries out `request` at the door. What it changes is gathered, and durable with the next
 /// batch; the answer does not wait for that, so a caller who must be sure hands it out after the
@@ -49,6 +49,10 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
         }
         Request::Explain { what } => explain::explain(door, what, now).map(Response::Explained),
         Request::MailboxesChanged {} => Ok(Response::Done),
+        Request::Users { .. } => Err(Failure {
+            kind: ErrorKind::BadRequest,
+            message: "users are not kept in the ledger".to_owned(),
+        }),
     };
     answer.unwrap_or_else(Response::Error)
 }

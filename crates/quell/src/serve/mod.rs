@@ -54,6 +54,9 @@ pub enum ServeError {
     /// The ledger.
     #[error("the ledger cannot be opened: {0}")]
     Store(#[from] quell_queue::store::StoreError),
+    /// The users' file.
+    #[error("the users cannot be opened: {0}")]
+    Users(quell_queue::store::StoreError),
     /// The body store.
     #[error("the body store cannot be opened: {0}")]
     Spool(#[from] quell_queue::body::SpoolError),
@@ -163,7 +166,9 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
 /// Workers end first, so that their outcomes still reach the desk; then the desk, which writes
 /// what is not written; then the committer, whose channel closes with it.
 async fn stop_threads(parts: Parts) {
-    let Parts { desk, workers, deciding, threads, .. } = parts;
+    let Parts { desk, workers, deciding, threads, sign_in, .. } = parts;
+    // The teller ends when nobody can tell it anything any more.
+    sign_in.stop();
     desk.send(Msg::Drain);
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok()));
     if !matches!(joined.await, Ok(true)) {

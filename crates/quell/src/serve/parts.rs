@@ -13,6 +13,7 @@ use quell_queue::dots::DotLog;
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
 use quell_queue::store::{Batch, Reader, Retention, Store, StoreError};
+use quell_queue::users::SqliteUsers;
 use quell_relay::reception::{Memory, Policy};
 use quell_storm::facts::{Ms, RowState};
 use quell_wire::server::{BareNewlines, Settings as Session};
@@ -40,7 +41,9 @@ use crate::server::committer::{Committer, RetentionNow};
 use crate::server::desk::{Desk, Handle, Msg, ServerDoor, channel_to_desk};
 use crate::server::fresh::FreshBodies;
 use crate::server::time::Timekeeper;
-use crate::tell::{Mailer, StopBy, Teller};
+use crate::sign_in::accounts::Accounts;
+use crate::sign_in::{Means, SignIn};
+use crate::tell::{Mailer, Outbox, StopBy, Teller};
 use crate::tls::Acceptor;
 
 /// Threads that deliver. Each waits for the disk most of the time.
@@ -81,6 +84,8 @@ pub struct Parts {
     pub log: Log,
     /// Sessions to next hops.
     pub remote: Arc<Remote>,
+    /// Who may send.
+    pub sign_in: Arc<SignIn>,
     /// Delivery threads.
     pub workers: Vec<JoinHandle<()>>,
     /// The desk.
@@ -134,18 +139,17 @@ impl Parts {
         door.lived_until(lived_until_ms);
         let dots = open_dots(&data, &mut door, &time.now())?;
         recovered(&door, kept);
-        let metrics = Arc::clone(&outer.metrics);
-        let (bodies, fresh) = (spool.reader(), Arc::<FreshBodies>::default());
+        let (metrics, bodies, fresh) = (Arc::clone(&outer.metrics), spool.reader(), Arc::default());
         let retention = retention_now(&in_force);
         let committer = Committer::new(store, spool, reserve, least, at.clone(), retention);
-        let answers = desk.clone();
+        let (answers, stop_by) = (desk.clone(), StopBy::default());
         let (jobs, committing) =
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
-        let stop_by = StopBy::default();
         let (outbox, telling) = teller(&in_force, &outer, &stop_by).start().map_err(thread)?;
         let means = || reporter(&in_force, &outer, &bodies, (least, at.clone()));
         let (reporting, reports) = means().start().map_err(thread)?;
         let (digesting, digests) = digester(&in_force, means()).start().map_err(thread)?;
+        let sign_in = sign_in(&data, &current(&in_force), &outer, outbox.clone())?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox, (reporting, digesting));
         let (out, stored) = (outward_now(&in_force), (bodies.clone(), Arc::clone(&fresh)));
         let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
@@ -160,6 +164,7 @@ impl Parts {
             outer,
             metrics,
             remote,
+            sign_in,
             token,
             data,
             workers,
@@ -169,6 +174,24 @@ impl Parts {
             threads,
         })
     }
+}
+
+/// Opens the users, and what asks for them.
+fn sign_in(
+    data: &Data,
+    in_force: &InForce,
+    outer: &Outer,
+    outbox: Outbox,
+) -> Result<Arc<SignIn>, ServeError> {
+    let users = SqliteUsers::open(&data.users()?).map_err(ServeError::Users)?;
+    let means = Means {
+        accounts: Arc::new(Accounts::new(users)),
+        secret: in_force.shared.policy.secret.clone(),
+        time: outer.time.clone(),
+        metrics: Arc::clone(&outer.metrics),
+        outbox: Some(outbox),
+    };
+    Ok(SignIn::new(means, in_force.config.sign_in.clone()))
 }
 
 fn open_door(

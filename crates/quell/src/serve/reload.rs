@@ -31,6 +31,7 @@ pub(super) fn reload(parts: &mut Parts) {
         }
     }
     parts.log.set(&config);
+    parts.sign_in.set(&config.sign_in);
     make_mailboxes(&config, &parts.outer.maildirs);
     parts.desk.send(Msg::Limits(Box::new(config.limits.clone())));
     let new = in_force(config, old.shared.policy.secret.clone(), Some(&old));

@@ -16,7 +16,7 @@ const OF_THE_SERVICE: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"];
 
 /// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`,
-/// `still_held`, of a storm; `maybe_delivered`, of a message), `QUELL_STORM` (the storm's id, or nothing), `QUELL_CULPRITS`
+/// `still_held`, of a storm; `maybe_delivered`, of a message; `guessing`, of passwords), `QUELL_STORM` (the storm's id, or nothing), `QUELL_CULPRITS`
 /// (`host [address]`, with commas between, or nothing) and `QUELL_SUBJECT` in the environment. It has
 /// 30 s, and less when the server stops.
 pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Result<()> {
@@ -27,6 +27,7 @@ pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Resul
         AlertKind::MaybeDelivered => "maybe_delivered",
         AlertKind::StillHeld => "still_held",
         AlertKind::ReplyHeld => "reply_held",
+        AlertKind::Guessing => "guessing",
     };
     let storm = if alert.storm.is_some() { alert.about.as_str() } else { "" };
     let mut command = Command::new(program);

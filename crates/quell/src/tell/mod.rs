@@ -1,5 +1,6 @@
 //! Telling the operator, by a command or a mail: one alert when a storm opens, one when it ends, one
-//! when mail is held and nobody decides, one for a message that was given up and may have been delivered; and
+//! when mail is held and nobody decides, one for a message that was given up and may have been delivered;
+//! one when somebody guesses passwords; and
 //! one of our own authors, once in a conversation, that his reply to all is held.
 //!
 //! The mail passes the door like any other, its reverse-path is null, and it can neither be
@@ -47,6 +48,7 @@ pub struct Teller {
 }
 
 /// Where alerts are put; never blocks.
+#[derive(Clone)]
 pub struct Outbox(SyncSender<Alert>);
 
 impl Outbox {
@@ -58,15 +60,21 @@ impl Outbox {
     }
 }
 
+/// An outbox, and what comes out of it.
+pub(crate) fn outbox() -> (Outbox, Receiver<Alert>) {
+    let (tx, rx) = sync_channel(MAX_WAITING);
+    (Outbox(tx), rx)
+}
+
 impl Teller {
     /// Starts the thread that tells.
     ///
     /// # Errors
     /// No thread could be had.
     pub fn start(self) -> std::io::Result<(Outbox, JoinHandle<()>)> {
-        let (tx, rx) = sync_channel(MAX_WAITING);
-        let thread = vital_thread("tell".to_owned(), move || self.run(&rx))?;
-        Ok((Outbox(tx), thread))
+        let (outbox, alerts) = outbox();
+        let thread = vital_thread("tell".to_owned(), move || self.run(&alerts))?;
+        Ok((outbox, thread))
     }
 
     fn run(&self, alerts: &Receiver<Alert>) {
@@ -114,6 +122,10 @@ fn say(alert: &Alert) {
     let subject = &alert.subject;
     if alert.kind == AlertKind::StillHeld {
         return warn!(event = "still_held", about = %alert.about, "{subject}");
+    }
+    if alert.kind == AlertKind::Guessing {
+        // Whoever found it out has said so in the log.
+        return;
     }
     if alert.kind == AlertKind::ReplyHeld {
         return info!(event = "author_told", about = %alert.about, "an author is told that a reply to all is held");

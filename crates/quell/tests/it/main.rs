@@ -17,6 +17,7 @@ mod pop3;
 mod power;
 mod replay;
 mod service;
+mod sign_in;
 mod smuggling;
 mod storm;
 mod tls;

@@ -123,3 +123,65 @@ service anvil {{
 "
     )
 }
+
+/// Dovecot says who may sign in, at the socket that is returned. `users`: lines of a passwd-file.
+/// Bearer tokens are JWTs signed with `key` (HS256, here in base64), and say whose they are in `sub`.
+pub fn serve_auth(home: &Path, users: &str, key: &str) -> (Running, std::path::PathBuf) {
+    assert!(is_root(), "dovecot gives up root's privileges, so it must have them");
+    let keys = home.join("keys/default/HS256");
+    fs::create_dir_all(&keys).expect("a directory");
+    fs::write(keys.join("default"), key).expect("a key");
+    fs::write(home.join("users"), users).expect("users");
+    let tokens = format!(
+        "introspection_mode = local\nusername_attribute = sub\nlocal_validation_key_dict = fs:posix:prefix={}/keys/\n",
+        home.display()
+    );
+    fs::write(home.join("oauth2.conf.ext"), tokens).expect("a configuration");
+    let text = auth_config(home.to_str().expect("a path"));
+    fs::write(home.join("dovecot.conf"), text).expect("a configuration");
+    let mut command = Command::new(program("dovecot"));
+    command.arg("-F").arg("-c").arg(home.join("dovecot.conf"));
+    let (running, socket) = (Running::start(command, &home.join("output")), home.join("auth-client"));
+    let listens = || std::os::unix::net::UnixStream::connect(&socket).is_ok();
+    assert!(crate::support::wait_until(START_LIMIT, listens), "no socket:\n{}", running.output());
+    (running, socket)
+}
+
+fn auth_config(home: &str) -> String {
+    format!(
+        "base_dir = {home}/base
+state_dir = {home}/state
+log_path = {home}/log
+protocols =
+ssl = no
+disable_plaintext_auth = yes
+auth_mechanisms = plain login scram-sha-256 oauthbearer
+auth_failure_delay = 0
+auth_verbose = yes
+passdb {{
+  driver = oauth2
+  mechanisms = oauthbearer
+  args = {home}/oauth2.conf.ext
+}}
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%u {home}/users
+}}
+userdb {{
+  driver = static
+  args = uid=nobody gid=nogroup home={home}
+}}
+service auth {{
+  unix_listener {home}/auth-client {{
+    mode = 0666
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+"
+    )
+}

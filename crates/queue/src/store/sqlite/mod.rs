@@ -200,7 +200,7 @@ fn load_parts(db: &Connection) -> Result<Parts, StoreError> {
     Ok(parts)
 }
 
-fn sync_dir(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io(&e))
 }
@@ -215,7 +215,7 @@ fn io(error: &std::io::Error) -> StoreError {
 }
 
 /// What SQLite says, in the store's words.
-fn broken(error: rusqlite::Error) -> StoreError {
+pub(crate) fn broken(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full(error.to_string()),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error.to_string()),

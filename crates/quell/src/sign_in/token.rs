@@ -1,0 +1,110 @@
+//! `[submission] token_command`: a program of the operator's that says whose a bearer token is.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+/// A command that takes longer is ended.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// What it may print.
+const MAX_OUTPUT_BYTES: usize = 1024;
+/// Longest token; it fits into a pipe's buffer.
+pub const MAX_TOKEN_BYTES: usize = 16 << 10;
+
+/// Whose the token is, in the command's words; None: the command refused it. Blocks for up to 10 s.
+/// `user`: the name that the client gave, for `QUELL_USER` in the environment; the token comes on
+/// standard input, and stands in no argument.
+///
+/// # Errors
+/// The command could not be run, took too long, or ended by a signal.
+pub(super) fn run(argv: &[String], user: Option<&str>, token: &[u8]) -> io::Result<Option<String>> {
+    // An environment cannot carry a NUL, and no name has one.
+    if token.len() > MAX_TOKEN_BYTES || user.is_some_and(|user| user.contains('\0')) {
+        return Ok(None);
+    }
+    let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("QUELL_USER", user.unwrap_or_default())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let said = talk(&mut child, token);
+    if said.is_err() {
+        // It may have ended by itself; either way nothing of it is left behind.
+        child.kill()?;
+        child.wait()?;
+    }
+    said
+}
+
+fn talk(child: &mut Child, token: &[u8]) -> io::Result<Option<String>> {
+    // A program that does not read its token is no failure.
+    match child.stdin.take().map(|mut stdin| stdin.write_all(token)) {
+        Some(Err(why)) if why.kind() != io::ErrorKind::BrokenPipe => return Err(why),
+        _ => {}
+    }
+    let began = Instant::now();
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if began.elapsed() > TIME_LIMIT => {
+                return Err(io::Error::other("it took longer than 10 s and was ended"));
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    match status.code() {
+        Some(0) => Ok(child.stdout.take().map(said).transpose()?.filter(|said| !said.is_empty())),
+        Some(_) => Ok(None),
+        None => Err(io::Error::other(format!("it ended with {status}"))),
+    }
+}
+
+/// What it has printed. Something that it started may hold the pipe open: that is not waited for.
+fn said(mut stdout: ChildStdout) -> io::Result<String> {
+    fcntl(stdout.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let mut bytes = vec![0; MAX_OUTPUT_BYTES];
+    let len = match stdout.read(&mut bytes) {
+        Err(why) if why.kind() == io::ErrorKind::WouldBlock => 0,
+        read => read?,
+    };
+    bytes.truncate(len);
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, token: &[u8]) -> io::Result<Option<String>> {
+        run(&["/bin/sh".to_owned(), "-c".to_owned(), script.to_owned()], Some("jane@firm.example"), token)
+    }
+
+    #[test]
+    fn the_command_says_whose_it_is() {
+        let jane = Some("jane@firm.example");
+        let script = "read token; test \"$token\" = good && echo \"$QUELL_USER\"";
+        assert_eq!(shell(script, b"good\n").unwrap().as_deref(), jane);
+        assert_eq!(shell(script, b"bad\n").unwrap(), None);
+        assert_eq!(shell("true", b"x").unwrap(), None, "nothing printed is nobody");
+        assert_eq!(shell("exit 3", &[b'x'; MAX_TOKEN_BYTES]).unwrap(), None);
+        assert_eq!(shell("cat; echo jane@firm.example", &[b'x'; MAX_TOKEN_BYTES + 1]).unwrap(), None);
+        // What it leaves running is not waited for.
+        assert_eq!(shell("sleep 5 & echo jane@firm.example", b"x").unwrap().as_deref(), jane);
+        let much =
+            shell("i=0; while [ $i -lt 9999 ]; do echo aaaa; i=$((i+1)); done", b"x").unwrap().unwrap();
+        assert!(much.len() <= MAX_OUTPUT_BYTES);
+    }
+
+    #[test]
+    fn trouble_is_no_refusal() {
+        assert!(run(&["/nonexistent/program".to_owned()], None, b"x").is_err());
+        assert!(shell("kill -9 $$", b"x").is_err());
+        assert!(run(&[], None, b"x").is_err());
+    }
+}
