@@ -26,13 +26,13 @@ pub use said::said;
 pub use sim::sim_host;
 pub use trace::{hop_line, replay, trace};
 pub use typed::{address, config, control, maildir_name};
-pub use wire::{content, lines, pop3_client, pop3_server, session};
+pub use wire::{content, lines, pop3_client, pop3_server, sasl, session};
 
 /// A target's body.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 38] = [
+pub const TARGETS: [(&str, Target); 39] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -67,6 +67,7 @@ pub const TARGETS: [(&str, Target); 38] = [
     ("report", report),
     ("said", said),
     ("sample", sample),
+    ("sasl", sasl),
     ("session", session),
     ("sim_host", sim_host),
     ("storm_id", storm_id),
