@@ -177,6 +177,7 @@ fn arrival(step: &[u8; STEP_BYTES], count: u32) -> Facts {
             address: (from != 0xff).then(|| Ipv4Addr::new(192, 0, from % 8, 1).into()),
             helo: format!("mx.house{}.example", way % 8),
             inside,
+            user: None,
         },
         reverse_path: if kind % 8 == 2 { String::new() } else { author.clone() },
         envid: None,
