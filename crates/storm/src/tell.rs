@@ -180,6 +180,10 @@ fn what(class: Class) -> &'static str {
         Class::AutoReply => "Two machines answer each other.",
         Class::Bounces => "Very many reports of failed deliveries arrive.",
         Class::Flood => "A source brings far more mail than is usual at this hour.",
+        Class::UserLimit => {
+            "A user who has signed in sends more than people do, or to very many they never wrote to: a mailing, or\n\
+             somebody who has their password."
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod reply_all;
 mod resent;
 pub(crate) mod retry;
 pub(crate) mod suspicion;
+pub(crate) mod user_limit;
 
 use crate::facts::{Counts, Facts, Ms, Recipient, RowView, SourceId};
 use crate::limits::Limits;
