@@ -64,23 +64,21 @@ fn must_say(reason: &Reason) -> (&'static [&'static str], bool) {
         Reason::Suspect(Suspicion::Flood(_), _) => {
             (&["Passed, and told, by rule flood", "900 messages", "40 are usual", "[policy] flood"], false)
         }
-        Reason::Suspect(Suspicion::UserLimit { within, .. }, _) => match within {
-            SentWithin::Hour => (
-                &[
-                    "Held, by rule user_limit",
-                    "message 101 within an hour",
-                    "100 pass",
-                    "messages_per_hour",
-                    "[policy] user_limit",
-                ],
-                false,
-            ),
-            SentWithin::Day => (&["message 501 within a day", "500 pass", "messages_per_day"], false),
-            SentWithin::NewRecipients => (
-                &["number 401 within a day", "400 pass", "new_recipients_per_day; four times as many"],
-                false,
-            ),
-        },
+        Reason::Suspect(Suspicion::UserLimit { within, .. }, _) => (of_user_limit(*within), false),
+    }
+}
+
+fn of_user_limit(within: SentWithin) -> &'static [&'static str] {
+    match within {
+        SentWithin::Hour => {
+            &["Held, by rule user_limit", "message 101 within an hour", "100 pass", "messages_per_hour"]
+        }
+        SentWithin::Day => {
+            &["message 501 within a day", "500 pass", "messages_per_day", "[policy] user_limit"]
+        }
+        SentWithin::NewRecipients => {
+            &["number 401 within a day", "400 pass", "new_recipients_per_day; four times as many"]
+        }
     }
 }
 
