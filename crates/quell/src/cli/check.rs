@@ -1,5 +1,7 @@
 //! `quell check`: is the configuration right, and what does it mean?
 
+mod names;
+mod reach;
 mod tls;
 
 use std::collections::HashSet;
@@ -31,6 +33,10 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Do not look up MX, address and PTR records; without it that is done if the server can be reached from
+    /// outside
+    #[arg(long)]
+    pub no_dns: bool,
 }
 
 /// What a configuration means, line by line.
@@ -48,8 +54,10 @@ pub struct Explanation {
 pub fn run(args: &Args, default: PathBuf, out: &mut dyn Write) -> Result<(), Failure> {
     let file = args.file.clone().unwrap_or(default);
     match Config::load(&file) {
-        Ok(config) if args.json => print_json(&config, out),
-        Ok(config) => print_text(&config, out),
+        Ok(config) => {
+            let explanation = explained(&config, args.no_dns);
+            if args.json { print_json(&config, &explanation, out) } else { print_text(&explanation, out) }
+        }
         Err(faults) => {
             if args.json {
                 writeln!(out, "{}", faults_json(&faults))?;
@@ -57,6 +65,17 @@ pub fn run(args: &Args, default: PathBuf, out: &mut dyn Write) -> Result<(), Fai
             Err(Failure::Configuration(faults))
         }
     }
+}
+
+/// With what the DNS says.
+fn explained(config: &Config, no_dns: bool) -> Explanation {
+    let mut explanation = explain(config);
+    if !no_dns && names::is_wanted(config) {
+        let found = names::look_up(config);
+        explanation.facts.extend(found.facts);
+        explanation.warnings.extend(found.warnings);
+    }
+    explanation
 }
 
 /// What `config` means, together with what lies on the disk.
@@ -88,6 +107,7 @@ pub fn explain(config: &Config) -> Explanation {
     facts.push("mail from others for other domains is refused".to_owned());
     facts.push(where_names_are_looked_up(&config.outgoing.dns_servers));
     facts.extend(about_suspicion(config));
+    facts.extend(reach::facts(config));
     Explanation { facts, changed: changed(&config.settings), warnings: warnings(config) }
 }
 
@@ -215,6 +235,7 @@ fn changed(settings: &Settings) -> Vec<(String, String, String)> {
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     warnings.extend(tls::warnings(config));
+    warnings.extend(reach::warnings(config));
     warnings.extend(about_folder(&config.data));
     let store = MaildirStore::new(config.mail_root(), &config.hostname);
     match store.list() {
@@ -256,8 +277,7 @@ fn about_folder(data: &Path) -> Option<String> {
     }
 }
 
-fn print_text(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let explanation = explain(config);
+fn print_text(explanation: &Explanation, out: &mut dyn Write) -> Result<(), Failure> {
     for fact in &explanation.facts {
         writeln!(out, "{fact}")?;
     }
@@ -270,8 +290,7 @@ fn print_text(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_json(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let explanation = explain(config);
+fn print_json(config: &Config, explanation: &Explanation, out: &mut dyn Write) -> Result<(), Failure> {
     let changed: Vec<_> = explanation
         .changed
         .iter()
@@ -308,7 +327,7 @@ mod tests {
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, text).unwrap();
         let mut out = Vec::new();
-        let result = run(&Args { file: Some(file.clone()), json }, PathBuf::new(), &mut out);
+        let result = run(&Args { file: Some(file.clone()), json, no_dns: false }, PathBuf::new(), &mut out);
         std::fs::remove_file(file).unwrap();
         (result, String::from_utf8(out).unwrap())
     }
