@@ -28,13 +28,13 @@ pub use sign_in::dovecot_auth;
 pub use sim::sim_host;
 pub use trace::{hop_line, replay, trace};
 pub use typed::{address, config, control, maildir_name};
-pub use wire::{content, lines, pop3_client, pop3_server, session};
+pub use wire::{content, lines, pop3_client, pop3_server, sasl, session};
 
 /// A target's body.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 39] = [
+pub const TARGETS: [(&str, Target); 40] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -70,6 +70,7 @@ pub const TARGETS: [(&str, Target); 39] = [
     ("report", report),
     ("said", said),
     ("sample", sample),
+    ("sasl", sasl),
     ("session", session),
     ("sim_host", sim_host),
     ("storm_id", storm_id),

@@ -8,7 +8,7 @@ use quell_mail::key::LedgerKey;
 use quell_mail::letter::{Letter, Machine, Report, address_hash};
 use quell_storm::facts::{Counts, Facts, Ms, Recipient, RowView, Source};
 use quell_storm::judge::judge;
-use quell_storm::limits::Limits;
+use quell_storm::limits::{Limits, UserLimits};
 use quell_storm::recent::{Looked, Recent};
 use quell_storm::rhythm::FloodLimits;
 use quell_storm::said::{Mark, Said, Way};
@@ -63,7 +63,8 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let flood = FloodLimits { least_five_minutes: 3, warm_up_factor: 1, ..FloodLimits::default() };
-        let limits = Limits { recent_entries: 0, flood, ..Limits::default() };
+        let user = UserLimits { messages_per_hour: 5, messages_per_day: 9, new_recipients_per_day: 1 };
+        let limits = Limits { recent_entries: 0, flood, user, ..Limits::default() };
         Self { recent: Recent::new(7, &limits), limits, now: NOW, count: 0, storms: Vec::new() }
     }
 
@@ -177,6 +178,7 @@ fn arrival(step: &[u8; STEP_BYTES], count: u32) -> Facts {
             address: (from != 0xff).then(|| Ipv4Addr::new(192, 0, from % 8, 1).into()),
             helo: format!("mx.house{}.example", way % 8),
             inside,
+            user: (inside && from & 0x10 != 0).then(|| format!("user{}", from % 4)),
         },
         reverse_path: if kind % 8 == 2 { String::new() } else { author.clone() },
         envid: None,

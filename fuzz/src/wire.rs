@@ -4,6 +4,7 @@ use memchr::memmem;
 
 use quell_wire::fuzz::{decoded, fuzz_data, fuzz_lines, fuzz_session};
 use quell_wire::pop3::fuzz::{fuzz_client, fuzz_server};
+use quell_wire::sasl::fuzz::fuzz_sasl;
 
 /// Cutting a stream into lines: the same however it is cut, none too long, none with a LF in it.
 pub fn lines(bytes: &[u8]) {
@@ -13,6 +14,12 @@ pub fn lines(bytes: &[u8]) {
 /// A session: the same replies and events however the stream is cut, output in proportion.
 pub fn session(bytes: &[u8]) {
     fuzz_session(bytes);
+}
+
+/// Responses of a client that signs in: nobody gets in without the caller's word, challenges fit
+/// into a line, what is over stays so.
+pub fn sasl(bytes: &[u8]) {
+    fuzz_sasl(bytes);
 }
 
 /// Commands of a POP3 client: the same responses however the stream is cut, bounded output, nothing

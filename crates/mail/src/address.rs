@@ -180,6 +180,12 @@ pub fn lower_local(local: &str) -> String {
     local.to_lowercase()
 }
 
+/// The addresses in the value of From, Sender, To and the like, in mailboxes and groups (RFC 5322 §3.4), as they
+/// stand there: they need not be well-formed. A mailbox without an address is passed over.
+pub fn in_field(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    crate::content::address::Addresses::new(value)
+}
+
 /// `local` without its `+detail` (RFC 5233). One that begins with `+`, or is quoted, stays.
 pub fn strip_detail(local: &str) -> &str {
     match local.find('+') {

@@ -46,6 +46,18 @@ pub struct Reading {
     pub body_bytes: u64,
     /// Whether there is a byte above 127.
     pub has_8bit: bool,
+    /// Those of [`Missing`] that it did not have: fields to be put before its header. The exact key
+    /// and what else is said here are those of the message with them.
+    pub added: Vec<u8>,
+}
+
+/// Values of fields that a message gets if it has none (RFC 6409 §8.2, §8.3).
+#[derive(Debug, Clone)]
+pub struct Missing {
+    /// With angle brackets.
+    pub message_id: String,
+    /// As [`crate::date::print`] makes it.
+    pub date: String,
 }
 
 /// Where in a line of the header the reader stands.
@@ -66,6 +78,7 @@ pub struct Reader {
     read: Option<HeaderRead>,
     body_bytes: u64,
     has_8bit: bool,
+    missing: Option<Box<Missing>>,
 }
 
 /// What the header said, once it had ended.
@@ -76,13 +89,31 @@ struct HeaderRead {
     date_ms: Option<i64>,
     hops: usize,
     tokens: Vec<SeenToken>,
+    added: Vec<u8>,
 }
 
 impl Reader {
     /// At the start of a message whose header may have `max_header_bytes`.
     pub fn new(max_header_bytes: usize) -> Self {
         let (header, line) = (Vec::new(), Line::Start);
-        Self { max_header_bytes, header, line, read: None, body_bytes: 0, has_8bit: false }
+        Self { max_header_bytes, header, line, read: None, body_bytes: 0, has_8bit: false, missing: None }
+    }
+
+    /// Reads the message as if it had the fields that are missing. A header that lacks one is copied
+    /// once.
+    #[must_use]
+    pub fn adding(self, missing: Missing) -> Self {
+        Self { missing: Some(Box::new(missing)), ..self }
+    }
+
+    /// Once the header has ended, what it is read with beside itself ([`Reading::added`]).
+    pub fn added(&self) -> &[u8] {
+        self.read.as_ref().map_or(&[], |read| &read.added)
+    }
+
+    /// The header so far; after [`Reader::cut_header`] its beginning.
+    pub fn header(&self) -> &[u8] {
+        &self.header
     }
 
     /// Takes the next bytes of the message, dots unstuffed.
@@ -128,7 +159,7 @@ impl Reader {
 
     /// The message has ended, and arrived at `arrival_ms` (since 1970).
     pub fn finish(mut self, arrival_ms: i64) -> Reading {
-        let read = self.read.take().unwrap_or_else(|| read_header(&self.header));
+        let read = self.read.take().unwrap_or_else(|| self.read_header());
         Reading {
             exact_key: read.hasher.and_then(|h| h.finish(arrival_ms)),
             header: self.header,
@@ -138,6 +169,18 @@ impl Reader {
             tokens: read.tokens,
             body_bytes: self.body_bytes,
             has_8bit: self.has_8bit,
+            added: read.added,
+        }
+    }
+
+    fn read_header(&self) -> HeaderRead {
+        let added = self.missing.as_ref().map_or_else(Vec::new, |missing| missing.fields(&self.header));
+        match added.is_empty() {
+            true => read_header(&self.header),
+            false => {
+                let whole = [&added[..], &self.header[..]].concat();
+                HeaderRead { added, ..read_header(&whole) }
+            }
         }
     }
 
@@ -150,7 +193,7 @@ impl Reader {
                 if self.line == Line::Cr {
                     self.header.pop();
                 }
-                self.read = Some(read_header(&self.header));
+                self.read = Some(self.read_header());
                 return Ok(&chunk[start + len + 1..]);
             }
             self.line = Line::Start;
@@ -217,6 +260,25 @@ fn read_header(header: &[u8]) -> HeaderRead {
         date_ms: identity.date_ms,
         hops,
         tokens,
+        added: Vec::new(),
+    }
+}
+
+impl Missing {
+    /// Those that `header` has none of.
+    fn fields(&self, header: &[u8]) -> Vec<u8> {
+        let [mut has_id, mut has_date] = [false; 2];
+        for field in fields(header) {
+            has_id |= field.is("message-id");
+            has_date |= field.is("date");
+        }
+        let mut added = String::new();
+        for (name, value, has) in [("Message-ID", &self.message_id, has_id), ("Date", &self.date, has_date)] {
+            if !has {
+                added.extend([name, ": ", value, "\r\n"]);
+            }
+        }
+        added.into_bytes()
     }
 }
 
@@ -321,6 +383,41 @@ mod tests {
         let damaged = format!("Message-ID:  not\t\u{1}one {}\r\n\r\n", "\u{fc}".repeat(900));
         let id = read([damaged.as_bytes()]).message_id.unwrap();
         assert!(id.starts_with("not one \u{fc}") && id.len() <= MAX_MESSAGE_ID_BYTES, "{id}");
+    }
+
+    #[test]
+    fn what_is_missing_is_read_as_if_it_stood_there() {
+        let missing = || Missing {
+            message_id: "<1@mx.firm.example>".to_owned(),
+            date: "Sat, 21 Nov 2026 23:20:44 +0000".to_owned(),
+        };
+        let id = "Message-ID: <1@mx.firm.example>\r\n";
+        let date = "Date: Sat, 21 Nov 2026 23:20:44 +0000\r\n";
+        let (own_id, own_date) = ("message-id: <a@b>\r\n", "DATE : Fri, 20 Nov 2026 10:00:00 +0000\r\n");
+        // A header that the key walks twice, and one that does not end.
+        let many = "Resent-To: x@y\r\n".repeat(100);
+        for rest in ["Subject: x\r\n\r\nbody\r\n", &format!("{many}\r\nbody"), "Subject: x"] {
+            for (own, added) in [
+                (String::new(), format!("{id}{date}")),
+                (own_id.to_owned(), date.to_owned()),
+                (own_date.to_owned(), id.to_owned()),
+                (format!("{own_id}{own_date}"), String::new()),
+                ("Message-ID: damaged\r\n".to_owned(), date.to_owned()),
+            ] {
+                let mail = format!("{own}{rest}");
+                let whole = read([format!("{added}{mail}").as_bytes()]);
+                for size in [1, 7, mail.len()] {
+                    let mut reader = Reader::new(MAX).adding(missing());
+                    mail.as_bytes().chunks(size).for_each(|chunk| reader.push(chunk).unwrap());
+                    let reading = reader.finish(NOW);
+                    assert_eq!(String::from_utf8_lossy(&reading.added), added);
+                    assert_eq!(reading.exact_key, whole.exact_key);
+                    assert_eq!(reading.message_id, whole.message_id);
+                    assert_eq!((reading.date_ms, reading.body_bytes), (whole.date_ms, whole.body_bytes));
+                    assert_eq!(reading.header, split(mail.as_bytes()).0);
+                }
+            }
+        }
     }
 
     #[test]

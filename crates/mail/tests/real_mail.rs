@@ -161,8 +161,9 @@ fn messages(bytes: &[u8]) -> Vec<&[u8]> {
 
 /// All that a reading says, but the header.
 fn facts(reading: &Reading) -> impl PartialEq + std::fmt::Debug {
-    let Reading { header: _, exact_key, message_id, date_ms, hops, tokens, body_bytes, has_8bit } = reading;
-    (*exact_key, message_id.clone(), *date_ms, *hops, tokens.clone(), *body_bytes, *has_8bit)
+    let Reading { header: _, exact_key, message_id, date_ms, hops, tokens, body_bytes, has_8bit, added } =
+        reading;
+    (*exact_key, message_id.clone(), *date_ms, *hops, tokens.clone(), *body_bytes, *has_8bit, added.clone())
 }
 
 /// Reads a message in three ways that must agree, as it had arrived when its newest stamp says.

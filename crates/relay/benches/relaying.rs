@@ -85,7 +85,12 @@ fn feed(reception: &mut Reception, mut input: &[u8], world: &Still) -> Option<In
                 reception.answered(&Answer::Accepted(id));
             }
             Want::Flush => {}
-            Want::Input | Want::Ask(_) | Want::StartTls | Want::Close(_) => break,
+            Want::Input
+            | Want::Ask(_)
+            | Want::StartTls
+            | Want::SignIn(_)
+            | Want::ScramFor(_)
+            | Want::Close(_) => break,
         }
     }
     black_box(reception.output()).clear();

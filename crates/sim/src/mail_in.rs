@@ -69,8 +69,14 @@ impl MailIn {
             let (taken, step) = self.session.next(bytes);
             bytes = &bytes[taken..];
             match step {
-                // Every question is answered at once: one that is open is a fault, and ends it.
-                Step::NeedInput | Step::NeedAnswer | Step::StartTls | Step::Closed(_) => {
+                // Every question is answered at once: one that is open is a fault, and ends it. Nobody is
+                // offered to sign in.
+                Step::NeedInput
+                | Step::NeedAnswer
+                | Step::StartTls
+                | Step::SignIn(..)
+                | Step::StoredFor(..)
+                | Step::Closed(_) => {
                     let goes_on = step == Step::NeedInput;
                     output.append(self.session.output());
                     return (output, goes_on);

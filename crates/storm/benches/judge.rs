@@ -44,6 +44,7 @@ fn facts(recipients: usize) -> Facts {
             address: Some([192, 0, 2, 1].into()),
             helo: "mail.relay.example".into(),
             inside: false,
+            user: None,
         },
         reverse_path: "news@publisher.example".to_owned(),
         envid: None,

@@ -34,6 +34,10 @@ impl Class {
             Self::AutoReply => "Two machines answer each other.",
             Self::Bounces => "Very many reports of failed deliveries arrive.",
             Self::Flood => "A source brings far more mail than is usual at this hour.",
+            Self::UserLimit => {
+                "A user who has signed in sends more than people do, or to very many they never wrote to:\n\
+                 a mailing, or somebody who has their password."
+            }
         }
     }
 

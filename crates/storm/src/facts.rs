@@ -18,18 +18,24 @@ pub struct Source {
     pub address: Option<IpAddr>,
     /// The name it gave in EHLO or HELO.
     pub helo: String,
-    /// True for an address in `[relay] from`.
+    /// True for an address in `[relay] from`, and for whoever has signed in.
     pub inside: bool,
+    /// The user who has signed in, by the name they have here.
+    pub user: Option<String>,
 }
 
 impl Source {
     /// quell's own mail: alerts, digests, reports.
     pub fn own() -> Self {
-        Self { address: None, helo: String::new(), inside: true }
+        Self { address: None, helo: String::new(), inside: true, user: None }
     }
 
-    /// What "the same source" means: the IPv4 address, the /64 of an IPv6 address, or quell itself.
+    /// What "the same source" means: the user, wherever they are; without one the IPv4 address, the
+    /// /64 of an IPv6 address, or quell itself.
     pub fn id(&self) -> SourceId {
+        if let Some(user) = &self.user {
+            return SourceId(format!("user {user}"));
+        }
         SourceId(match self.address {
             None => "self".to_owned(),
             Some(IpAddr::V4(v4)) => v4.to_string(),

@@ -84,6 +84,8 @@ pub struct Limits {
     pub bounces_per_message: u32,
     /// `flood`.
     pub flood: FloodLimits,
+    /// `user_limit`.
+    pub user: UserLimits,
     /// Bytes that one storm may hold: what comes beyond is answered 452, as for any lack of room, so that
     /// a storm leaves room for other mail.
     pub held_storm_bytes: u64,
@@ -128,10 +130,29 @@ impl Default for Limits {
             bounces_per_recipient: 20,
             bounces_per_message: 10,
             flood: FloodLimits::default(),
+            user: UserLimits::default(),
             held_storm_bytes: 1 << 30,
             policies: Policies::default(),
             exceptions: Exceptions::default(),
             recent_entries: 1 << 19,
         }
+    }
+}
+
+/// What a user who has signed in may send; more is held (`user_limit`). The defaults fit people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserLimits {
+    /// Messages within an hour (counted in parts of 5 minutes).
+    pub messages_per_hour: u32,
+    /// Messages within a day (counted in parts of an hour).
+    pub messages_per_day: u32,
+    /// Recipients within a day whom they had not written to for 30 days; four times as many in the first 14 days
+    /// that the server knows of them.
+    pub new_recipients_per_day: u32,
+}
+
+impl Default for UserLimits {
+    fn default() -> Self {
+        Self { messages_per_hour: 100, messages_per_day: 500, new_recipients_per_day: 100 }
     }
 }

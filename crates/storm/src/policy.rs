@@ -48,6 +48,8 @@ pub struct Policies {
     pub bounces: Policy,
     /// Of [`Class::Flood`].
     pub flood: Policy,
+    /// Of [`Class::UserLimit`].
+    pub user_limit: Policy,
 }
 
 impl Default for Policies {
@@ -60,6 +62,7 @@ impl Default for Policies {
             auto_reply: hold,
             bounces: hold,
             flood: Policy::Tell,
+            user_limit: hold,
         }
     }
 }
@@ -74,6 +77,7 @@ impl Policies {
             Class::AutoReply => self.auto_reply,
             Class::Bounces => self.bounces,
             Class::Flood => self.flood,
+            Class::UserLimit => self.user_limit,
             Class::New | Class::Copies | Class::Retry | Class::Loop => Policy::Tell,
         }
     }

@@ -19,6 +19,8 @@ pub struct Signs {
     pub reports: Option<Reports>,
     /// Its source brings more than is usual.
     pub flood: Option<Flood>,
+    /// A user who has signed in sends it.
+    pub sent: Option<Sent>,
     /// What its source brings is known from before.
     pub is_counted: bool,
     /// Classes whose storm a person has released.
@@ -36,6 +38,7 @@ impl Signs {
             (Class::AutoReply, self.turns.is_some_and(|t| t.turns > 1 && t.by_machines > 0)),
             (Class::Bounces, self.reports.is_some()),
             (Class::Flood, self.is_counted),
+            (Class::UserLimit, self.sent.is_some()),
         ];
         had.into_iter().filter(|(_, had)| *had).for_each(|(class, _)| classes.add(class));
         classes
@@ -114,6 +117,30 @@ pub struct Reports {
     pub is_settled: bool,
 }
 
+/// What a user has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Messages within an hour.
+    pub hour: u32,
+    /// Messages within a day.
+    pub day: u32,
+    /// Recipients within a day who are new to them, up to this one; None: this one is not.
+    pub new_recipients: Option<u32>,
+    /// It is known whom they write to: the server has counted for long enough.
+    pub is_settled: bool,
+}
+
+/// What a user has sent too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentWithin {
+    /// Messages within an hour.
+    Hour,
+    /// Messages within a day.
+    Day,
+    /// Messages to new recipients within a day.
+    NewRecipients,
+}
+
 /// A set of classes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClassSet(u16);
@@ -173,6 +200,15 @@ pub enum Suspicion {
     },
     /// Volume.
     Flood(Flood),
+    /// More than a user may send.
+    UserLimit {
+        /// What was counted.
+        sent: Sent,
+        /// Which of it is too much.
+        within: SentWithin,
+        /// So many pass.
+        limit: u32,
+    },
 }
 
 impl Suspicion {
@@ -185,6 +221,7 @@ impl Suspicion {
             Self::AutoReply { .. } => Class::AutoReply,
             Self::Bounces { .. } => Class::Bounces,
             Self::Flood(_) => Class::Flood,
+            Self::UserLimit { .. } => Class::UserLimit,
         }
     }
 }

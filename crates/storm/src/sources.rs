@@ -5,7 +5,8 @@ use crate::facts::SourceId;
 /// Sources kept for one storm.
 pub const MAX_SOURCES: usize = 32;
 
-/// Bytes kept of a source's name; [`crate::facts::Source::id`] makes none longer than 45.
+/// Bytes kept of a source's name; [`crate::facts::Source::id`] makes none longer than 45, but for users
+/// with long names: those that begin alike are one source here.
 const MAX_SOURCE_BYTES: usize = 64;
 
 /// One source and its copies.

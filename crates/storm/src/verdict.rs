@@ -65,11 +65,13 @@ pub enum Class {
     Bounces,
     /// Unusual volume of a source against its own past.
     Flood,
+    /// More than a user who has signed in may send.
+    UserLimit,
 }
 
 impl Class {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::New,
         Self::Copies,
         Self::Retry,
@@ -80,6 +82,7 @@ impl Class {
         Self::AutoReply,
         Self::Bounces,
         Self::Flood,
+        Self::UserLimit,
     ];
 
     /// The class of this name.
@@ -95,7 +98,7 @@ impl Class {
 
     /// Whether its storms are copies of one message, which a trace can be made of.
     pub fn is_of_one_message(self) -> bool {
-        !matches!(self, Self::ReplyAll | Self::AutoReply | Self::Bounces | Self::Flood)
+        !matches!(self, Self::ReplyAll | Self::AutoReply | Self::Bounces | Self::Flood | Self::UserLimit)
     }
 
     /// The name in configuration, logs, API and metrics.
@@ -111,6 +114,7 @@ impl Class {
             Self::AutoReply => "auto_reply",
             Self::Bounces => "bounces",
             Self::Flood => "flood",
+            Self::UserLimit => "user_limit",
         }
     }
 }

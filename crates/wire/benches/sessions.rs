@@ -46,6 +46,9 @@ fn feed(session: &mut Session, mut input: &[u8]) -> usize {
                 messages += 1;
                 session.answer(question, Reply::new(250, (0, 0), "Ok: queued as 0123456789abcdef"));
             }
+            Step::SignIn(question, _) | Step::StoredFor(question, _) => {
+                session.answer(question, Reply::new(535, (7, 8), "nobody signs in here"));
+            }
             Step::Hello { .. } | Step::Flush | Step::NeedAnswer | Step::Reset | Step::StartTls => {}
         }
     }

@@ -1,18 +1,21 @@
 //! Entry points for fuzz targets and property tests: any bytes may go in. They end in an assertion
 //! where a promise of this crate is broken, and nowhere else.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::data::{Decoder, Piece};
 use crate::line::{Framed, Framer};
 use crate::reply::Reply;
+use crate::sasl::{Credentials, Mechanism, StoredScram};
 use crate::server::{BareNewlines, Question, RcptTo, Session, Settings, Step};
 
 /// Output a session may gather before it wants it written: 16 KiB, and two long replies.
 const MAX_OUTPUT_BYTES: usize = 24 << 10;
 
 /// What a session says and reports when it reads `stream` in pieces of `cut` bytes: a line for each
-/// reply line (`S: …`) and each step (`E: …`). `answers` gives the reply to each question, and to the
+/// reply line (`S: …`) and each step (`E: …`). A stream that begins with [`HANDSHAKE`] begins with TLS.
+/// `answers` gives the reply to each question, and to the
 /// end of content in LMTP the reply for each recipient that was accepted.
 pub fn session_log(
     settings: &Arc<Settings>,
@@ -23,7 +26,7 @@ pub fn session_log(
     let session = Session::new(Arc::clone(settings));
     let mut run =
         Run { session, lmtp: settings.lmtp, accepted: 0, log: vec![], content: vec![], handshake: false };
-    run.write();
+    let stream = run.begin(stream);
     let mut pending = Vec::new();
     for piece in flights(stream, cut.max(1)) {
         if run.handshake && piece == [HANDSHAKE] {
@@ -65,6 +68,16 @@ struct Run {
 }
 
 impl Run {
+    /// Takes the greeting, and the TLS that the stream begins with: what follows it.
+    fn begin<'a>(&mut self, stream: &'a [u8]) -> &'a [u8] {
+        let implicit = stream.strip_prefix(&[HANDSHAKE]);
+        if implicit.is_some() {
+            self.session.secured();
+        }
+        self.write();
+        implicit.unwrap_or(stream)
+    }
+
     fn secured(&mut self) {
         assert!(!self.session.is_secure(), "TLS in TLS");
         self.session.secured();
@@ -128,6 +141,9 @@ impl Run {
             return assert_eq!(said, self.accepted, "answers to content");
         }
         let reply = answers(event);
+        if event.starts_with("stored ") {
+            return self.session.stored(question, reply.is_positive().then(pencil), &[7; 18]);
+        }
         match event.split(' ').next() {
             Some("mail") => self.accepted = 0,
             Some("rcpt") => self.accepted += usize::from(reply.is_positive()),
@@ -155,6 +171,8 @@ impl Run {
                 (Some(question), format!("mail <{path}>{}", joined(facts)))
             }
             Step::Rcpt(question, rcpt) => (Some(question), describe_rcpt(&rcpt)),
+            Step::SignIn(question, credentials) => (Some(question), describe_credentials(&credentials)),
+            Step::StoredFor(question, user) => (Some(question), format!("stored {user}")),
             Step::Begin { question, declared_bytes, bdat } => {
                 let how = if bdat { "bdat" } else { "data" };
                 let size = declared_bytes.map_or("-".to_owned(), |bytes| bytes.to_string());
@@ -196,6 +214,24 @@ fn describe_rcpt(rcpt: &RcptTo) -> String {
     format!("rcpt <{}>{}", rcpt.forward_path.address(), joined(facts))
 }
 
+fn describe_credentials(credentials: &Credentials) -> String {
+    match credentials {
+        Credentials::Password { user, password } => {
+            format!("signin {user} password {}", password.as_bytes().escape_ascii())
+        }
+        Credentials::Token { user, token } => {
+            let user = user.as_deref().unwrap_or("-");
+            format!("signin {user} token {}", token.as_bytes().escape_ascii())
+        }
+        Credentials::Scram { user, proved } => format!("signin {user} proved {proved}"),
+    }
+}
+
+/// What everybody has stored, of the password `pencil`.
+fn pencil() -> StoredScram {
+    StoredScram::of(b"pencil", b"salt of sixteen.".to_vec(), NonZeroU32::MIN)
+}
+
 /// A session with small limits reads the bytes whole and in pieces, and must say the same; its
 /// output stays in proportion to its input. The first byte gives policy, the second which answers
 /// refuse, the third the size of pieces.
@@ -229,6 +265,8 @@ fn small_settings(policy: u8) -> Settings {
         lmtp: policy & 4 != 0,
         offer_starttls: policy & 8 != 0,
         require_tls: policy & 16 != 0,
+        auth: if policy & 32 != 0 { Mechanism::ALL.to_vec() } else { Vec::new() },
+        auth_required: policy & 64 != 0,
         ..Settings::new("mx.example")
     }
 }

@@ -4,7 +4,7 @@
 //! [`line`], content is decoded by [`data`], paths are read by [`path`]; `smtp-proto` parses the
 //! rest of a command. What is ours is ours because these three decide what is a command and what is
 //! content, and two servers that decide differently are how mail is smuggled.
-//! [`client::Session`] is the sending side, [`pop3`] both sides of POP3.
+//! [`client::Session`] is the sending side, [`pop3`] both sides of POP3, [`sasl`] the server's side of sign-in.
 
 pub mod client;
 pub mod data;
@@ -15,6 +15,7 @@ mod params;
 pub mod path;
 pub mod pop3;
 pub mod reply;
+pub mod sasl;
 pub mod server;
 mod xtext;
 

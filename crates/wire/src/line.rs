@@ -52,6 +52,12 @@ impl Framer {
         *self = Self { bare_lf: self.bare_lf, ..Self::new(max_line_bytes, lf_ends_line) };
     }
 
+    /// Another limit from the next line on. To be called between two lines: where a part of one is
+    /// kept, it is kept up to the old limit.
+    pub fn set_max_line_bytes(&mut self, max_line_bytes: usize) {
+        self.max_content = max_line_bytes.saturating_sub(2).max(self.partial.len());
+    }
+
     /// How many lines a bare LF has ended.
     pub fn bare_lf(&self) -> u64 {
         self.bare_lf

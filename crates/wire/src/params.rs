@@ -14,20 +14,29 @@ use crate::reply::Reply;
 use crate::server::{MailFrom, Notify, RcptTo, Ret};
 use crate::xtext;
 
-/// Offered always (RFC 1870, RFC 6152, RFC 6531); those after them only with DSN (RFC 3461).
-const MAIL_PARAMETERS: [&str; 5] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"];
-const MAIL_WITHOUT_DSN: usize = 3;
+/// Offered always (RFC 1870, RFC 6152, RFC 6531); those after them only with DSN (RFC 3461), the
+/// last only with AUTH (RFC 4954 §5).
+const MAIL_PARAMETERS: [&str; 6] = ["SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "AUTH"];
+/// In the place of a parameter that is not offered: no name has a space in it.
+const NOT_OFFERED: &str = " ";
 const RCPT_PARAMETERS: [&str; 2] = ["NOTIFY", "ORCPT"];
 
-/// Reads the parameters in `rest`, which is empty or begins with a space.
-pub(crate) fn mail(reverse_path: Path, rest: &[u8], dsn: bool) -> Result<MailFrom, Reply> {
+/// Reads the parameters in `rest`, which is empty or begins with a space. `AUTH=` is checked and
+/// counts for nothing: nobody is trusted so far (RFC 4954 §5, last paragraph but one).
+pub(crate) fn mail(reverse_path: Path, rest: &[u8], dsn: bool, auth: bool) -> Result<MailFrom, Reply> {
     let mut mail = MailFrom::plain(reverse_path);
     if rest.is_empty() {
         return Ok(mail);
     }
-    let offered = if dsn { &MAIL_PARAMETERS[..] } else { &MAIL_PARAMETERS[..MAIL_WITHOUT_DSN] };
-    let values = check_offered(rest, offered)?;
-    let line = line_without(b"MAIL FROM:<>", rest, b"ENVID");
+    let mut offered = MAIL_PARAMETERS;
+    for (name, _) in offered.iter_mut().zip([true, true, true, dsn, dsn, auth]).filter(|(_, is)| !is) {
+        *name = NOT_OFFERED;
+    }
+    let values = check_offered(rest, &offered)?;
+    if values[5].is_some_and(|mailbox| !xtext::is_auth(mailbox)) {
+        return Err(bad_value());
+    }
+    let line = line_without(b"MAIL FROM:<>", rest, &["ENVID", "AUTH"]);
     let Ok(Request::Mail { from }) = parse(&line) else {
         return Err(bad_value());
     };
@@ -54,7 +63,7 @@ pub(crate) fn rcpt(forward_path: Path, rest: &[u8], dsn: bool) -> Result<RcptTo,
         return Ok(rcpt);
     }
     let values = check_offered(rest, if dsn { &RCPT_PARAMETERS[..] } else { &[] })?;
-    let line = line_without(b"RCPT TO:<>", rest, b"ORCPT");
+    let line = line_without(b"RCPT TO:<>", rest, &["ORCPT"]);
     let Ok(Request::Rcpt { to }) = parse(&line) else {
         return Err(bad_value());
     };
@@ -72,12 +81,12 @@ pub(crate) fn rcpt(forward_path: Path, rest: &[u8], dsn: bool) -> Result<RcptTo,
     Ok(rcpt)
 }
 
-/// A command for `smtp-proto`, with all parameters in `rest` but the one that is ours.
-fn line_without(command: &[u8], rest: &[u8], ours: &[u8]) -> Vec<u8> {
+/// A command for `smtp-proto`, with all parameters in `rest` but those that are ours.
+fn line_without(command: &[u8], rest: &[u8], ours: &[&str]) -> Vec<u8> {
     let mut line = command.to_vec();
     for parameter in rest.split(|b| *b == b' ').filter(|p| !p.is_empty()) {
         let name = parameter.split(|b| *b == b'=').next().unwrap_or_default();
-        if !name.eq_ignore_ascii_case(ours) {
+        if !ours.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_bytes())) {
             line.push(b' ');
             line.extend_from_slice(parameter);
         }
@@ -104,10 +113,10 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The values of those parameters in `rest` that are `offered`, in that order (at most five); an
+/// The values of those parameters in `rest` that are `offered`, in that order (at most six); an
 /// empty one for a parameter that has none. Refuses the others, and a second one of a name.
-fn check_offered<'a>(rest: &'a [u8], offered: &[&str]) -> Result<[Option<&'a [u8]>; 5], Reply> {
-    let mut values = [None; 5];
+fn check_offered<'a>(rest: &'a [u8], offered: &[&str]) -> Result<[Option<&'a [u8]>; 6], Reply> {
+    let mut values = [None; 6];
     for parameter in rest.split(|b| *b == b' ').filter(|p| !p.is_empty()) {
         let end = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
         let named = |name: &&str| name.as_bytes().eq_ignore_ascii_case(&parameter[..end]);

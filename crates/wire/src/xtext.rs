@@ -29,6 +29,11 @@ pub(crate) fn orcpt(value: &[u8]) -> Option<String> {
     (is_atom && (plain || is_xtext(address))).then(|| text(value)).flatten()
 }
 
+/// The value of AUTH in MAIL: a mailbox in xtext, or `<>` (RFC 4954 §5), of at most 500 bytes.
+pub(crate) fn is_auth(value: &[u8]) -> bool {
+    value == b"<>" || (!value.is_empty() && value.len() <= 500 && is_xtext(value))
+}
+
 /// Printable ASCII without space, `+` and `=`; these and nothing but printable ASCII may stand
 /// there as `+` and two digits. Digits in lower case are let through: real senders write them.
 fn is_xtext(value: &[u8]) -> bool {

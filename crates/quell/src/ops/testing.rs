@@ -85,7 +85,12 @@ impl<S: Store> Bench<S> {
         let facts = Facts {
             queue_id,
             received_ms: self.ms,
-            source: Source { address: Some([192, 0, 2, 1].into()), helo: "a.example".into(), inside: false },
+            source: Source {
+                address: Some([192, 0, 2, 1].into()),
+                helo: "a.example".into(),
+                inside: false,
+                user: None,
+            },
             reverse_path: "ann@client.example".into(),
             envid: None,
             ret_full: None,

@@ -11,7 +11,7 @@ use quell_queue::clock::Now;
 use quell_queue::door::{self, Incoming};
 use quell_relay::directory::CannotTell;
 use quell_relay::reception::{
-    Ask, Asked, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
+    Ask, Asked, NotSignedIn, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
 };
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
@@ -172,7 +172,7 @@ pub async fn serve(
         connection.outer.metrics.bare_newlines(found);
         info!(event = "bare_newlines", source = %address, found, "bare CR or LF from one of our own machines were made CRLF");
     }
-    if matches!(ended, Ok(Closing::Errors | Closing::Commands | Closing::TooMuch)) {
+    if matches!(ended, Ok(Closing::Errors | Closing::Commands | Closing::SignIns | Closing::TooMuch)) {
         connection.outer.metrics.turned_away(TurnedAway::Errors);
     }
     match ended {
@@ -239,6 +239,9 @@ impl Connection {
                     (start, end) = (0, 0);
                     self.secure().await?;
                 }
+                // Not offered.
+                Want::SignIn(_) => self.reception.not_signed_in(NotSignedIn::Trouble),
+                Want::ScramFor(_) => self.reception.scram(None, &[]),
                 Want::Close(why) => {
                     self.flush().await?;
                     timeout(WRITE_TIMEOUT, self.stream.shutdown()).await??;

@@ -96,6 +96,8 @@ section! {
         bounces: String = "hold".to_owned(), "", hint "\"hold\"";
         /// Unusual volume of a source against its own past.
         flood: String = "tell".to_owned(), "", hint "\"tell\"";
+        /// More than a user who has signed in may send.
+        user_limit: String = "hold".to_owned(), "", hint "\"hold\"";
     }
 }
 

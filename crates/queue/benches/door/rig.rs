@@ -247,6 +247,7 @@ impl<S: Store> Rig<S> {
                 address: Some([192, 0, 2, (self.number % 5) as u8].into()),
                 helo: "mail.relay.example".into(),
                 inside: false,
+                user: None,
             },
             reverse_path: "news@publisher.example".into(),
             envid: None,

@@ -122,7 +122,7 @@ pub fn at(ms: Ms) -> Now {
 }
 
 pub fn source(n: u8) -> Source {
-    Source { address: Some([192, 0, 2, n].into()), helo: "client.example".into(), inside: false }
+    Source { address: Some([192, 0, 2, n].into()), helo: "client.example".into(), inside: false, user: None }
 }
 
 pub fn recipient(identity: &str) -> Recipient {

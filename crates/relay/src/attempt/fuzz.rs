@@ -60,7 +60,7 @@ pub fn facts(number: u32, recipients: &[&str]) -> Facts {
     Facts {
         queue_id: QueueId::new(START_MS.unsigned_abs(), 1, number),
         received_ms: START_MS,
-        source: Source { address: None, helo: "client.example".to_owned(), inside: true },
+        source: Source { address: None, helo: "client.example".to_owned(), inside: true, user: None },
         reverse_path: "ann@client.example".to_owned(),
         envid: None,
         ret_full: None,

@@ -1,11 +1,13 @@
 //! One SMTP connection on its way in: session events become one [`Incoming`] for the door.
 //!
 //! No socket, no clock, no thread: the caller feeds bytes, writes what [`Reception::output`] holds,
-//! hands each [`Want::Submit`] to the door, and asks next hops about recipients ([`Want::Ask`]).
+//! hands each [`Want::Submit`] to the door, asks next hops about recipients ([`Want::Ask`]), and says
+//! who signs in ([`Want::SignIn`]).
 //! What only the world knows ([`World`]) is asked for.
 
 mod memory;
 mod recipient;
+mod sign_in;
 mod spoken;
 #[cfg(test)]
 mod tests;
@@ -22,16 +24,19 @@ use quell_queue::clock::Now;
 use quell_queue::door::Answer;
 use quell_storm::facts::Source;
 use quell_wire::reply::Reply;
+use quell_wire::sasl::Credentials;
 use quell_wire::server::{Closing, Question, Session, Settings, Step};
 
 use self::memory::Share;
 pub use self::memory::{FREE_BYTES, Memory};
 use self::recipient::Pending;
 pub use self::recipient::{Ask, Asked};
+pub use self::sign_in::NotSignedIn;
 pub(crate) use self::spoken::Spoken;
 pub use self::transaction::Submission;
 use self::transaction::Transaction;
 use crate::directory::{CannotTell, Directory};
+use crate::submission::User;
 
 /// What does not change from one connection to the next.
 #[derive(Debug)]
@@ -134,6 +139,13 @@ pub enum Want {
     /// Write the output, throw away what has been read, negotiate TLS, and say so to
     /// [`Reception::secured`]; if it fails, close.
     StartTls,
+    /// Write the output, find out whether these are right, and say so to [`Reception::signed_in`] or
+    /// [`Reception::not_signed_in`]. Every attempt comes here once, a wrong proof by SCRAM too, which
+    /// is refused whatever the answer: here they are counted and slowed. What the client has sent
+    /// already waits meanwhile.
+    SignIn(Credentials),
+    /// Write the output, and give what is stored of this user's password to [`Reception::scram`].
+    ScramFor(String),
     /// Write the output, then close.
     Close(Closing),
 }
@@ -145,6 +157,11 @@ pub struct Reception {
     source: Source,
     esmtp: bool,
     tls: Option<Tls>,
+    /// Nobody sends mail here without having signed in.
+    submission: bool,
+    user: Option<Arc<User>>,
+    /// A question about a sign-in.
+    sign_in: Option<Question>,
     transaction: Option<Transaction>,
     /// What waits for the door's answer, and what its bytes take until then.
     waiting: Option<(Question, Share)>,
@@ -157,7 +174,7 @@ impl Reception {
     /// A connection from `address` (IPv4-mapped ones unmapped); `inside` says whether it is in
     /// `[relay] from`. The greeting waits in the output.
     pub fn new(policy: Arc<Policy>, settings: Arc<Settings>, address: IpAddr, inside: bool) -> Self {
-        let source = Source { address: Some(address), helo: String::new(), inside };
+        let source = Source { address: Some(address), helo: String::new(), inside, user: None };
         let session = Session::new(settings);
         Self {
             session,
@@ -165,6 +182,9 @@ impl Reception {
             source,
             esmtp: false,
             tls: None,
+            submission: false,
+            user: None,
+            sign_in: None,
             transaction: None,
             waiting: None,
             pending: None,
@@ -224,6 +244,8 @@ impl Reception {
                     self.transaction = None;
                     Some(Want::Close(why))
                 }
+                Step::SignIn(question, credentials) => Some(self.ask_who(question, credentials)),
+                Step::StoredFor(question, user) => Some(self.ask_stored(question, user)),
                 Step::End { question, bare_newlines, .. } => self.end(question, bare_newlines, world),
                 other => self.command(other, world),
             };
@@ -240,10 +262,7 @@ impl Reception {
                 self.esmtp = esmtp;
                 self.transaction = None;
             }
-            Step::Mail(question, mail) => {
-                self.transaction = Some(Transaction::new(mail, &self.policy));
-                self.session.answer(question, Reply::sender_ok());
-            }
+            Step::Mail(question, mail) => self.mail(question, mail, world),
             Step::Rcpt(question, rcpt) => return self.recipient(question, rcpt, world).map(Want::Ask),
             Step::Begin { question, declared_bytes, .. } => {
                 let reply = self.begin(declared_bytes, world);
@@ -262,8 +281,7 @@ impl Reception {
         if !world.room(declared_bytes) {
             return Reply::new(452, (3, 1), "No room at the moment; try again later");
         }
-        transaction.begin(&self.policy);
-        Reply::go_ahead()
+        transaction.begin(&self.policy, world)
     }
 
     fn data(&mut self, bytes: &[u8], world: &impl World) -> Option<Want> {
@@ -294,7 +312,8 @@ impl Reception {
 
     /// How the message came.
     fn spoken(&self) -> Spoken {
-        Spoken { lmtp: self.session.is_lmtp(), esmtp: self.esmtp, tls: self.tls }
+        let signed_in = self.user.is_some();
+        Spoken { lmtp: self.session.is_lmtp(), esmtp: self.esmtp, tls: self.tls, signed_in }
     }
 
     /// The door's answer to what was submitted.

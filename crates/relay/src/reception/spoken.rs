@@ -11,21 +11,28 @@ pub(crate) struct Spoken {
     pub esmtp: bool,
     /// What protected the connection.
     pub tls: Option<Tls>,
+    /// Somebody had signed in (RFC 4954; in SMTP only).
+    pub signed_in: bool,
 }
 
 impl Spoken {
-    /// The keyword of RFC 3848, and of RFC 6531 §4.3 for a transaction with SMTPUTF8.
+    /// The keyword of RFC 3848, and of RFC 6531 §4.3 for a transaction with SMTPUTF8. Whoever signed in
+    /// after HELO used an extension all the same.
     pub fn protocol(&self, smtputf8: bool) -> &'static str {
-        match (self.lmtp, smtputf8, self.esmtp, self.tls.is_some()) {
-            (false, false, false, _) => "SMTP",
-            (false, false, true, false) => "ESMTP",
-            (false, false, true, true) => "ESMTPS",
-            (false, true, _, false) => "UTF8SMTP",
-            (false, true, _, true) => "UTF8SMTPS",
-            (true, false, _, false) => "LMTP",
-            (true, false, _, true) => "LMTPS",
-            (true, true, _, false) => "UTF8LMTP",
-            (true, true, _, true) => "UTF8LMTPS",
+        match (self.lmtp, smtputf8, self.tls.is_some(), self.signed_in) {
+            (false, false, _, false) if !self.esmtp => "SMTP",
+            (false, false, false, false) => "ESMTP",
+            (false, false, false, true) => "ESMTPA",
+            (false, false, true, false) => "ESMTPS",
+            (false, false, true, true) => "ESMTPSA",
+            (false, true, false, false) => "UTF8SMTP",
+            (false, true, false, true) => "UTF8SMTPA",
+            (false, true, true, false) => "UTF8SMTPS",
+            (false, true, true, true) => "UTF8SMTPSA",
+            (true, false, false, _) => "LMTP",
+            (true, false, true, _) => "LMTPS",
+            (true, true, false, _) => "UTF8LMTP",
+            (true, true, true, _) => "UTF8LMTPS",
         }
     }
 }

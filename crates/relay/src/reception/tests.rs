@@ -12,6 +12,8 @@ use super::*;
 use crate::directory::{DomainPlan, Plan, Population};
 
 mod elsewhere;
+mod sign_in;
+mod submission;
 mod tls;
 
 const MIB: usize = 1 << 20;
@@ -146,6 +148,8 @@ impl<'a> Client<'a> {
                     self.asks.push(ask);
                     self.reception.asked(asked, self.world);
                 }
+                Want::SignIn(credentials) => sign_in::answer(&mut self.reception, credentials),
+                Want::ScramFor(_) => self.reception.scram(Some(sign_in::stored()), &[7; 18]),
                 Want::Flush => {}
                 Want::StartTls => {
                     self.reception.secured(TLS);

@@ -1,5 +1,8 @@
 //! One transaction: envelope, content, facts.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use quell_mail::header;
 use quell_mail::id::QueueId;
 use quell_mail::letter::domain_hash;
@@ -14,6 +17,7 @@ use quell_wire::server::{MailFrom, RcptTo, Ret};
 
 use super::{Policy, Share, Spoken, World};
 use crate::directory::{Resolved, normal_domain};
+use crate::submission::{self, User};
 
 /// Bytes gathered before a large body is written on.
 const WRITE_BYTES: usize = 256 << 10;
@@ -29,6 +33,10 @@ pub(super) struct Transaction {
     pub recipients: Vec<Recipient>,
     /// The first recipient as RCPT gave it, for our `Received`.
     first_given: Option<String>,
+    /// Whoever has signed in, until the header has been checked.
+    user: Option<Arc<User>>,
+    /// Drawn early where the message may need it as a Message-ID.
+    queue_id: Option<QueueId>,
     reader: Option<Reader>,
     bytes: Vec<u8>,
     size_bytes: u64,
@@ -43,12 +51,14 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub fn new(mail: MailFrom, policy: &Policy) -> Self {
+    pub fn new(mail: MailFrom, policy: &Policy, user: Option<Arc<User>>) -> Self {
         let (recipients, bytes, share) = (Vec::new(), Vec::new(), policy.memory.share());
         Self {
             mail,
             recipients,
             first_given: None,
+            user,
+            queue_id: None,
             reader: None,
             bytes,
             size_bytes: 0,
@@ -90,8 +100,17 @@ impl Transaction {
         }));
     }
 
-    pub fn begin(&mut self, policy: &Policy) {
-        self.reader.get_or_insert_with(|| Reader::new(policy.max_header_bytes));
+    /// Content is announced: whether it may come.
+    pub fn begin(&mut self, policy: &Policy, world: &impl World) -> Reply {
+        let mut reader = Reader::new(policy.max_header_bytes);
+        if self.user.is_some() {
+            let now = world.now();
+            let Some(queue_id) = world.queue_id(&now) else { return trouble() };
+            self.queue_id = Some(queue_id);
+            reader = reader.adding(submission::missing(queue_id, &policy.hostname, now.wall_ms));
+        }
+        self.reader.get_or_insert(reader);
+        Reply::go_ahead()
     }
 
     /// Content. What cannot be kept is refused at the end, when the client listens again.
@@ -100,6 +119,12 @@ impl Transaction {
         let Some(reader) = self.reader.as_mut().filter(|_| self.refused.is_none()) else { return };
         if let Err(why) = reader.push(bytes) {
             return self.refuse(Reply::new(552, (3, 4), why.to_string()));
+        }
+        if reader.header_ended()
+            && let Some(user) = self.user.take()
+            && let Err(reply) = submission::check_header(&user, reader.header())
+        {
+            return self.refuse(reply);
         }
         reader.cut_header(EVIDENCE_BYTES);
         let header_bytes = reader.header_memory_bytes();
@@ -110,7 +135,8 @@ impl Transaction {
         }
         let limit = if self.large.is_some() { WRITE_BYTES } else { policy.spill_bytes };
         if self.large.is_none() && self.bytes.len() > limit {
-            self.said = Some(self.read_beginning());
+            let added = self.reader.as_ref().map_or_else(Vec::new, |reader| reader.added().to_vec());
+            self.said = Some(self.said(&added, BEGINNING_BYTES));
         }
         if self.bytes.len() > limit || !fits {
             let spilled = world.blocking(|| self.spill(world));
@@ -122,10 +148,12 @@ impl Transaction {
         }
     }
 
-    /// What the beginning of a large message says. All copies of it are cut at the same place.
-    fn read_beginning(&self) -> Said {
+    /// What the message says, with what is put before its header; of the body up to `max_body_bytes`: all copies of
+    /// a large one are cut at the same place.
+    fn said(&self, added: &[u8], max_body_bytes: usize) -> Said {
         let (header, body) = header::split(&self.bytes);
-        Said::read(header, &body[..body.len().min(BEGINNING_BYTES)], self.reverse_path())
+        let header = if added.is_empty() { Cow::Borrowed(header) } else { [added, header].concat().into() };
+        Said::read(&header, &body[..body.len().min(max_body_bytes)], self.reverse_path())
     }
 
     fn spill(&mut self, world: &impl World) -> Result<(), SpoolError> {
@@ -166,11 +194,15 @@ impl Transaction {
             return Err(reply);
         }
         let now = world.now();
-        let Some(queue_id) = world.queue_id(&now) else {
-            return Err(Reply::new(451, (3, 0), "Trouble of our own; try again later"));
+        let Some(queue_id) = self.queue_id.or_else(|| world.queue_id(&now)) else {
+            return Err(trouble());
         };
         let reader = self.reader.take().unwrap_or_else(|| Reader::new(policy.max_header_bytes));
         let reading = reader.finish(now.wall_ms);
+        if let Some(user) = self.user.take() {
+            // It has no end, so it has not been checked.
+            submission::check_header(&user, &reading.header)?;
+        }
         let key = reading.exact_key.as_ref().ok();
         let for_ = self.first_given.take().filter(|_| self.recipients.len() == 1);
         let stamp = ReceivedStamp {
@@ -185,17 +217,14 @@ impl Transaction {
             for_: for_.as_deref(),
             ms: now.wall_ms,
         };
-        let front = stamp.field().into_bytes();
+        let front = [stamp.field().as_bytes(), &reading.added].concat();
         let header = reading.header[..reading.header.len().min(EVIDENCE_BYTES)].to_vec();
-        let (large, bytes) = (self.large.take(), std::mem::take(&mut self.bytes));
-        let said = match (self.said.take(), &large) {
+        let said = match (self.said.take(), &self.large) {
             (Some(said), _) => said,
-            (None, None) => {
-                let (header, body) = header::split(&bytes);
-                Said::read(header, body, self.reverse_path())
-            }
+            (None, None) => self.said(&reading.added, usize::MAX),
             (None, Some(_)) => Said::default(),
         };
+        let (large, bytes) = (self.large.take(), std::mem::take(&mut self.bytes));
         let mut share = std::mem::replace(&mut self.share, policy.memory.share());
         let facts = self.facts(policy, source, reading, said, queue_id, now.ms);
         share.shrink(bytes.capacity());
@@ -300,6 +329,10 @@ fn no_room(why: &SpoolError) -> Reply {
     match why {
         SpoolError::TooLarge { .. } => Reply::new(552, (3, 4), "The message is too large"),
         why if why.is_full() => Reply::new(452, (3, 1), "No room at the moment; try again later"),
-        _ => Reply::new(451, (3, 0), "Trouble of our own; try again later"),
+        _ => trouble(),
     }
+}
+
+fn trouble() -> Reply {
+    Reply::new(451, (3, 0), "Trouble of our own; try again later")
 }

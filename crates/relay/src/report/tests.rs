@@ -97,7 +97,12 @@ impl House {
         let facts = Facts {
             queue_id: self.id(),
             received_ms: self.now,
-            source: Source { address: Some([192, 0, 2, 1].into()), helo: String::new(), inside: true },
+            source: Source {
+                address: Some([192, 0, 2, 1].into()),
+                helo: String::new(),
+                inside: true,
+                user: None,
+            },
             reverse_path: reverse_path.to_owned(),
             envid: Some("QQ+2B1".to_owned()),
             ret_full: None,

@@ -146,7 +146,12 @@ impl Desk {
                     return incoming;
                 }
                 Want::Flush => {}
-                Want::Input | Want::Ask(_) | Want::StartTls | Want::Close(_) => {
+                Want::Input
+                | Want::Ask(_)
+                | Want::StartTls
+                | Want::SignIn(_)
+                | Want::ScramFor(_)
+                | Want::Close(_) => {
                     let said = String::from_utf8_lossy(reception.output()).into_owned();
                     panic!("{posting:?} was not taken: {said}");
                 }

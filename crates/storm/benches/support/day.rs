@@ -111,6 +111,7 @@ fn facts(n: u64, author: String, recipients: Vec<Recipient>) -> Facts {
             address: Some(std::net::Ipv4Addr::from_bits(0x0b00_0001 + (network << 8)).into()),
             helo: format!("mx.client{}.example", n % 9973),
             inside: false,
+            user: None,
         },
         reverse_path: author,
         envid: None,

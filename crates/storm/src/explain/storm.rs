@@ -58,6 +58,7 @@ fn opened(class: Class, limits: &Limits) -> String {
         Class::AutoReply => "[judge] auto_reply_turns, auto_reply_window_hours",
         Class::Bounces => "[judge] bounces_per_recipient, bounces_per_message",
         Class::Flood => "[judge] flood_factor and the least numbers beside it",
+        Class::UserLimit => "[submission] messages_per_hour, messages_per_day, new_recipients_per_day",
         Class::New | Class::Copies | Class::Retry | Class::Loop => "",
     };
     let opened = match class.suspects() {

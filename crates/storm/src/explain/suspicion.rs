@@ -6,7 +6,7 @@ use crate::exceptions::LetPass;
 use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::rhythm::Flood;
-use crate::signs::{Again, Leaving, Replies, Reports, Suspicion, Turns};
+use crate::signs::{Again, Leaving, Replies, Reports, Sent, SentWithin, Suspicion, Turns};
 
 impl Suspicion {
     /// For the operator.
@@ -40,6 +40,7 @@ impl Suspicion {
             Self::AutoReply { turns, limit } => auto_reply(turns, *limit, limits),
             Self::Bounces { reports, of_message, limit } => bounces(reports, *of_message, *limit, limits),
             Self::Flood(flood) => flooded(flood, limits),
+            Self::UserLimit { sent, within, limit } => user_limit(sent, *within, *limit),
         }
     }
 }
@@ -147,4 +148,25 @@ fn flooded(flood: &Flood, limits: &Limits) -> String {
         flood.threshold,
         limits.flood.factor
     )
+}
+
+fn user_limit(sent: &Sent, within: SentWithin, limit: u32) -> String {
+    match within {
+        SentWithin::Hour => format!(
+            "it is message {} within an hour of a user who has signed in, and {limit} pass ([submission] \
+             messages_per_hour).",
+            sent.hour
+        ),
+        SentWithin::Day => format!(
+            "it is message {} within a day of a user who has signed in, and {limit} pass ([submission] \
+             messages_per_day).",
+            sent.day
+        ),
+        SentWithin::NewRecipients => format!(
+            "this recipient is number {} within a day whom a user who has signed in had not written to for 30 days, \
+             and {limit} pass ([submission] new_recipients_per_day{}).",
+            sent.new_recipients.unwrap_or_default(),
+            if sent.is_settled { "" } else { "; four times as many in the first 14 days after a start" }
+        ),
+    }
 }

@@ -16,6 +16,7 @@ mod contents;
 mod pins;
 mod reports;
 mod talk;
+mod users;
 
 use std::net::IpAddr;
 
@@ -27,6 +28,7 @@ use self::contents::{Contents, House, Met, Received};
 use self::pins::Pins;
 use self::reports::{Address, Message};
 use self::talk::{Pair, Thread};
+use self::users::User;
 use crate::facts::{Facts, Ms};
 use crate::limits::Limits;
 use crate::rhythm::Rhythm;
@@ -59,6 +61,7 @@ pub struct Recent {
     messages: Table<Message>,
     houses: Table<House>,
     sources: Table<Rhythm>,
+    users: Table<User>,
     /// When the first message went out.
     began_sending_ms: Option<Ms>,
     /// Entries of open storms, which are pinned.
@@ -104,6 +107,7 @@ impl Recent {
             messages: Table::new(entries(REPORTS_PART)),
             houses: Table::new(entries(HOUSES_PART)),
             sources: Table::new(entries(SOURCES_PART)),
+            users: Table::new(entries(SOURCES_PART)),
             began_sending_ms: None,
             pins: Pins::default(),
         }
@@ -125,6 +129,7 @@ impl Recent {
             is_counted: self.sources.get(looked.source).is_some(),
             ..Signs::default()
         };
+        let sent = self.sent(facts, looked.source, now);
         for i in 0..facts.recipients.len() {
             let pair = self.pair_key(facts, i);
             looked.pairs.push(pair);
@@ -137,6 +142,7 @@ impl Recent {
                 again: looked.content.as_ref().and_then(|met| self.again(facts, i, met, limits, now)),
                 turns: (pair != 0).then(|| talk::turns(self.pairs.get(pair), facts, i, limits, now)),
                 reports: self.reports(facts, i, now),
+                sent: sent.as_ref().and_then(|sent| sent.get(i).copied()),
                 ..of_message
             });
         }
@@ -172,6 +178,7 @@ impl Recent {
             }
         }
         self.note_reports(facts, looked, is_new, now);
+        self.note_sent_by_user(facts, looked, is_new, limits, now);
         if looked.is_part {
             return;
         }
@@ -200,7 +207,7 @@ impl Recent {
             Class::ReplyAll => looked.thread.unwrap_or(0),
             Class::AutoReply => looked.pairs.get(i).copied().unwrap_or(0),
             Class::Bounces => self.address_key(facts, i),
-            Class::Flood => looked.source,
+            Class::Flood | Class::UserLimit => looked.source,
             Class::New | Class::Copies | Class::Retry | Class::Loop => 0,
         };
         let bytes = [&[class as u8][..], &key.to_le_bytes()].concat();
@@ -227,7 +234,7 @@ impl Recent {
                 keys.push((Kind::Addresses, self.address_key(facts, i)));
                 keys.extend(self.report_key(facts, i).map(|key| (Kind::Messages, key)));
             }
-            Class::Flood | Class::New | Class::Copies | Class::Retry | Class::Loop => {}
+            Class::Flood | Class::UserLimit | Class::New | Class::Copies | Class::Retry | Class::Loop => {}
         }
         for (kind, key) in keys {
             if !self.pins.wants(storm, (kind, key)) {
@@ -271,6 +278,7 @@ impl Recent {
             + self.messages.no_room()
             + self.houses.no_room()
             + self.sources.no_room()
+            + self.users.no_room()
     }
 
     /// Bytes of all tables in memory, the replies of conversations and what storms keep included. Looks at every
@@ -284,13 +292,18 @@ impl Recent {
             + self.messages.bytes()
             + self.houses.bytes()
             + self.sources.bytes()
+            + self.users.bytes()
+            + self.users.values().map(User::heap_bytes).sum::<usize>()
             + self.threads.values().map(Thread::heap_bytes).sum::<usize>()
             + self.pins.bytes()
     }
 
-    /// Who brought it, as the tables count: an IPv4 /24, an IPv6 /48. Whoever has one address has its
-    /// neighbours.
+    /// Who brought it, as the tables count: a user, an IPv4 /24, an IPv6 /48. Whoever has one address has
+    /// its neighbours.
     fn source(&self, facts: &Facts) -> u64 {
+        if let Some(user) = &facts.source.user {
+            return self.hash(b"user", &[self.text_hash(user)]);
+        }
         let network = match facts.source.address.map(|address| address.to_canonical()) {
             Some(IpAddr::V4(v4)) => u64::from(u32::from(v4) >> 8),
             Some(IpAddr::V6(v6)) => u64::try_from(u128::from(v6) >> 80).unwrap_or_default() | 1 << 63,

@@ -10,6 +10,7 @@ pub(crate) mod reply_all;
 pub(crate) mod resent;
 pub(crate) mod retry;
 pub(crate) mod suspicion;
+pub(crate) mod user_limit;
 
 use crate::exceptions::LetPass;
 use crate::facts::{Counts, Facts, Ms, Recipient, RowView, SourceId};

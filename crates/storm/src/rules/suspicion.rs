@@ -1,7 +1,7 @@
 //! The classes that look at what else came lately, one after the other, and what the operator wants done
 //! with what they suspect.
 
-use super::{Case, auto_reply, bounces, exempt, flood, reinjected, reply_all, resent};
+use super::{Case, auto_reply, bounces, exempt, flood, reinjected, reply_all, resent, user_limit};
 use crate::exceptions::LetPass;
 use crate::policy::Policy;
 use crate::signs::Suspicion;
@@ -31,6 +31,7 @@ fn suspicion(case: &Case<'_>) -> Option<(Suspicion, Option<LetPass>)> {
         auto_reply::suspects,
         bounces::suspects,
         reply_all::suspects,
+        user_limit::suspects,
         flood::suspects,
     ];
     let mut let_pass = None;

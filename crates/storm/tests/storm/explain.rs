@@ -4,7 +4,7 @@ use quell_storm::exceptions::LetPass;
 use quell_storm::limits::Limits;
 use quell_storm::policy::Policy;
 use quell_storm::rhythm::{Flood, Window};
-use quell_storm::signs::{Again, Leaving, Replies, Reports, Signs, Suspicion, Turns};
+use quell_storm::signs::{Again, Leaving, Replies, Reports, Sent, SentWithin, Signs, Suspicion, Turns};
 use quell_storm::verdict::{Class, Copies, Reason};
 
 /// What a reason must say to the operator, and whether the sender is told. A new variant does not
@@ -75,6 +75,21 @@ fn must_say(reason: &Reason) -> (&'static [&'static str], bool) {
         Reason::Suspect(Suspicion::Flood(_), _) => {
             (&["Passed, and told, by rule flood", "900 messages", "40 are usual", "[policy] flood"], false)
         }
+        Reason::Suspect(Suspicion::UserLimit { within, .. }, _) => (of_user_limit(*within), false),
+    }
+}
+
+fn of_user_limit(within: SentWithin) -> &'static [&'static str] {
+    match within {
+        SentWithin::Hour => {
+            &["Held, by rule user_limit", "message 101 within an hour", "100 pass", "messages_per_hour"]
+        }
+        SentWithin::Day => {
+            &["message 501 within a day", "500 pass", "messages_per_day", "[policy] user_limit"]
+        }
+        SentWithin::NewRecipients => {
+            &["number 401 within a day", "400 pass", "new_recipients_per_day; four times as many"]
+        }
     }
 }
 
@@ -82,7 +97,7 @@ fn copies(class: Class) -> Copies {
     Copies { class, of_recipient: 3, of_key: 20 }
 }
 
-fn suspicions() -> [Reason; 6] {
+fn suspicions() -> [Reason; 7] {
     [
         Reason::Suspect(
             Suspicion::Resent {
@@ -143,7 +158,13 @@ fn suspicions() -> [Reason; 6] {
             }),
             Policy::Tell,
         ),
+        user_limit(SentWithin::Hour, 100),
     ]
+}
+
+fn user_limit(within: SentWithin, limit: u32) -> Reason {
+    let sent = Sent { hour: 101, day: 501, new_recipients: Some(401), is_settled: false };
+    Reason::Suspect(Suspicion::UserLimit { sent, within, limit }, Policy::Hold)
 }
 
 fn every() -> Vec<Reason> {
@@ -186,6 +207,16 @@ fn every_reason_tells_the_operator_rule_numbers_and_setting() {
             assert!(text.contains(part), "{}: {text:?} lacks {part:?}", reason.name());
         }
         assert!(text.is_ascii() && text.ends_with('.') && !text.contains("  "), "{text:?}");
+    }
+}
+
+#[test]
+fn a_user_limit_tells_which_number_is_too_high() {
+    for reason in [user_limit(SentWithin::Day, 500), user_limit(SentWithin::NewRecipients, 400)] {
+        let text = reason.operator(&Limits::default());
+        for part in must_say(&reason).0 {
+            assert!(text.contains(part), "{text:?} lacks {part:?}");
+        }
     }
 }
 

@@ -30,3 +30,5 @@ mod tell;
 mod trace;
 #[cfg(test)]
 mod trace_cases;
+#[cfg(test)]
+mod user_limit;

@@ -14,7 +14,7 @@ pub const HOUR: Ms = 60 * MINUTE;
 pub const NOW: Ms = 1_795_000_000_000;
 
 pub fn source(n: u8) -> Source {
-    Source { address: Some([192, 0, 2, n].into()), helo: "client.example".into(), inside: false }
+    Source { address: Some([192, 0, 2, n].into()), helo: "client.example".into(), inside: false, user: None }
 }
 
 pub fn id(n: u32) -> QueueId {

@@ -66,6 +66,7 @@ impl Desk {
             address: Some([192, 0, mail.address, 1].into()),
             helo: mail.host.to_owned(),
             inside: mail.inside,
+            user: None,
         };
         let recipients =
             mail.to.iter().map(|to| Recipient { is_ours: is_ours(to), ..recipient(to) }).collect();

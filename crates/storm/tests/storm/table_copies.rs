@@ -56,6 +56,17 @@ fn the_same_source_is_one_ipv4_address_or_one_64_of_ipv6() {
 }
 
 #[test]
+fn a_user_is_one_source_wherever_they_are() {
+    let from = |n: u8, user: &str| Source { user: Some(user.to_owned()), ..source(n) };
+    let held = RowView { source: from(1, "jane").id(), ..row(RowState::Held) };
+    let judged =
+        |source: Source| one(&Facts { source, ..arrival(&["jane@firm.example"]) }, Some(held.clone())).name();
+    assert_eq!(judged(from(2, "jane")), "absorb");
+    assert_eq!(judged(from(1, "tom")), "pass");
+    assert_eq!(judged(source(1)), "pass");
+}
+
+#[test]
 fn unknown_absorbs() {
     assert_eq!(case(Some(row(RowState::Unknown))), ("absorb", "copy_of_unknown"));
     assert_eq!(case_from(2, row(RowState::Unknown)), ("absorb", "copy_of_unknown"));

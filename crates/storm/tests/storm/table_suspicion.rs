@@ -141,6 +141,25 @@ fn bounces() {
 }
 
 /// Signs over every threshold.
+#[test]
+fn user_limit() {
+    let held = ("hold", "user_limit");
+    for (hour, day, new_recipients, is_settled, wanted) in [
+        (100, 500, Some(100), true, PASS),
+        (101, 500, None, true, held),
+        (100, 501, None, true, held),
+        (1, 1, Some(101), true, held),
+        (1, 1, Some(400), false, PASS),
+        (1, 1, Some(401), false, held),
+    ] {
+        let sent = Sent { hour, day, new_recipients, is_settled };
+        let verdict = judged(Signs { sent: Some(sent), ..Signs::default() }, &Limits::default());
+        assert_eq!(short(&verdict), wanted, "{sent:?}");
+        let text = verdict.reason().operator(&Limits::default());
+        assert_eq!(text.contains("[submission] "), wanted == held, "{text}");
+    }
+}
+
 fn all() -> Signs {
     Signs {
         again: Some(Again {

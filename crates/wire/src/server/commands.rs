@@ -4,7 +4,7 @@ use smtp_proto::{Error, Request};
 
 use super::content::Body;
 use super::session::{Asked, Session, State, Transaction};
-use super::{Closing, MailFrom, RcptTo, Step, fault};
+use super::{Closing, MailFrom, RcptTo, Settings, Step, fault};
 use crate::params;
 use crate::path::{MAX_DOMAIN_BYTES, Path};
 use crate::reply::Reply;
@@ -18,8 +18,7 @@ type Done = Option<Step<'static>>;
 impl Session {
     /// One command line, without its end.
     pub(super) fn command(&mut self, line: &[u8]) -> Done {
-        self.commands += 1;
-        if self.commands > self.settings.max_commands {
+        if self.counts_too_many_commands() {
             return self.close_421("too many commands", Closing::Commands);
         }
         let line = trim_end(line);
@@ -32,9 +31,18 @@ impl Session {
             Some((verb, rest)) if verb.eq_ignore_ascii_case(b"BDAT") && matches!(rest, [] | [b' ', ..]) => {
                 self.bdat(rest)
             }
+            Some((verb, rest)) if verb.eq_ignore_ascii_case(b"AUTH") && matches!(rest, [] | [b' ', ..]) => {
+                self.auth(rest)
+            }
             _ if is_verb(line, b"STARTTLS") => self.starttls(line),
             _ => self.other_command(line),
         }
+    }
+
+    /// One more command, or line of an exchange.
+    pub(super) fn counts_too_many_commands(&mut self) -> bool {
+        self.commands += 1;
+        self.commands > self.settings.max_commands
     }
 
     /// RFC 3207 §4. Whatever was sent behind it in the clear, the session throws away.
@@ -87,18 +95,18 @@ impl Session {
             Request::Help { .. } => self.ok(&Reply::new(214, (0, 0), self.help())),
             Request::Vrfy { .. } => self.ok(&Reply::new(252, (0, 0), "send mail and see")),
             Request::Expn { .. }
-            | Request::Auth { .. }
             | Request::StartTls
             | Request::Etrn { .. }
             | Request::Atrn { .. }
             | Request::Burl { .. } => self.error(&fault(502, 1, "not implemented")),
-            // MAIL, RCPT and BDAT never come here.
+            // MAIL, RCPT, BDAT and AUTH never come here.
             Request::Ehlo { .. }
             | Request::Helo { .. }
             | Request::Lhlo { .. }
             | Request::Mail { .. }
             | Request::Rcpt { .. }
-            | Request::Bdat { .. } => self.error(&unknown()),
+            | Request::Bdat { .. }
+            | Request::Auth { .. } => self.error(&unknown()),
         }
     }
 
@@ -119,10 +127,11 @@ impl Session {
         let text = match esmtp {
             false => settings.hostname.clone(),
             true => format!(
-                "{}\nPIPELINING\nSIZE {}\n8BITMIME\n{}{}SMTPUTF8\n{}ENHANCEDSTATUSCODES",
+                "{}\nPIPELINING\nSIZE {}\n8BITMIME\n{}{}{}SMTPUTF8\n{}ENHANCEDSTATUSCODES",
                 settings.hostname,
                 settings.max_message_bytes,
                 if settings.offer_starttls && !self.secure { "STARTTLS\n" } else { "" },
+                if self.offers_sign_in() { format!("AUTH {}\n", self.mechanisms()) } else { String::new() },
                 if settings.offer_dsn { "DSN\n" } else { "" },
                 if settings.lmtp { "" } else { "CHUNKING\n" },
             ),
@@ -137,8 +146,12 @@ impl Session {
             let first = if self.settings.lmtp { "LHLO first" } else { "EHLO first" };
             return self.error(&fault(503, 1, if self.greeted { "nested MAIL" } else { first }));
         }
-        if self.settings.require_tls && !self.secure {
+        let Settings { require_tls, auth_required, .. } = *self.settings;
+        if (require_tls || auth_required) && !self.secure {
             return self.error(&Reply::new(530, (7, 0), "STARTTLS first"));
+        }
+        if auth_required && !self.signed_in {
+            return self.error(&Reply::new(530, (7, 0), "sign in first"));
         }
         match self.read_mail(rest) {
             Ok(mail) => {
@@ -159,7 +172,7 @@ impl Session {
         if path.domain().is_none() && !path.is_null() {
             return Err(Reply::new(501, (1, 7), "the address has no domain"));
         }
-        let mail = params::mail(path, rest, self.settings.offer_dsn)?;
+        let mail = params::mail(path, rest, self.settings.offer_dsn, self.offers_sign_in())?;
         if !mail.smtputf8 && !mail.reverse_path.is_ascii() {
             return Err(needs_smtputf8());
         }
@@ -295,7 +308,7 @@ impl Session {
     }
 }
 
-const HELP: &str = "EHLO HELO STARTTLS MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP";
+const HELP: &str = "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP";
 const LMTP_HELP: &str = "LHLO STARTTLS MAIL RCPT DATA RSET NOOP QUIT VRFY HELP";
 
 /// Trailing white space is tolerated (RFC 5321 §4.1.1).

@@ -4,11 +4,14 @@ mod answers;
 mod commands;
 mod content;
 mod session;
+mod sign_in;
 
 use crate::path::Path;
 use crate::reply::Reply;
+use crate::sasl::{Credentials, Mechanism};
 
 pub use session::{Session, greeting};
+pub use sign_in::SignIn;
 
 /// What to do with a CR or LF that stands alone (RFC 5321 §2.3.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,14 @@ pub struct Settings {
     pub offer_starttls: bool,
     /// Mail is taken over TLS only: before, MAIL is answered 530 5.7.0 (RFC 3207 §4).
     pub require_tls: bool,
+    /// Ways to sign in (RFC 4954), in the order in which they are offered; empty: there is none.
+    /// Offered and taken over TLS only, and never in LMTP. Until somebody has signed in, lines may
+    /// have [`crate::sasl::MAX_EXCHANGE_LINE_BYTES`] then.
+    pub auth: Vec<Mechanism>,
+    /// Mail is taken from who has signed in only: before, MAIL is answered 530 5.7.0.
+    pub auth_required: bool,
+    /// Attempts to sign in that fail. After the last, `421 4.7.0` follows its 535.
+    pub max_failed_sign_ins: u32,
 }
 
 impl Settings {
@@ -72,6 +83,9 @@ impl Settings {
             offer_dsn: false,
             offer_starttls: false,
             require_tls: false,
+            auth: Vec::new(),
+            auth_required: false,
+            max_failed_sign_ins: 3,
         }
     }
 }
@@ -188,6 +202,12 @@ pub enum Step<'a> {
     /// then all input is thrown away: it came unprotected, and behind the command it could only be
     /// somebody's who wants it obeyed as if it had come through TLS.
     StartTls,
+    /// Are these right? To be answered by [`Session::sign_in`]. Every attempt that could be one comes
+    /// here once, so this is where they are counted and slowed.
+    SignIn(Question, Credentials),
+    /// What is stored of this user's password for SCRAM? To be answered by [`Session::stored`], for a
+    /// user that does not exist too.
+    StoredFor(Question, String),
     /// The session has ended, and an open transaction with it: write the output, then close. Input
     /// is ignored.
     Closed(Closing),
@@ -204,6 +224,8 @@ pub enum Closing {
     Errors,
     /// More commands than `max_commands`.
     Commands,
+    /// As many failed attempts to sign in as `max_failed_sign_ins`.
+    SignIns,
     /// A bare CR or LF where it is refused.
     BareNewline,
     /// Twice `max_message_bytes` in one message, or an over-long line without end.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::answers::Owed;
 use super::content::Body;
-use super::{BareNewlines, Closing, MailFrom, Question, Settings, Step};
+use super::{BareNewlines, Closing, MailFrom, Question, Settings, SignIn, Step};
 use crate::line::{Framed, Framer};
 use crate::reply::Reply;
+use crate::sasl::{Exchange, wipe};
 
 /// Output at which the session wants it written before it goes on: with this and the longest reply
 /// it is bounded, however much a client pipelines.
@@ -31,6 +32,8 @@ pub struct Session {
     pub(super) mail_refused: bool,
     pub(super) commands: u32,
     pub(super) errors: u32,
+    pub(super) signed_in: bool,
+    pub(super) failed_sign_ins: u32,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -39,6 +42,8 @@ pub struct Session {
 pub(super) enum State {
     /// Part of a command.
     Command,
+    /// Part of a line of an exchange that signs in.
+    Exchange(Exchange),
     /// Nothing, before the question is answered.
     Asked(Asked),
     /// Content sent with DATA.
@@ -61,6 +66,8 @@ pub(super) enum Asked {
     Data,
     Chunk { bytes: u64, last: bool },
     End,
+    SignIn(Exchange),
+    Stored(Exchange),
 }
 
 /// From an accepted MAIL to the answer to its content (RFC 5321 §3.3).
@@ -98,6 +105,8 @@ impl Session {
             mail_refused: false,
             commands: 0,
             errors: 0,
+            signed_in: false,
+            failed_sign_ins: 0,
             scratch: Vec::new(),
             settings,
         };
@@ -122,7 +131,7 @@ impl Session {
             return (0, Step::Flush);
         }
         match self.state {
-            State::Command => self.next_command(input),
+            State::Command | State::Exchange(_) => self.next_command(input),
             State::Asked(_) => (0, Step::NeedAnswer),
             State::Data | State::Chunk { .. } => self.next_content(input),
             State::Owing(_) => {
@@ -137,7 +146,7 @@ impl Session {
     /// Answers a question; in LMTP, content is answered so for every recipient. A reply of 421 or
     /// 521 closes the session. Without an open question (only
     /// one of another session could be handed in) nothing happens.
-    pub fn answer(&mut self, _question: Question, reply: Reply) {
+    pub fn answer(&mut self, question: Question, reply: Reply) {
         let asked = match std::mem::replace(&mut self.state, State::Command) {
             State::Asked(asked) => asked,
             other => return self.state = other,
@@ -155,6 +164,12 @@ impl Session {
             Asked::Data => self.data_answered(&reply),
             Asked::Chunk { bytes, last } => self.chunk_answered(bytes, last, &reply),
             Asked::End => return self.content_answered(Vec::new(), reply),
+            Asked::SignIn(_) => {
+                self.state = State::Asked(asked);
+                self.sign_in(question, SignIn::of(&reply));
+                return;
+            }
+            Asked::Stored(_) => return self.say(&super::sign_in::reply_of(SignIn::Trouble)),
         }
         if reply.closes() {
             self.state = State::Closed(Closing::Caller);
@@ -175,11 +190,11 @@ impl Session {
     /// forgotten (RFC 3207 §4.2), but not how much it said.
     pub fn secured(&mut self) {
         if matches!(self.state, State::Handshake) {
-            let lf_ends_line = self.settings.bare_newlines == BareNewlines::Normalise;
-            self.framer.restart(self.settings.max_line_bytes, lf_ends_line);
             self.state = State::Command;
         }
         self.secure = true;
+        let lf_ends_line = self.settings.bare_newlines == BareNewlines::Normalise;
+        self.framer.restart(self.max_line_bytes(), lf_ends_line);
         self.greeted = false;
         self.mail_refused = false;
         self.end_transaction();
@@ -220,9 +235,9 @@ impl Session {
             used += taken;
             let step = match framed {
                 Framed::More => return (used, Step::NeedInput),
-                Framed::Line(line) => self.command(line),
-                Framed::Joined => self.joined_command(),
-                Framed::TooLong => self.error(&super::fault(500, 2, "line too long")),
+                Framed::Line(line) => self.line(line),
+                Framed::Joined => self.joined_line(),
+                Framed::TooLong => self.too_long(),
                 Framed::Bare(byte) => self.bare_newline(byte),
                 Framed::Endless => self.close_421("line too long", Closing::TooMuch),
             };
@@ -238,14 +253,30 @@ impl Session {
     }
 
     fn reads_commands(&self) -> bool {
-        matches!(self.state, State::Command) && self.output.len() <= FLUSH_AT_BYTES
+        matches!(self.state, State::Command | State::Exchange(_)) && self.output.len() <= FLUSH_AT_BYTES
     }
 
-    fn joined_command(&mut self) -> Option<Step<'static>> {
-        let line = self.framer.take_joined();
-        let step = self.command(&line);
+    fn line(&mut self, line: &[u8]) -> Option<Step<'static>> {
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Exchange(exchange) => self.exchange_line(exchange, line),
+            _ => self.command(line),
+        }
+    }
+
+    fn joined_line(&mut self) -> Option<Step<'static>> {
+        let mut line = self.framer.take_joined();
+        let step = self.line(&line);
+        if self.offers_sign_in() {
+            wipe(&mut line);
+        }
         self.framer.give_back(line);
         step
+    }
+
+    /// An exchange is over with a line that is too long (RFC 4954 §4).
+    fn too_long(&mut self) -> Option<Step<'static>> {
+        let exchange = matches!(std::mem::replace(&mut self.state, State::Command), State::Exchange(_));
+        self.error(&super::fault(500, if exchange { 6 } else { 2 }, "line too long"))
     }
 
     /// What a stray CR or LF separates may be one command or two: none is read, now or later.

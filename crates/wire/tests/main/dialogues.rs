@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use quell_wire::fuzz::session_log;
 use quell_wire::reply::Reply;
+use quell_wire::sasl::Mechanism;
 use quell_wire::server::{BareNewlines, Settings};
 
 struct Dialogue {
@@ -29,6 +30,7 @@ fn dialogues() {
         include_str!("../dialogues/limits.txt"),
         include_str!("../dialogues/lmtp.txt"),
         include_str!("../dialogues/tls.txt"),
+        include_str!("../dialogues/auth.txt"),
     ];
     let mut count = 0;
     for file in files {
@@ -57,6 +59,7 @@ fn yes(event: &str) -> Reply {
         Some("mail") => Reply::sender_ok(),
         Some("rcpt") => Reply::recipient_ok(),
         Some("begin") => Reply::go_ahead(),
+        Some("signin") => Reply::new(235, (7, 0), "signed in"),
         _ => Reply::new(250, (0, 0), "queued"),
     }
 }
@@ -108,6 +111,11 @@ fn set(settings: &mut Settings, line: &str) {
         ["=", "offer_dsn"] => settings.offer_dsn = true,
         ["=", "offer_starttls"] => settings.offer_starttls = true,
         ["=", "require_tls"] => settings.require_tls = true,
+        ["=", "auth"] => {
+            settings.auth =
+                words[2..].iter().map(|name| Mechanism::named(name.as_bytes()).unwrap()).collect();
+        }
+        ["=", "auth_required"] => settings.auth_required = true,
         _ => panic!("{line}"),
     }
 }

@@ -8,7 +8,7 @@ use quell_wire::path::Path;
 use quell_wire::reply::Reply;
 use quell_wire::server::Settings;
 
-const WORDS: [&[u8]; 35] = [
+const WORDS: [&[u8]; 46] = [
     b"LHLO a\r\n",
     b"EHLO a\r\n",
     b"HELO a\r\n",
@@ -31,6 +31,17 @@ const WORDS: [&[u8]; 35] = [
     b"VRFY x\r\n",
     b"HELP\r\n",
     b"AUTH PLAIN x\r\n",
+    b"AUTH PLAIN\r\n",
+    b"AUTH PLAIN AHRpbQB4\r\n",
+    b"AUTH LOGIN dGlt\r\n",
+    b"AUTH SCRAM-SHA-256 biwsbj10aW0scj1hYmM=\r\n",
+    b"AUTH OAUTHBEARER biwsAWF1dGg9QmVhcmVyIHgBAQ==\r\n",
+    b"AHRpbQB4\r\n",
+    b"biwsbj10aW0scj1hYmM=\r\n",
+    b"Yz1iaXdzLHI9YWJjQndjSEJ3Y0hCd2NIQndjSEJ3Y0hCd2NICg==\r\n",
+    b"*\r\n",
+    b"=\r\n",
+    b"\x16",
     b"STARTTLS\r\n",
     b"MAIL FROM",
     b"12345",
@@ -51,8 +62,10 @@ fn any_stream(hello: &'static str) -> impl Strategy<Value = Vec<u8>> {
     let word = proptest::sample::select(&WORDS[..]).prop_map(<[u8]>::to_vec);
     let start = Just(format!("{hello} a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").into_bytes());
     let two = Just(b"RCPT TO:<c@d>\r\nRCPT TO:<e@d>\r\nDATA\r\ntext\r\n.\r\n".to_vec());
+    let secure = Just(format!("STARTTLS\r\n\u{16}{hello} a\r\n").into_bytes());
     let piece = prop_oneof![
         12 => word,
+        2 => secure,
         2 => start,
         1 => two,
         1 => proptest::collection::vec(any::<u8>(), 0..6),
@@ -65,7 +78,7 @@ proptest! {
 
     #[test]
     fn any_split_of_a_session_gives_the_same(
-        policy in 0u8..4,
+        policy in prop_oneof![2 => 0u8..4, 1 => any::<u8>().prop_map(|policy| (policy & !4) | 32)],
         refusals in prop_oneof![3 => Just(0u8), 1 => any::<u8>(), 1 => Just(0xff)],
         cut: u8,
         stream in any_stream("EHLO"),

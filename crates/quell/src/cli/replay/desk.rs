@@ -332,6 +332,7 @@ fn facts(letter: &mut Letter<'_>, queue_id: QueueId, now_ms: Ms) -> Facts {
             address: Some(letter.source),
             helo: std::mem::take(&mut letter.again.helo),
             inside: false,
+            user: None,
         },
         reverse_path: std::mem::take(&mut letter.again.reverse_path),
         envid: None,

@@ -120,6 +120,7 @@ fn what(class: Class) -> &'static str {
         Class::AutoReply => "two machines",
         Class::Bounces => "reports for one recipient",
         Class::Flood => "a source",
+        Class::UserLimit => "a user",
         _ => "a message",
     }
 }

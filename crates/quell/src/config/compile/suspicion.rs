@@ -25,6 +25,7 @@ impl Check<'_> {
             auto_reply: self.policy("auto_reply", &table.auto_reply),
             bounces: self.policy("bounces", &table.bounces),
             flood: self.policy("flood", &table.flood),
+            user_limit: self.policy("user_limit", &table.user_limit),
         }
     }
 
