@@ -93,8 +93,10 @@ macro_rules! section {
 }
 
 mod judging;
+mod submission;
 mod tls;
 pub use judging::{EXCEPTIONS, ExceptionsTable, HOLD, Hold, JUDGE, Judge, POLICY, PolicyTable};
+pub use submission::{SUBMISSION, Submission};
 pub use tls::{TLS, Tls};
 
 section! {
@@ -165,23 +167,6 @@ section! {
         /// The end of a message is answered within this time; 451 4.3.0 if it could not be stored
         /// by then.
         answer_secs: u64 = 30, "seconds", hint "30", 1..=300;
-    }
-}
-
-section! {
-    /// Who may sign in to send mail.
-    Submission, SUBMISSION, "submission" {
-        /// Who says whether a password is right: "store" for the users of `quell user`, or Dovecot, as
-        /// "dovecot:/run/dovecot/auth-client" (a socket of its service `auth`).
-        users: String = "store".to_owned(), "", hint "\"store\"";
-        /// Program and arguments that say whose a bearer token (OAUTHBEARER) is. The token comes on
-        /// standard input, the name that the client gave in `QUELL_USER`. It prints the user's address
-        /// and ends with status 0, within 10 seconds; any other status refuses the token.
-        token_command: Option<Vec<String>> = None, "unset: OAUTHBEARER is not offered, unless Dovecot has it",
-            hint "[\"/usr/local/bin/whose-token\"]";
-        /// Hosts that sign in for many people, such as a web mail server: there failures count for each
-        /// name alone, and never refuse the host as a whole.
-        shared_hosts: Vec<String> = Vec::new(), "", hint "[\"10.0.0.8\"]";
     }
 }
 

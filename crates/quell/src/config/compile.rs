@@ -76,7 +76,11 @@ impl Check<'_> {
         let smtp_listen_tls = self.addresses(&["smtp", "listen_tls"], &settings.smtp.listen_tls);
         let console = [settings.console.listen.clone()];
         let console_listen = self.listen(&["console", "listen"], &console);
-        let all_listen = [&smtp_listen[..], &smtp_listen_tls].concat();
+        let submission = &settings.submission;
+        let submission_listen = self.addresses(&["submission", "listen"], &submission.listen);
+        let submission_listen_tls = self.addresses(&["submission", "listen_tls"], &submission.listen_tls);
+        let for_users = [&submission_listen[..], &submission_listen_tls].concat();
+        let all_listen = [&smtp_listen[..], &smtp_listen_tls, &for_users].concat();
         let relay_from = self.relay(&settings, &all_listen);
         let tls = self.tls(&settings);
         self.needs_tls(&settings, &smtp_listen);
@@ -97,6 +101,8 @@ impl Check<'_> {
             secret_file,
             smtp_listen,
             smtp_listen_tls,
+            submission_listen,
+            submission_listen_tls,
             tls,
             console_listen: *console_listen.first()?,
             relay_from,

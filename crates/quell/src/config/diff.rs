@@ -3,13 +3,15 @@
 use super::Config;
 
 /// Keys that a running server cannot change (DESIGN.md, "Configuration").
-const NEEDS_RESTART: [&str; 9] = [
+const NEEDS_RESTART: [&str; 11] = [
     "server.data",
     "server.user",
     "server.secret_file",
     "server.gateway",
     "smtp.listen",
     "smtp.listen_tls",
+    "submission.listen",
+    "submission.listen_tls",
     "console.listen",
     "console.tls",
     "judge.recent_entries",

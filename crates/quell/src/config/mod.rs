@@ -45,6 +45,10 @@ pub struct Config {
     pub sign_in: crate::sign_in::Rules,
     /// Where SMTP listens and TLS begins with the first byte.
     pub smtp_listen_tls: Vec<SocketAddr>,
+    /// Where users hand in mail, after STARTTLS.
+    pub submission_listen: Vec<SocketAddr>,
+    /// The same where TLS begins with the first byte.
+    pub submission_listen_tls: Vec<SocketAddr>,
     /// The certificate, and the files it came from.
     pub tls: Option<(TlsFiles, Certificate)>,
     /// Where the console listens.
@@ -109,6 +113,12 @@ pub struct Outgoing {
 }
 
 impl Config {
+    /// Wherever mail comes in.
+    pub fn all_listen(&self) -> Vec<SocketAddr> {
+        let smtp = [&self.smtp_listen[..], &self.smtp_listen_tls].concat();
+        [&smtp[..], &self.submission_listen, &self.submission_listen_tls].concat()
+    }
+
     /// Where the configuration is: `given`, else `./quell.toml`, else `/etc/quell/quell.toml`.
     pub fn search(given: Option<&Path>) -> PathBuf {
         match given {

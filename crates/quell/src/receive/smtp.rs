@@ -1,5 +1,7 @@
 //! One SMTP connection: moves bytes between the socket and [`Reception`], and arrivals to the desk.
 
+mod sign_in;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use quell_queue::clock::Now;
 use quell_queue::door::{self, Incoming};
 use quell_relay::directory::CannotTell;
 use quell_relay::reception::{
-    Ask, Asked, NotSignedIn, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
+    Ask, Asked, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
 };
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
@@ -22,6 +24,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use self::sign_in::SignOn;
 use super::limits::Counted;
 use super::refusals::Refusals;
 use super::room::FreeRoom;
@@ -31,6 +34,7 @@ use crate::metrics::{Metrics, TurnedAway};
 use crate::server::alarm::Alarm;
 use crate::server::desk::{Handle, Msg};
 use crate::server::time::Timekeeper;
+use crate::sign_in::{Client, SignIn};
 use crate::tls::{Acceptor, Stream};
 
 /// Bytes read from the socket at a time: at first, since most connections bring little, and once so
@@ -59,6 +63,8 @@ pub struct Shared {
     pub outside: Arc<Settings>,
     /// Session settings for `[relay] from`.
     pub inside: Arc<Settings>,
+    /// Session settings for users who hand in mail, but for the mechanisms of sign-in.
+    pub submission: Arc<Settings>,
     /// Whether an address is in `[relay] from`.
     pub is_inside: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// A client that says nothing for this long is sent away.
@@ -147,23 +153,45 @@ impl World for Around<'_> {
     }
 }
 
-/// Serves one connection to its end. `tls_first`: TLS begins with its first byte.
+/// Where a connection came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Where users hand in mail.
+    pub submission: bool,
+    /// Where TLS begins with the first byte.
+    pub tls_first: bool,
+}
+
+/// Serves one connection to its end.
 pub async fn serve(
     stream: TcpStream,
-    (peer, tls_first): (SocketAddr, bool),
+    (peer, entry): (SocketAddr, Entry),
     shared: Arc<Shared>,
-    outer: Arc<Outer>,
+    (outer, sign_in): (Arc<Outer>, Arc<SignIn>),
     counted: Counted,
     stop: watch::Receiver<bool>,
 ) {
     let address = peer.ip().to_canonical();
-    let inside = (shared.is_inside)(address);
-    let settings = if inside { &shared.inside } else { &shared.outside };
-    let reception = Reception::new(Arc::clone(&shared.policy), Arc::clone(settings), address, inside);
-    let alarm = Alarm::default();
-    let stream = Stream::Plain(stream);
-    let mut connection = Connection { stream, reception, shared, outer, stop, alarm, unconfirmed: None };
-    let ended = connection.run(tls_first).await;
+    let local = stream.local_addr().map_or(address, |local| local.ip().to_canonical());
+    let reception = if entry.submission {
+        let settings = sign_in::settings(&shared.submission, &sign_in).await;
+        Reception::new(Arc::clone(&shared.policy), settings, address, false).for_submission()
+    } else {
+        let inside = (shared.is_inside)(address);
+        let settings = if inside { &shared.inside } else { &shared.outside };
+        Reception::new(Arc::clone(&shared.policy), Arc::clone(settings), address, inside)
+    };
+    let mut connection = Connection {
+        stream: Stream::Plain(stream),
+        reception,
+        shared,
+        outer,
+        stop,
+        alarm: Alarm::default(),
+        unconfirmed: None,
+        user: SignOn::new(sign_in, Client { remote: address, local }),
+    };
+    let ended = connection.run(entry.tls_first).await;
     if let Some(id) = connection.unconfirmed.take() {
         connection.outer.desk.send(Msg::AnswerLost(id));
     }
@@ -200,6 +228,7 @@ struct Connection {
     alarm: Alarm,
     /// An arrival that was answered 250 and whose client has said nothing since.
     unconfirmed: Option<QueueId>,
+    user: SignOn,
 }
 
 /// How fast a transfer is.
@@ -239,9 +268,8 @@ impl Connection {
                     (start, end) = (0, 0);
                     self.secure().await?;
                 }
-                // Not offered.
-                Want::SignIn(_) => self.reception.not_signed_in(NotSignedIn::Trouble),
-                Want::ScramFor(_) => self.reception.scram(None, &[]),
+                Want::SignIn(credentials) => self.sign_in(credentials).await?,
+                Want::ScramFor(user) => self.scram_for(&user).await?,
                 Want::Close(why) => {
                     self.flush().await?;
                     timeout(WRITE_TIMEOUT, self.stream.shutdown()).await??;
@@ -254,6 +282,7 @@ impl Connection {
                     }
                     start = 0;
                     end = self.read(&mut buffer, &mut rate).await?;
+                    self.still_signed_in().await;
                 }
             }
         }

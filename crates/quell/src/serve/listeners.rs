@@ -17,15 +17,15 @@ use crate::console::{Console, KnownHosts, TlsNow};
 use crate::metrics::{Metrics, TurnedAway};
 use crate::ops::{self, Ask};
 use crate::receive::limits::TooMany;
-use crate::receive::smtp::{self, Outer};
+use crate::receive::smtp::{self, Entry, Outer};
+use crate::sign_in::SignIn;
 
 /// When accepting fails (no descriptors left), it is tried again after this.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Bound sockets.
 pub(super) struct Sockets {
-    /// Each, and whether TLS begins with the first byte.
-    smtp: Vec<(std::net::TcpListener, bool)>,
+    smtp: Vec<(std::net::TcpListener, Entry)>,
     console: Vec<std::net::TcpListener>,
 }
 
@@ -37,12 +37,19 @@ pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
         Ok::<_, ServeError>(socket)
     };
     let mut handed = HandedIn::take()?;
-    let in_clear = handed.listeners("smtp", &config.smtp_listen, bind)?;
-    let tls_first = handed.listeners("smtp-tls", &config.smtp_listen_tls, bind)?;
+    let mut smtp = Vec::new();
+    for (service, addresses, entry) in [
+        ("smtp", &config.smtp_listen, Entry { submission: false, tls_first: false }),
+        ("smtp-tls", &config.smtp_listen_tls, Entry { submission: false, tls_first: true }),
+        ("submission", &config.submission_listen, Entry { submission: true, tls_first: false }),
+        ("submissions", &config.submission_listen_tls, Entry { submission: true, tls_first: true }),
+    ] {
+        let sockets = handed.listeners(service, addresses, bind)?;
+        smtp.extend(sockets.into_iter().map(|socket| (socket, entry)));
+    }
     let console = handed.listeners("console", &[config.console_listen], bind)?;
     handed.nothing_left()?;
-    let smtp = in_clear.into_iter().map(|socket| (socket, false));
-    Ok(Sockets { smtp: smtp.chain(tls_first.into_iter().map(|socket| (socket, true))).collect(), console })
+    Ok(Sockets { smtp, console })
 }
 
 /// Descriptors that are neither connections nor sessions to next hops: store, bodies, Maildirs,
@@ -125,14 +132,15 @@ pub(super) fn start(
         tasks.spawn(crate::console::serve(socket, console(parts, &ask), stop.clone()));
     }
     // Last, so that whoever is greeted can also ask by the control socket.
-    for (socket, tls_first) in sockets.smtp {
+    for (socket, entry) in sockets.smtp {
         let listener = TcpListener::from_std(socket).map_err(io("an SMTP socket"))?;
         let acceptor = Acceptor {
             in_force: Arc::clone(&parts.in_force),
             outer: Arc::clone(&parts.outer),
             metrics: Arc::clone(&parts.metrics),
             stop: stop.clone(),
-            tls_first,
+            sign_in: Arc::clone(&parts.sign_in),
+            entry,
         };
         tasks.spawn(acceptor.accept(listener));
     }
@@ -188,7 +196,8 @@ struct Acceptor {
     outer: Arc<Outer>,
     metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
-    tls_first: bool,
+    sign_in: Arc<SignIn>,
+    entry: Entry,
 }
 
 impl Acceptor {
@@ -221,9 +230,9 @@ impl Acceptor {
                 let metrics = Arc::clone(&self.metrics);
                 let session = smtp::serve(
                     stream,
-                    (peer, self.tls_first),
+                    (peer, self.entry),
                     now.shared,
-                    Arc::clone(&self.outer),
+                    (Arc::clone(&self.outer), Arc::clone(&self.sign_in)),
                     counted,
                     self.stop.clone(),
                 );
@@ -237,7 +246,7 @@ impl Acceptor {
                 self.metrics.turned_away(why);
                 let hostname = now.shared.policy.hostname.clone();
                 // Before a handshake nothing can be said.
-                let says = !self.tls_first;
+                let says = !self.entry.tls_first;
                 sessions.spawn(async move {
                     if says {
                         smtp::refuse(stream, &hostname).await

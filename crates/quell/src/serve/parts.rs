@@ -414,7 +414,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         memory,
     };
     let tls = acceptor(&config, before);
-    let session = |bare_newlines| Session {
+    let session = |bare_newlines, is_submission| Session {
         max_message_bytes: smtp.max_message_bytes,
         max_line_bytes: clamp(smtp.max_line_bytes),
         max_recipients: narrow(smtp.max_recipients),
@@ -423,14 +423,16 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         bare_newlines,
         offer_dsn: true,
         offer_starttls: tls.is_some(),
-        require_tls: smtp.require_tls,
+        require_tls: is_submission || smtp.require_tls,
+        auth_required: is_submission,
         ..Session::new(config.hostname.clone())
     };
     let nets = config.relay_from.clone();
     let shared = Shared {
         policy: Arc::new(policy),
-        outside: Arc::new(session(BareNewlines::Refuse)),
-        inside: Arc::new(session(BareNewlines::Normalise)),
+        outside: Arc::new(session(BareNewlines::Refuse, false)),
+        inside: Arc::new(session(BareNewlines::Normalise, false)),
+        submission: Arc::new(session(BareNewlines::Refuse, true)),
         is_inside: Box::new(move |address| nets.iter().any(|net| net.contains(address))),
         idle: Duration::from_secs(smtp.idle_secs),
         answer_within: Duration::from_secs(smtp.answer_secs),

@@ -44,6 +44,13 @@ impl Reception {
         }
     }
 
+    /// Whoever has signed in may write under other addresses from now on. Nothing happens if nobody has.
+    pub fn user_changed(&mut self, user: User) {
+        if self.user.is_some() {
+            self.user = Some(Arc::new(user));
+        }
+    }
+
     /// The answer to [`Want::SignIn`]: nobody. Nothing happens if nobody asked.
     pub fn not_signed_in(&mut self, why: NotSignedIn) {
         let Some(question) = self.sign_in.take() else { return };

@@ -25,8 +25,7 @@ pub(super) struct Found {
 
 /// Whether anybody outside this network can reach the server: only then the DNS matters to it.
 pub(super) fn is_wanted(config: &Config) -> bool {
-    let all = config.smtp_listen.iter().chain(&config.smtp_listen_tls);
-    all.into_iter().any(|address| !is_private(address.ip()))
+    config.all_listen().iter().any(|address| !is_private(address.ip()))
 }
 
 /// Looks everything up.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::config::Config;
 use crate::config::ipnet::is_private;
+use crate::sign_in::Users;
 
 /// One line for each thing that can be reached.
 pub(super) fn facts(config: &Config) -> Vec<String> {
@@ -13,6 +14,16 @@ pub(super) fn facts(config: &Config) -> Vec<String> {
             "reachable: SMTP at {address}, by {}: mail for our domains from everybody, for others {}",
             from_where(address),
             relaying(config)
+        ));
+    }
+    for address in config.submission_listen.iter().chain(&config.submission_listen_tls) {
+        facts.push(format!(
+            "reachable: submission at {address}, by {}: mail from users who have signed in over TLS ({}), under their own addresses, to everybody",
+            from_where(address),
+            match &config.sign_in.users {
+                Users::Store => "of `quell user list`".to_owned(),
+                Users::Dovecot(socket) => format!("asked of Dovecot at {}", socket.display()),
+            }
         ));
     }
     let console = &config.console_listen;
@@ -41,12 +52,23 @@ fn from_where(address: &SocketAddr) -> &'static str {
 
 /// What should not be reachable so.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
+    let mut found: Vec<String> = about_console(config).into_iter().collect();
+    if let Users::Dovecot(socket) = &config.sign_in.users
+        && !socket.exists()
+    {
+        let socket = socket.display();
+        found.push(format!("{socket} is not there: nobody can sign in until Dovecot's service auth makes it ([submission] users)"));
+    }
+    found
+}
+
+fn about_console(config: &Config) -> Option<String> {
     let console = config.console_listen.ip();
     if console.is_loopback() || config.settings.console.tls {
-        return Vec::new();
+        return None;
     }
-    vec![format!(
+    Some(format!(
         "the console at {} can be reached from other machines and is not encrypted, so its token can be read on the way: set tls = true in [console], or let it listen on 127.0.0.1",
         config.console_listen
-    )]
+    ))
 }

@@ -2,7 +2,7 @@
 
 use quell_relay::directory::normal_domain;
 use quell_storm::exceptions::{Exceptions, Network};
-use quell_storm::limits::Limits;
+use quell_storm::limits::{Limits, UserLimits};
 use quell_storm::policy::{Policies, Policy};
 
 use super::{Check, limits};
@@ -14,7 +14,14 @@ impl Check<'_> {
         let domains: Vec<String> = settings.domains.keys().filter_map(|name| normal_domain(name)).collect();
         let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
         let exceptions = self.exceptions(&settings.exceptions, &domains);
-        Limits { policies, exceptions, ..limits(&settings.judge) }
+        let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let submission = &settings.submission;
+        let user = UserLimits {
+            messages_per_hour: small(submission.messages_per_hour),
+            messages_per_day: small(submission.messages_per_day),
+            new_recipients_per_day: small(submission.new_recipients_per_day),
+        };
+        Limits { policies, exceptions, user, ..limits(&settings.judge) }
     }
 
     fn policies(&mut self, table: &PolicyTable) -> Policies {

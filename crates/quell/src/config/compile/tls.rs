@@ -59,6 +59,17 @@ impl Check<'_> {
         if settings.smtp.require_tls {
             self.fault(&["smtp", "require_tls"], "there is no certificate: no mail could be taken", help);
         }
+        for (key, listen) in
+            [("listen", &settings.submission.listen), ("listen_tls", &settings.submission.listen_tls)]
+        {
+            if !listen.is_empty() {
+                self.fault(
+                    &["submission", key],
+                    "there is no certificate, and nobody signs in without TLS",
+                    help,
+                );
+            }
+        }
         if settings.console.tls {
             self.fault(&["console", "tls"], "there is no certificate", help);
         }
