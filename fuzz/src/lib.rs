@@ -19,7 +19,7 @@ pub use digest::digest;
 pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, content_key, date, fingerprint, header, hop, letter, message_id, reading, received};
 pub use mbox::mbox;
-pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
+pub use outgoing::{attempt, client, client_bytes, encoder, mta_sts, next_hop};
 pub use recent::recent;
 pub use report::report;
 pub use said::said;
@@ -32,7 +32,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 38] = [
+pub const TARGETS: [(&str, Target); 39] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -57,6 +57,7 @@ pub const TARGETS: [(&str, Target); 38] = [
     ("maildir_name", maildir_name),
     ("mbox", mbox),
     ("message_id", message_id),
+    ("mta_sts", mta_sts),
     ("next_hop", next_hop),
     ("pop3_client", pop3_client),
     ("pop3_server", pop3_server),

@@ -7,3 +7,4 @@ pub mod own_mail;
 pub mod reception;
 pub mod report;
 pub mod route;
+pub mod tls;
