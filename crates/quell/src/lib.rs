@@ -16,3 +16,4 @@ pub mod serve;
 pub mod server;
 pub mod settings;
 pub mod tell;
+pub mod tls;

@@ -38,10 +38,12 @@ pub enum TurnedAway {
     Trouble,
     /// 5xx: too large, or refused by its form.
     Message,
+    /// Its TLS handshake failed.
+    Handshake,
 }
 
 impl TurnedAway {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Connections,
         Self::Address,
         Self::Idle,
@@ -50,6 +52,7 @@ impl TurnedAway {
         Self::Room,
         Self::Trouble,
         Self::Message,
+        Self::Handshake,
     ];
 
     /// The label.
@@ -63,6 +66,7 @@ impl TurnedAway {
             Self::Room => "room",
             Self::Trouble => "trouble",
             Self::Message => "message",
+            Self::Handshake => "handshake",
         }
     }
 }

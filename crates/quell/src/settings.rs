@@ -92,6 +92,9 @@ macro_rules! section {
     (@range $least:literal, $greatest:literal) => { Some(($least, $greatest)) };
 }
 
+mod tls;
+pub use tls::{TLS, Tls};
+
 section! {
     /// The server itself.
     Server, SERVER, "server" {
@@ -124,6 +127,11 @@ section! {
     Smtp, SMTP, "smtp" {
         /// Addresses and ports to listen on.
         listen: Vec<String> = vec!["127.0.0.1:2525".to_owned()], "", live "[\"127.0.0.1:2525\"]";
+        /// Addresses and ports where TLS begins with the first byte. Needs `[tls] certificate`.
+        listen_tls: Vec<String> = Vec::new(), "(none)", hint "[\"127.0.0.1:2465\"]";
+        /// Take mail over TLS only; before STARTTLS, MAIL is answered 530 5.7.0. Many servers in the
+        /// world still send in the clear: on a public port this loses their mail (RFC 3207 §4).
+        require_tls: bool = false, "", hint "false";
         /// Largest message; a larger one is refused with 552 5.3.4.
         max_message_bytes: u64 = 64 << 20, "bytes", hint "67108864", 65536..=4294967296;
         /// Largest header; a message with a larger one is refused with 552 5.3.4.
@@ -163,6 +171,8 @@ section! {
     Console, CONSOLE, "console" {
         /// Address and port of the console.
         listen: String = "127.0.0.1:8025".to_owned(), "", live "\"127.0.0.1:8025\"";
+        /// HTTPS instead of HTTP. Needs `[tls] certificate`.
+        tls: bool = false, "", hint "false";
     }
 }
 
@@ -382,8 +392,10 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 14] =
-    [SERVER, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL, LOG, PRIVACY];
+pub const SECTIONS: [Section; 15] = [
+    SERVER, TLS, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL, LOG,
+    PRIVACY,
+];
 
 /// `recipients` of a domain as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -401,6 +413,8 @@ pub enum Recipients {
 pub struct Settings {
     /// `[server]`
     pub server: Server,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[smtp]`
     pub smtp: Smtp,
     /// `[console]`

@@ -1,5 +1,7 @@
 //! `quell check`: is the configuration right, and what does it mean?
 
+mod tls;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -63,8 +65,13 @@ pub fn explain(config: &Config) -> Explanation {
         format!("{} greets as {}", config.file.display(), config.hostname),
         format!("everything is kept in {}", config.data.display()),
         format!("mail comes in at {}", list(&config.smtp_listen)),
-        format!("the console is at http://{}", config.console_listen),
+        format!(
+            "the console is at {}://{}",
+            if config.settings.console.tls { "https" } else { "http" },
+            config.console_listen
+        ),
     ];
+    facts.extend(tls::facts(config));
     facts.extend(config.directory.domains().map(|domain| about_domain(config, domain)));
     facts.push(format!("postmaster's mail goes to {}", names(config.directory.postmaster())));
     let mut aliases: Vec<_> = config.directory.aliases().collect();
@@ -207,6 +214,7 @@ fn changed(settings: &Settings) -> Vec<(String, String, String)> {
 
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
+    warnings.extend(tls::warnings(config));
     warnings.extend(about_folder(&config.data));
     let store = MaildirStore::new(config.mail_root(), &config.hostname);
     match store.list() {

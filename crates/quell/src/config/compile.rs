@@ -16,6 +16,7 @@ mod domains;
 mod hold;
 mod outgoing;
 mod suspicion;
+mod tls;
 
 pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Config, Vec<Problem>> {
     let places = Places::of(text);
@@ -71,12 +72,16 @@ impl Check<'_> {
             None => data.join("secret"),
         };
         let smtp_listen = self.listen(&["smtp", "listen"], &settings.smtp.listen);
+        let smtp_listen_tls = self.addresses(&["smtp", "listen_tls"], &settings.smtp.listen_tls);
         let console = [settings.console.listen.clone()];
         let console_listen = self.listen(&["console", "listen"], &console);
-        let relay_from = self.relay(&settings, &smtp_listen);
+        let all_listen = [&smtp_listen[..], &smtp_listen_tls].concat();
+        let relay_from = self.relay(&settings, &all_listen);
+        let tls = self.tls(&settings);
+        self.needs_tls(&settings, &smtp_listen);
         let (plans, mut routes) = self.domains(&settings);
         routes.via = self.smart_host(&settings);
-        self.no_way_back(&settings, &routes, &hostname, &smtp_listen);
+        self.no_way_back(&settings, &routes, &hostname, &all_listen);
         let directory = self.directory(&settings, &hostname, plans);
         self.tell(&settings, &directory);
         let hold = self.hold(&settings);
@@ -88,6 +93,8 @@ impl Check<'_> {
             data,
             secret_file,
             smtp_listen,
+            smtp_listen_tls,
+            tls,
             console_listen: *console_listen.first()?,
             relay_from,
             outgoing: self.outgoing(&settings),

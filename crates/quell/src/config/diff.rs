@@ -3,13 +3,15 @@
 use super::Config;
 
 /// Keys that a running server cannot change (DESIGN.md, "Configuration").
-const NEEDS_RESTART: [&str; 7] = [
+const NEEDS_RESTART: [&str; 9] = [
     "server.data",
     "server.user",
     "server.secret_file",
     "server.gateway",
     "smtp.listen",
+    "smtp.listen_tls",
     "console.listen",
+    "console.tls",
     "judge.recent_entries",
 ];
 

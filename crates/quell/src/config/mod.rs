@@ -9,6 +9,7 @@ use quell_relay::route::Routes;
 use quell_storm::limits::Limits;
 
 use crate::settings::Settings;
+use crate::tls::Certificate;
 
 mod compile;
 mod diff;
@@ -40,6 +41,10 @@ pub struct Config {
     pub secret_file: PathBuf,
     /// Where SMTP listens.
     pub smtp_listen: Vec<SocketAddr>,
+    /// Where SMTP listens and TLS begins with the first byte.
+    pub smtp_listen_tls: Vec<SocketAddr>,
+    /// The certificate, and the files it came from.
+    pub tls: Option<(TlsFiles, Certificate)>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
     /// Our own machines.
@@ -56,6 +61,15 @@ pub struct Config {
     pub hold: Hold,
     /// What is allowed, but looks like a mistake.
     pub warnings: Vec<String>,
+}
+
+/// The files of `[tls]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, in PEM.
+    pub certificate: PathBuf,
+    /// The key, in PEM.
+    pub key: PathBuf,
 }
 
 /// `[hold]`, compiled: milliseconds.

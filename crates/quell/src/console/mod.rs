@@ -22,6 +22,10 @@ use std::sync::Arc;
 use crate::data::Token;
 use crate::metrics::Metrics;
 use crate::ops::Ask;
+use crate::tls::Acceptor;
+
+/// What makes TLS handshakes at this moment; None: there is no certificate any more.
+pub type TlsNow = Box<dyn Fn() -> Option<Acceptor> + Send + Sync>;
 
 /// What the console needs.
 pub struct Console {
@@ -33,4 +37,6 @@ pub struct Console {
     pub token: Token,
     /// Names that a Host header may have.
     pub hosts: KnownHosts,
+    /// For HTTPS: what makes handshakes now.
+    pub tls: Option<TlsNow>,
 }

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Console, handlers};
+use crate::tls::{Acceptor, Stream};
 
 /// Connections at a time; further ones wait in the socket's queue.
 const MAX_CONNECTIONS: usize = 64;
@@ -33,6 +34,7 @@ pub async fn serve(listener: TcpListener, mut console: Console, shutdown: watch:
     if let Ok(address) = listener.local_addr() {
         console.hosts.set_port(address.port());
     }
+    let tls = console.tls.take();
     let router = handlers::router(Arc::new(console));
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut clients = JoinSet::new();
@@ -42,7 +44,16 @@ pub async fn serve(listener: TcpListener, mut console: Console, shutdown: watch:
             () = stopped(&mut stop) => break,
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
             client = accept(&listener, &room) => if let Some((stream, peer, permit)) = client {
-                clients.spawn(talk(stream, peer, router.clone(), shutdown.clone(), permit));
+                // A certificate that was taken away ends HTTPS, and does not make it HTTP.
+                let acceptor = tls.as_ref().map(|now| now());
+                let (router, shutdown) = (router.clone(), shutdown.clone());
+                clients.spawn(async move {
+                    let _permit = permit;
+                    match secured(stream, acceptor).await {
+                        Ok(stream) => talk(stream, peer, router, shutdown).await,
+                        Err(why) => tracing::debug!(event = "tls_failed", %peer, reason = %why, "a TLS handshake with the console failed"),
+                    }
+                });
             },
         }
     }
@@ -65,13 +76,16 @@ async fn accept(
     }
 }
 
-async fn talk(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    mut shutdown: watch::Receiver<bool>,
-    _permit: OwnedSemaphorePermit,
-) {
+/// The connection as it is, or after a handshake with what `acceptor` is now.
+async fn secured(stream: TcpStream, acceptor: Option<Option<Acceptor>>) -> std::io::Result<Stream> {
+    match acceptor {
+        None => Ok(Stream::Plain(stream)),
+        Some(None) => Err(std::io::ErrorKind::Unsupported.into()),
+        Some(Some(acceptor)) => timeout(HEADER, acceptor.accept(Stream::Plain(stream))).await?,
+    }
+}
+
+async fn talk(stream: Stream, peer: SocketAddr, router: Router, mut shutdown: watch::Receiver<bool>) {
     let service = TowerToHyperService::new(router.layer(Extension(handlers::Peer(peer))));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

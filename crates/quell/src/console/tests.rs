@@ -68,6 +68,7 @@ async fn site(ask: Ask) -> Site {
         metrics: Arc::clone(&metrics),
         token: Token::new(TOKEN).unwrap(),
         hosts: KnownHosts::new(address, "mx.firm.example"),
+        tls: None,
     };
     let (stop, stopped) = watch::channel(false);
     Site { address, metrics, stop, task: tokio::spawn(serve(listener, console, stopped)) }
@@ -266,6 +267,7 @@ fn from_elsewhere_the_token_is_needed() {
         metrics: Arc::new(Metrics::new()),
         token: Token::new(TOKEN).unwrap(),
         hosts: KnownHosts::new(address, "mx.firm.example"),
+        tls: None,
     };
     let status = |peer: &str, token: bool| {
         let mut headers = axum::http::HeaderMap::new();

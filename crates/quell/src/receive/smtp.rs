@@ -31,6 +31,7 @@ use crate::metrics::{Metrics, TurnedAway};
 use crate::server::alarm::Alarm;
 use crate::server::desk::{Handle, Msg};
 use crate::server::time::Timekeeper;
+use crate::tls::{Acceptor, Stream};
 
 /// Bytes read from the socket at a time: at first, since most connections bring little, and once so
 /// much has come.
@@ -70,6 +71,8 @@ pub struct Shared {
     pub least_rate: u64,
     /// Largest message, for the reserve.
     pub max_message_bytes: u64,
+    /// Makes TLS handshakes, if there is a certificate.
+    pub tls: Option<Acceptor>,
 }
 
 /// What connections do with the world.
@@ -144,10 +147,10 @@ impl World for Around<'_> {
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. `tls_first`: TLS begins with its first byte.
 pub async fn serve(
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, tls_first): (SocketAddr, bool),
     shared: Arc<Shared>,
     outer: Arc<Outer>,
     counted: Counted,
@@ -158,8 +161,9 @@ pub async fn serve(
     let settings = if inside { &shared.inside } else { &shared.outside };
     let reception = Reception::new(Arc::clone(&shared.policy), Arc::clone(settings), address, inside);
     let alarm = Alarm::default();
+    let stream = Stream::Plain(stream);
     let mut connection = Connection { stream, reception, shared, outer, stop, alarm, unconfirmed: None };
-    let ended = connection.run().await;
+    let ended = connection.run(tls_first).await;
     if let Some(id) = connection.unconfirmed.take() {
         connection.outer.desk.send(Msg::AnswerLost(id));
     }
@@ -188,7 +192,7 @@ pub async fn refuse(mut stream: TcpStream, hostname: &str) {
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     reception: Reception,
     shared: Arc<Shared>,
     outer: Arc<Outer>,
@@ -205,8 +209,13 @@ struct Rate {
 }
 
 impl Connection {
-    async fn run(&mut self) -> io::Result<Closing> {
-        self.stream.set_nodelay(true)?;
+    async fn run(&mut self, tls_first: bool) -> io::Result<Closing> {
+        if let Stream::Plain(stream) = &self.stream {
+            stream.set_nodelay(true)?;
+        }
+        if tls_first {
+            self.secure().await?;
+        }
         let mut buffer = vec![0; FIRST_READ_BYTES];
         let mut rate = Rate { since: Instant::now(), bytes: 0 };
         let (mut start, mut end) = (0, 0);
@@ -224,11 +233,15 @@ impl Connection {
                     self.reception.asked(asked, &around);
                 }
                 Want::Flush => self.flush().await?,
-                // Not offered without a certificate.
-                Want::StartTls => return Err(io::ErrorKind::Unsupported.into()),
+                Want::StartTls => {
+                    self.flush().await?;
+                    // What was read with it came unprotected.
+                    (start, end) = (0, 0);
+                    self.secure().await?;
+                }
                 Want::Close(why) => {
                     self.flush().await?;
-                    self.stream.shutdown().await?;
+                    timeout(WRITE_TIMEOUT, self.stream.shutdown()).await??;
                     return Ok(why);
                 }
                 Want::Input => {
@@ -241,6 +254,32 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// TLS begins.
+    async fn secure(&mut self) -> io::Result<()> {
+        let source = self.reception.address();
+        // Without a certificate nothing offers it; a reload may have taken it away.
+        let acceptor = self.shared.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let mut stop = self.stop.clone();
+        let secured = tokio::select! {
+            secured = acceptor.accept(self.stream.take_out()) => secured,
+            _ = stop.wait_for(|stop| *stop) => return Err(io::ErrorKind::Interrupted.into()),
+        };
+        self.stream = secured.inspect_err(|why| {
+            self.outer.metrics.turned_away(TurnedAway::Handshake);
+            debug!(event = "tls_failed", source, reason = %why, "a client's TLS handshake failed");
+        })?;
+        let tls = self.stream.tls().ok_or(io::ErrorKind::Unsupported)?;
+        debug!(
+            event = "tls",
+            source,
+            version = tls.version,
+            cipher = tls.cipher,
+            "a client's connection is protected"
+        );
+        self.reception.secured(tls);
+        Ok(())
     }
 
     /// None: we stop, or the verifier does not come to its end.
@@ -409,9 +448,13 @@ impl Drop for Unsaid<'_> {
     }
 }
 
-async fn write(stream: &mut TcpStream, output: &[u8]) -> io::Result<()> {
+async fn write(stream: &mut Stream, output: &[u8]) -> io::Result<()> {
     if output.is_empty() {
         return Ok(());
     }
-    timeout(WRITE_TIMEOUT, stream.write_all(output)).await?
+    timeout(WRITE_TIMEOUT, async {
+        stream.write_all(output).await?;
+        stream.flush().await
+    })
+    .await?
 }

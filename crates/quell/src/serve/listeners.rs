@@ -12,7 +12,7 @@ use tracing::warn;
 use super::ServeError;
 use super::parts::{InForce, Parts, current};
 use crate::config::Config;
-use crate::console::{Console, KnownHosts};
+use crate::console::{Console, KnownHosts, TlsNow};
 use crate::metrics::{Metrics, TurnedAway};
 use crate::ops::{self, Ask};
 use crate::receive::limits::TooMany;
@@ -23,7 +23,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Bound sockets.
 pub(super) struct Sockets {
-    smtp: Vec<std::net::TcpListener>,
+    /// Each, and whether TLS begins with the first byte.
+    smtp: Vec<(std::net::TcpListener, bool)>,
     console: std::net::TcpListener,
 }
 
@@ -34,7 +35,10 @@ pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
         socket.set_nonblocking(true).map_err(|e| ServeError::Listen(address, e))?;
         Ok::<_, ServeError>(socket)
     };
-    let smtp = config.smtp_listen.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
+    let in_clear = config.smtp_listen.iter().map(|address| (address, false));
+    let tls_first = config.smtp_listen_tls.iter().map(|address| (address, true));
+    let smtp = in_clear.chain(tls_first).map(|(address, tls)| Ok::<_, ServeError>((bind(*address)?, tls)));
+    let smtp = smtp.collect::<Result<_, _>>()?;
     Ok(Sockets { smtp, console: bind(config.console_listen)? })
 }
 
@@ -132,19 +136,26 @@ pub(super) fn start(
     let console = TcpListener::from_std(sockets.console).map_err(io("the console's socket"))?;
     let hosts = KnownHosts::new(parts.config().console_listen, &parts.config().hostname);
     let (metrics, token) = (Arc::clone(&parts.metrics), parts.token.clone());
-    tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts }, stop.clone()));
+    let tls = parts.config().settings.console.tls.then(|| tls_now(parts));
+    tasks.spawn(crate::console::serve(console, Console { ask, metrics, token, hosts, tls }, stop.clone()));
     // Last, so that whoever is greeted can also ask by the control socket.
-    for socket in sockets.smtp {
+    for (socket, tls_first) in sockets.smtp {
         let listener = TcpListener::from_std(socket).map_err(io("an SMTP socket"))?;
         let acceptor = Acceptor {
             in_force: Arc::clone(&parts.in_force),
             outer: Arc::clone(&parts.outer),
             metrics: Arc::clone(&parts.metrics),
             stop: stop.clone(),
+            tls_first,
         };
         tasks.spawn(acceptor.accept(listener));
     }
     Ok(Listening(tasks))
+}
+
+fn tls_now(parts: &Parts) -> TlsNow {
+    let in_force = Arc::clone(&parts.in_force);
+    Box::new(move || current(&in_force).shared.tls.clone())
 }
 
 /// The way from the console and the control socket to the desk.
@@ -174,6 +185,7 @@ struct Acceptor {
     outer: Arc<Outer>,
     metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
+    tls_first: bool,
 }
 
 impl Acceptor {
@@ -206,7 +218,7 @@ impl Acceptor {
                 let metrics = Arc::clone(&self.metrics);
                 let session = smtp::serve(
                     stream,
-                    peer,
+                    (peer, self.tls_first),
                     now.shared,
                     Arc::clone(&self.outer),
                     counted,
@@ -221,7 +233,13 @@ impl Acceptor {
                 let why = if why == TooMany::InAll { TurnedAway::Connections } else { TurnedAway::Address };
                 self.metrics.turned_away(why);
                 let hostname = now.shared.policy.hostname.clone();
-                sessions.spawn(async move { smtp::refuse(stream, &hostname).await });
+                // Before a handshake nothing can be said.
+                let says = !self.tls_first;
+                sessions.spawn(async move {
+                    if says {
+                        smtp::refuse(stream, &hostname).await
+                    }
+                });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `quell serve`: start, run, reload, stop.
 
+pub(crate) mod certificate;
 mod listeners;
 mod log;
 mod outward;
@@ -82,9 +83,12 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     let mut hangup = signal(SignalKind::hangup()).map_err(io("no signals"))?;
     let (stop, stopping) = watch::channel(false);
     let listening = listeners::start(&parts, sockets, &stopping)?;
-    info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, console = %parts.config().console_listen, "quell is ready");
+    info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, smtp_tls = ?parts.config().smtp_listen_tls, console = %parts.config().console_listen, "quell is ready");
+    let mut certificate = certificate::Watch::default();
+    let mut look = tokio::time::interval(certificate::LOOK);
     loop {
         tokio::select! {
+            _ = look.tick() => certificate.look(&parts),
             _ = hangup.recv() => reload::reload(&mut parts),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

@@ -37,7 +37,7 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         address_literals: set.address_literals,
         own: Own {
             names: vec![config.hostname.clone()],
-            listens: config.smtp_listen.clone(),
+            listens: [&config.smtp_listen[..], &config.smtp_listen_tls].concat(),
             addresses: own_addresses(),
         },
     };

@@ -41,6 +41,7 @@ use crate::server::desk::{Desk, Handle, Msg, ServerDoor, channel_to_desk};
 use crate::server::fresh::FreshBodies;
 use crate::server::time::Timekeeper;
 use crate::tell::{Mailer, StopBy, Teller};
+use crate::tls::Acceptor;
 
 /// Threads that deliver. Each waits for the disk most of the time.
 const WORKERS: usize = 4;
@@ -389,6 +390,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         max_rows: clamp(smtp.max_recipients),
         memory,
     };
+    let tls = acceptor(&config, before);
     let session = |bare_newlines| Session {
         max_message_bytes: smtp.max_message_bytes,
         max_line_bytes: clamp(smtp.max_line_bytes),
@@ -397,6 +399,8 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         max_errors: narrow(smtp.max_errors),
         bare_newlines,
         offer_dsn: true,
+        offer_starttls: tls.is_some(),
+        require_tls: smtp.require_tls,
         ..Session::new(config.hostname.clone())
     };
     let nets = config.relay_from.clone();
@@ -410,6 +414,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         late_after: Duration::from_millis(u64::try_from(config.limits.late_answer_ms).unwrap_or(u64::MAX)),
         least_rate: smtp.least_rate_bytes_per_sec,
         max_message_bytes: smtp.max_message_bytes,
+        tls,
     };
     let most = clamp(smtp.max_connections).min(possible(config.outgoing.max_sessions).connections);
     let from_one = clamp(smtp.max_connections_per_address);
@@ -418,6 +423,18 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
     connections.set_limits(most, from_one);
     let outward = Arc::new(outward(&config, before.map(|before| &*before.outward)));
     InForce { shared: Arc::new(shared), connections, outward, config: Arc::new(config) }
+}
+
+/// Makes handshakes with the certificate of `config`. Session tickets that clients have stay good.
+fn acceptor(config: &Config, before: Option<&InForce>) -> Option<Acceptor> {
+    let (_, certificate) = config.tls.as_ref()?;
+    if let Some(acceptor) = before.and_then(|before| before.shared.tls.clone()) {
+        acceptor.replace(certificate);
+        return Some(acceptor);
+    }
+    Acceptor::new(certificate)
+        .inspect_err(|why| error!(event = "no_tls", reason = %why, "TLS cannot be offered"))
+        .ok()
 }
 
 fn clamp(n: u64) -> usize {

@@ -172,6 +172,11 @@ impl Reception {
         }
     }
 
+    /// Where the client is, in words for the log.
+    pub fn address(&self) -> String {
+        self.source.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+    }
+
     /// Replies to be written; the caller takes them out.
     pub fn output(&mut self) -> &mut Vec<u8> {
         self.session.output()

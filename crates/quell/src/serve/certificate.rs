@@ -1,0 +1,92 @@
+//! The certificate while the server runs: read again when its files change, told of before it ends.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tracing::{error, info, warn};
+
+use super::parts::{Parts, current};
+use crate::config::TlsFiles;
+use crate::tls::{Certificate, Leaf};
+
+/// The files are looked at so often.
+pub(super) const LOOK: Duration = Duration::from_secs(60);
+/// So long before its end a certificate is told of. What renews itself does so 30 days before.
+const SOON_SECS: i64 = 14 * DAY_SECS;
+const DAY_SECS: i64 = 86_400;
+
+/// When, how large, and which file: of a file that was replaced at least one is another.
+type Stamp = Option<(i64, i64, u64, u64)>;
+
+/// What was seen of the files.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    seen: Option<(TlsFiles, Stamp, Stamp)>,
+    /// The day, since 1970, on which its end was told of.
+    told_day: Option<i64>,
+}
+
+impl Watch {
+    /// Takes a new certificate into use, if there is one. A faulty one changes nothing.
+    pub fn look(&mut self, parts: &Parts) {
+        let now = current(&parts.in_force);
+        let (Some((files, certificate)), Some(acceptor)) = (&now.config.tls, &now.shared.tls) else {
+            self.seen = None;
+            return;
+        };
+        let there = (files.clone(), stamp(&files.certificate), stamp(&files.key));
+        let changed = self.seen.as_ref().is_some_and(|seen| *seen != there && seen.0 == there.0);
+        self.seen = Some(there);
+        if !changed {
+            return self.tell_end(&certificate.leaf, files);
+        }
+        match Certificate::load(&files.certificate, &files.key) {
+            Ok(certificate) => {
+                acceptor.replace(&certificate);
+                self.told_day = None;
+                info!(
+                    event = "certificate",
+                    until = until(&certificate.leaf),
+                    "the certificate has changed and is in use"
+                );
+                self.tell_end(&certificate.leaf, files);
+            }
+            Err(why) => {
+                error!(event = "certificate_refused", reason = %why, "the changed certificate cannot be used, the old one stays");
+            }
+        }
+    }
+
+    /// Once a day.
+    fn tell_end(&mut self, leaf: &Leaf, files: &TlsFiles) {
+        let now_secs = now_secs();
+        if leaf.not_after_secs - now_secs > SOON_SECS || self.told_day == Some(now_secs / DAY_SECS) {
+            return;
+        }
+        self.told_day = Some(now_secs / DAY_SECS);
+        warn!(
+            event = "certificate_ends",
+            file = %files.certificate.display(),
+            until = until(leaf),
+            "the certificate must be renewed: clients that check it will not connect after its end"
+        );
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = std::fs::metadata(path).ok()?;
+    Some((meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino()))
+}
+
+/// The end in words.
+pub(crate) fn until(leaf: &Leaf) -> String {
+    let end = jiff::Timestamp::from_second(leaf.not_after_secs);
+    end.map_or_else(|_| "no time".to_owned(), |end| end.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}
+
+/// Seconds since 1970.
+pub(crate) fn now_secs() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
