@@ -92,7 +92,9 @@ macro_rules! section {
     (@range $least:literal, $greatest:literal) => { Some(($least, $greatest)) };
 }
 
+mod next_hops;
 mod tls;
+pub use next_hops::{NEXT_HOP, NextHopTable};
 pub use tls::{TLS, Tls};
 
 section! {
@@ -209,6 +211,9 @@ section! {
         /// A message with bytes above 127, at a next hop that does not offer 8BITMIME: "send" it
         /// unchanged, or "bounce" it with 5.6.3.
         eightbit: String = "send".to_owned(), "", hint "\"send\"";
+        /// Ask the domains of recipients for their MTA-STS policy (RFC 8461) and keep it, and send only
+        /// to the servers it names, in TLS with valid certificates, where it is enforced.
+        mta_sts: bool = true, "", hint "true";
         /// Take mail from our own machines for addresses such as jane@[192.0.2.1]; else 550 5.1.2.
         address_literals: bool = false, "", hint "false";
         /// Port of servers that are found by MX records or named by an address literal.
@@ -234,6 +239,10 @@ section! {
         /// name.
         servers: Vec<String> = Vec::new(), "(the system's, in /etc/resolv.conf)",
             hint "[\"127.0.0.1:53\"]";
+        /// Check the signatures of DNSSEC, and by TLSA records that are proven the certificates of other
+        /// domains' servers (DANE, RFC 7672). Off, since it needs DNS servers that hand on signatures,
+        /// and domains that are signed wrongly get no mail then.
+        dnssec: bool = false, "", hint "false";
     }
 }
 
@@ -392,9 +401,9 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 15] = [
-    SERVER, TLS, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL, LOG,
-    PRIVACY,
+pub const SECTIONS: [Section; 16] = [
+    SERVER, TLS, SMTP, CONSOLE, DOMAIN, ALIASES, RELAY, NEXT_HOP, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD, TELL,
+    LOG, PRIVACY,
 ];
 
 /// `recipients` of a domain as written.
@@ -425,6 +434,8 @@ pub struct Settings {
     pub aliases: BTreeMap<String, Vec<String>>,
     /// `[relay]`
     pub relay: Relay,
+    /// `[next_hops."NAME"]`
+    pub next_hops: BTreeMap<String, NextHopTable>,
     /// `[dns]`
     pub dns: Dns,
     /// `[judge]`

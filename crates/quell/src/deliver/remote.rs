@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::resolver::Resolver;
 use super::session;
 use super::slots::Slots;
+use super::tls::Clients;
 use crate::data::random_bytes;
 use crate::metrics::Metrics;
 use crate::server::desk::Handle;
@@ -33,6 +34,8 @@ pub struct Outward {
     pub sending: Arc<Sending>,
     /// Names.
     pub resolver: Arc<Resolver>,
+    /// What protects connections.
+    pub clients: Arc<Clients>,
     /// Which servers the resolver asks: it is kept over a reload that does not change them.
     pub dns: Vec<SocketAddr>,
     /// How many sessions.

@@ -17,6 +17,7 @@ use super::listeners::possible;
 use crate::config::Config;
 use crate::deliver::remote::Outward;
 use crate::deliver::resolver::Resolver;
+use crate::deliver::tls::Clients;
 use crate::server::sessions::SessionLimits;
 
 /// Compiles it. `before`: what was in force, whose resolver and its memory stay if it asks the same
@@ -35,6 +36,9 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         max_recipients: set.max_recipients,
         port: set.port,
         address_literals: set.address_literals,
+        tls: set.rules(),
+        mta_sts: false,
+        dane: false,
         own: Own {
             names: vec![config.hostname.clone()],
             listens: [&config.smtp_listen[..], &config.smtp_listen_tls].concat(),
@@ -45,6 +49,7 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         routes: Arc::new(config.routes.clone()),
         sending: Arc::new(sending),
         resolver,
+        clients: Arc::new(Clients::new(&set.next_hops)),
         dns: set.dns_servers.clone(),
         limits: SessionLimits {
             most: set.max_sessions.min(possible(set.max_sessions).sessions),

@@ -27,12 +27,12 @@ impl Check<'_> {
                 "sign-in is not supported yet".to_owned(),
                 "write the server without user and password".to_owned(),
             ),
-            Err(_) if text.starts_with("smtps://") => {
-                ("TLS is not supported yet".to_owned(), format!("{help}: what goes there is not encrypted"))
-            }
-            Err(NextHopError::Scheme) if is_via => {
-                (format!("\"{text}\" is no next hop: it must begin with smtp:// or lmtp://"), help)
-            }
+            Err(NextHopError::Scheme) if is_via => (
+                format!(
+                    "\"{text}\" is no next hop: it must begin with smtp://, smtps://, lmtp:// or lmtps://"
+                ),
+                help,
+            ),
             Err(why) => (format!("\"{text}\" is no next hop: {why}"), help),
         };
         self.fault(path, message, help);
@@ -93,7 +93,7 @@ impl Check<'_> {
 
     /// What deliveries go by. Numbers are within their ranges when it is used, so the conversions
     /// lose nothing.
-    pub(super) fn outgoing(&mut self, settings: &Settings) -> Outgoing {
+    pub(super) fn outgoing(&mut self, settings: &Settings, routes: &Routes) -> Outgoing {
         let relay = &settings.relay;
         if !["send", "bounce"].contains(&relay.eightbit.as_str()) {
             self.fault(&["relay", "eightbit"], "unknown word", "write \"send\" or \"bounce\"");
@@ -109,6 +109,9 @@ impl Check<'_> {
             max_recipients: many(relay.max_recipients_per_transaction),
             keep_idle: Duration::from_secs(relay.keep_idle_secs),
             dns_servers: self.dns_servers(settings),
+            mta_sts: relay.mta_sts,
+            dnssec: settings.dns.dnssec,
+            next_hops: self.next_hops(settings, routes),
             stop_within: Duration::from_secs(settings.server.stop_secs),
         }
     }
@@ -116,7 +119,7 @@ impl Check<'_> {
 
 /// True if a connection to `next_hop` would reach one of our own listeners.
 fn is_own(next_hop: &NextHop, own: &Own) -> bool {
-    let (NextHop::Smtp(Peer { host, port }) | NextHop::Lmtp(Peer { host, port })) = next_hop else {
+    let (NextHop::Smtp(Peer { host, port, .. }) | NextHop::Lmtp(Peer { host, port, .. })) = next_hop else {
         return false;
     };
     let listens_at = |address: IpAddr| own.listens_at(SocketAddr::new(address, *port));

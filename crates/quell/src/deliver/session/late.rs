@@ -43,6 +43,7 @@ fn remote(name: &str) -> (Arc<Remote>, UnboundedReceiver<Msg>) {
         routes: Arc::default(),
         sending: Arc::new(sending()),
         resolver: Arc::new(Resolver::broken()),
+        clients: Arc::new(crate::deliver::tls::Clients::new(&[])),
         dns: Vec::new(),
         limits: SessionLimits { most: 1, per_destination: 1, recipients: 100 },
         per_address: 1,
