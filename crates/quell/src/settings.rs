@@ -243,6 +243,8 @@ section! {
         /// domains' servers (DANE, RFC 7672). Off, since it needs DNS servers that hand on signatures,
         /// and domains that are signed wrongly get no mail then.
         dnssec: bool = false, "", hint "false";
+        /// File with the DNSKEY records that DNSSEC is trusted by, as a zone file has them.
+        trust_anchor: Option<String> = None, "unset: the keys of the root", hint "\"/etc/quell/root.key\"";
     }
 }
 

@@ -11,6 +11,7 @@ use quell_relay::tls::{Rule, Rules};
 use quell_storm::limits::Limits;
 use rustls::RootCertStore;
 
+use crate::deliver::resolver::Dnssec;
 use crate::settings::Settings;
 use crate::tls::Certificate;
 
@@ -119,7 +120,7 @@ pub struct Outgoing {
     /// Domains are asked for MTA-STS policies.
     pub mta_sts: bool,
     /// DNSSEC is checked, and DANE with it.
-    pub dnssec: bool,
+    pub dnssec: Dnssec,
     /// What protects connections to next hops.
     pub next_hops: Vec<NextHopTls>,
     /// How long sessions may wait for the answer to the dot when the server stops.

@@ -13,6 +13,7 @@ pub mod remote;
 pub mod resolver;
 mod session;
 mod slots;
+pub mod sts;
 pub mod tls;
 pub mod verify;
 pub mod worker;

@@ -147,8 +147,8 @@ impl Session {
                 },
                 Step::Connect(target) => self.connect(target).await,
                 Step::StartTls => self.handshake().await,
-                Step::FindPolicy(_) => self.attempt.found_policy(None),
-                Step::FindTlsa { .. } => self.attempt.found_tlsa(Ok(quell_relay::tls::dane::Found::Nothing)),
+                Step::FindPolicy(domain) => self.find_policy(&domain).await,
+                Step::FindTlsa { domain, host } => self.find_tlsa(&domain, &host).await,
                 Step::Write(bytes) => self.write(&bytes).await,
                 Step::NeedInput(wait) => self.read(wait).await,
                 Step::SendBody => match stored {

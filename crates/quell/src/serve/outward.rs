@@ -16,7 +16,8 @@ use tracing::warn;
 use super::listeners::possible;
 use crate::config::Config;
 use crate::deliver::remote::Outward;
-use crate::deliver::resolver::Resolver;
+use crate::deliver::resolver::{Dnssec, Resolver};
+use crate::deliver::sts::Policies;
 use crate::deliver::tls::Clients;
 use crate::server::sessions::SessionLimits;
 
@@ -24,9 +25,12 @@ use crate::server::sessions::SessionLimits;
 /// servers. One that could not be made is made again.
 pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
     let set = &config.outgoing;
-    let same = before.filter(|before| before.dns == set.dns_servers && before.resolver.trouble().is_none());
-    let resolver =
-        same.map_or_else(|| Arc::new(Resolver::new(&set.dns_servers)), |same| Arc::clone(&same.resolver));
+    let same = before.filter(|before| {
+        (&before.dns, &before.dnssec) == (&set.dns_servers, &set.dnssec)
+            && before.resolver.trouble().is_none()
+    });
+    let new = || Arc::new(Resolver::new(&set.dns_servers, &set.dnssec));
+    let resolver = same.map_or_else(new, |same| Arc::clone(&same.resolver));
     if let Some(why) = resolver.trouble() {
         warn!(event = "no_dns", reason = why, "no MX can be looked up: mail for other domains waits");
     }
@@ -37,8 +41,8 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         port: set.port,
         address_literals: set.address_literals,
         tls: set.rules(),
-        mta_sts: false,
-        dane: false,
+        mta_sts: set.mta_sts,
+        dane: set.dnssec != Dnssec::Off,
         own: Own {
             names: vec![config.hostname.clone()],
             listens: [&config.smtp_listen[..], &config.smtp_listen_tls].concat(),
@@ -50,6 +54,11 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         sending: Arc::new(sending),
         resolver,
         clients: Arc::new(Clients::new(&set.next_hops)),
+        policies: before.map_or_else(
+            || Policies::open(&config.data.join("mta-sts.json")),
+            |one| Arc::clone(&one.policies),
+        ),
+        dnssec: set.dnssec.clone(),
         dns: set.dns_servers.clone(),
         limits: SessionLimits {
             most: set.max_sessions.min(possible(set.max_sessions).sessions),

@@ -7,6 +7,7 @@ use quell_relay::route::{Host, NextHop, NextHopError, Own, Peer, Routes};
 
 use super::Check;
 use crate::config::Outgoing;
+use crate::deliver::resolver::Dnssec;
 use crate::settings::Settings;
 
 const VIA: [&str; 2] = ["relay", "via"];
@@ -91,6 +92,23 @@ impl Check<'_> {
         servers
     }
 
+    fn dnssec(&mut self, settings: &Settings) -> Dnssec {
+        let file = settings.dns.trust_anchor.as_ref().map(|file| self.folder.join(file));
+        if !settings.dns.dnssec {
+            if file.is_some() {
+                let help = "write dnssec = true in [dns], or take the line out";
+                self.fault(&["dns", "trust_anchor"], "signatures are not checked", help);
+            }
+            return Dnssec::Off;
+        }
+        let dnssec = Dnssec::by(file.as_deref());
+        if let Dnssec::Broken(why) = &dnssec {
+            let help = "name a file with the DNSKEY records of the root, or take the line out";
+            self.fault(&["dns", "trust_anchor"], why.clone(), help);
+        }
+        dnssec
+    }
+
     /// What deliveries go by. Numbers are within their ranges when it is used, so the conversions
     /// lose nothing.
     pub(super) fn outgoing(&mut self, settings: &Settings, routes: &Routes) -> Outgoing {
@@ -110,7 +128,7 @@ impl Check<'_> {
             keep_idle: Duration::from_secs(relay.keep_idle_secs),
             dns_servers: self.dns_servers(settings),
             mta_sts: relay.mta_sts,
-            dnssec: settings.dns.dnssec,
+            dnssec: self.dnssec(settings),
             next_hops: self.next_hops(settings, routes),
             stop_within: Duration::from_secs(settings.server.stop_secs),
         }

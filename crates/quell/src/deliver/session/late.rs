@@ -44,6 +44,8 @@ fn remote(name: &str) -> (Arc<Remote>, UnboundedReceiver<Msg>) {
         sending: Arc::new(sending()),
         resolver: Arc::new(Resolver::broken()),
         clients: Arc::new(crate::deliver::tls::Clients::new(&[])),
+        policies: crate::deliver::sts::Policies::open(std::path::Path::new("/nonexistent")),
+        dnssec: crate::deliver::resolver::Dnssec::Off,
         dns: Vec::new(),
         limits: SessionLimits { most: 1, per_destination: 1, recipients: 100 },
         per_address: 1,

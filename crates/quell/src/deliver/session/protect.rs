@@ -42,4 +42,23 @@ impl Session {
             }
         }
     }
+
+    /// The MTA-STS policy of a domain.
+    pub(super) async fn find_policy(&mut self, domain: &str) {
+        let (now, secs) = (self.remote.now(), self.remote.time.now().ms / 1_000);
+        let found = now.policies.in_force(domain, &now.resolver, &now.clients, secs);
+        match self.unless_stopping(found).await {
+            Some(policy) => self.attempt.found_policy(policy),
+            None => self.attempt.interrupt(STOPS),
+        }
+    }
+
+    /// The TLSA records of a host.
+    pub(super) async fn find_tlsa(&mut self, domain: &str, host: &str) {
+        let now = self.remote.now();
+        match self.unless_stopping(now.resolver.tlsa(domain, host, now.sending.port)).await {
+            Some(found) => self.attempt.found_tlsa(found),
+            None => self.attempt.interrupt(STOPS),
+        }
+    }
 }
