@@ -10,8 +10,12 @@ use super::parts::{Parts, current};
 use crate::config::TlsFiles;
 use crate::tls::{Certificate, Leaf};
 
-/// The files are looked at so often.
-pub(super) const LOOK: Duration = Duration::from_secs(60);
+/// The files are looked at so often; tests ask for more.
+pub(super) fn look_every() -> Duration {
+    let wanted = std::env::var("QUELL_CERTIFICATE_LOOK_MS").ok().and_then(|text| text.parse().ok());
+    wanted.map_or(Duration::from_secs(60), |ms: u64| Duration::from_millis(ms.max(1)))
+}
+
 /// So long before its end a certificate is told of. What renews itself does so 30 days before.
 const SOON_SECS: i64 = 14 * DAY_SECS;
 const DAY_SECS: i64 = 86_400;
@@ -36,12 +40,14 @@ impl Watch {
             return;
         };
         let there = (files.clone(), stamp(&files.certificate), stamp(&files.key));
-        let changed = self.seen.as_ref().is_some_and(|seen| *seen != there && seen.0 == there.0);
+        // The first time too: the files may have changed since the configuration was read.
+        let changed = self.seen.as_ref() != Some(&there);
         self.seen = Some(there);
         if !changed {
             return self.tell_end(&certificate.leaf, files);
         }
         match Certificate::load(&files.certificate, &files.key) {
+            Ok(certificate) if acceptor.serves(&certificate) => self.tell_end(&certificate.leaf, files),
             Ok(certificate) => {
                 acceptor.replace(&certificate);
                 self.told_day = None;

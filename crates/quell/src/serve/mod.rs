@@ -85,7 +85,7 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     let listening = listeners::start(&parts, sockets, &stopping)?;
     info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, smtp_tls = ?parts.config().smtp_listen_tls, console = %parts.config().console_listen, "quell is ready");
     let mut certificate = certificate::Watch::default();
-    let mut look = tokio::time::interval(certificate::LOOK);
+    let mut look = tokio::time::interval(certificate::look_every());
     loop {
         tokio::select! {
             _ = look.tick() => certificate.look(&parts),

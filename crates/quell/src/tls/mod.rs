@@ -70,6 +70,11 @@ impl Acceptor {
         *self.certificate.0.write().unwrap_or_else(PoisonError::into_inner) = certificate.key();
     }
 
+    /// Whether handshakes are made with just this certificate.
+    pub fn serves(&self, certificate: &Certificate) -> bool {
+        self.certificate.0.read().unwrap_or_else(PoisonError::into_inner).cert == certificate.key().cert
+    }
+
     /// Secures a connection on which the client begins with its handshake now.
     ///
     /// # Errors

@@ -18,4 +18,5 @@ mod power;
 mod replay;
 mod smuggling;
 mod storm;
+mod tls;
 mod trace;

@@ -8,6 +8,9 @@
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs)]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+/// Certificates by an authority of the tests' own.
+#[path = "../../src/tls/testing.rs"]
+pub mod authority;
 pub mod maildir;
 pub mod peers;
 pub mod process;
@@ -15,6 +18,7 @@ pub mod promises;
 pub mod server;
 pub mod smtp;
 pub mod temp;
+pub mod tls;
 
 pub use process::Running;
 pub use server::Server;

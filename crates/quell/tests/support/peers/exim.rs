@@ -22,11 +22,16 @@ pub fn available() -> bool {
 impl Exim {
     /// Delivers to `next_hop`, a port on 127.0.0.1; tries deferred mail again each second.
     pub fn start(directory: &TempDir, next_hop: u16) -> Self {
+        Self::start_with(directory, next_hop, "")
+    }
+
+    /// The same with more lines of its transport.
+    pub fn start_with(directory: &TempDir, next_hop: u16, more: &str) -> Self {
         let (home, port) = (directory.join("exim"), free_port());
         copy_unpacked(&["@/usr/sbin/exim4"], &home.join("bin"));
         directory_of(&home.join("spool"), "Debian-exim");
         directory_of(&home.join("log"), "Debian-exim");
-        let text = config(home.to_str().expect("a path"), port, next_hop);
+        let text = config(home.to_str().expect("a path"), port, next_hop, more);
         fs::write(home.join("exim.conf"), text).expect("a configuration");
         let mut exim = Command::new(home.join("bin/exim4"));
         exim.env("LD_LIBRARY_PATH", home.join("bin"));
@@ -56,7 +61,7 @@ impl Drop for Exim {
     }
 }
 
-fn config(home: &str, port: u16, next_hop: u16) -> String {
+fn config(home: &str, port: u16, next_hop: u16, more: &str) -> String {
     format!(
         "primary_hostname = exim.example
 exim_path = {home}/bin/exim4
@@ -88,7 +93,7 @@ out:
   port = {next_hop}
   allow_localhost = true
   hosts_try_fastopen =
-begin retry
+{more}begin retry
 * * F,1h,1s
 "
     )

@@ -38,6 +38,11 @@ exec "$1/bin/smtpd" -d -f "$1/smtpd.conf"
 impl OpenSmtpd {
     /// Delivers to `next_hop`, a port on 127.0.0.1.
     pub fn start(directory: &TempDir, next_hop: u16) -> Self {
+        Self::start_with(directory, &format!("smtp://127.0.0.1:{next_hop}"), "")
+    }
+
+    /// Delivers to a host as smtpd.conf(5) writes it, with more options of the action `relay`.
+    pub fn start_with(directory: &TempDir, host: &str, more: &str) -> Self {
         let (home, port) = (directory.join("opensmtpd"), free_port());
         copy_unpacked(&["@/usr/sbin/smtpd"], &home.join("bin"));
         for part in ["run", "var/spool/smtpd", "var/lib/opensmtpd/empty"] {
@@ -50,7 +55,7 @@ impl OpenSmtpd {
         mode("var/spool/smtpd", 0o711);
         let config = format!(
             "listen on 127.0.0.1 port {port} hostname opensmtpd.example\n\
-             action \"out\" relay host smtp://127.0.0.1:{next_hop} helo opensmtpd.example\n\
+             action \"out\" relay host {host} helo opensmtpd.example {more}\n\
              match from any for any action \"out\"\n"
         );
         fs::write(home.join("smtpd.conf"), config).expect("a configuration");
