@@ -1,5 +1,6 @@
 //! `quell check`: is the configuration right, and what does it mean?
 
+mod next_hops;
 mod tls;
 
 use std::collections::HashSet;
@@ -86,6 +87,7 @@ pub fn explain(config: &Config) -> Explanation {
         None => "mail from them for other domains goes to the servers in the domains' MX records".to_owned(),
     });
     facts.push("mail from others for other domains is refused".to_owned());
+    facts.extend(next_hops::facts(config));
     facts.push(where_names_are_looked_up(&config.outgoing.dns_servers));
     facts.extend(about_suspicion(config));
     Explanation { facts, changed: changed(&config.settings), warnings: warnings(config) }
@@ -215,6 +217,7 @@ fn changed(settings: &Settings) -> Vec<(String, String, String)> {
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     warnings.extend(tls::warnings(config));
+    warnings.extend(next_hops::warnings(config));
     warnings.extend(about_folder(&config.data));
     let store = MaildirStore::new(config.mail_root(), &config.hostname);
     match store.list() {

@@ -20,6 +20,7 @@ use super::link::Link;
 use super::log::Said;
 use super::remote::{Remote, Stopping};
 use super::slots::{Slot, WAIT};
+use super::tls;
 use crate::server::desk::Msg;
 
 #[cfg(test)]
@@ -389,7 +390,12 @@ async fn unless<V>(ended: impl Future<Output = ()>, done: impl Future<Output = V
 }
 
 fn lost(why: &io::Error) -> Lost {
-    if why.kind() == io::ErrorKind::TimedOut { Lost::TimedOut } else { Lost::Closed }
+    match why.kind() {
+        io::ErrorKind::TimedOut => Lost::TimedOut,
+        // A certificate of ours that is not taken is told so, after the handshake.
+        _ if tls::is_of_tls(why) => Lost::Broken(tls::in_words(why)),
+        _ => Lost::Closed,
+    }
 }
 
 /// Why there is no connection.

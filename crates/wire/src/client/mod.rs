@@ -178,6 +178,8 @@ pub enum Lost {
     Closed,
     /// Nothing came, or nothing could be written, within [`Wait::secs`].
     TimedOut,
+    /// It broke, for a reason that can be told: in words for the operator.
+    Broken(String),
     /// Trouble of our own, in words for the operator: the spool cannot be read, the dot cannot be
     /// written down, the server stops.
     Ours(String),

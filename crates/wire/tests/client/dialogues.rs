@@ -81,6 +81,7 @@ fn peer(asks: Asks, script: &mut VecDeque<&String>, log: &mut Vec<String>, dialo
             });
             Does::Lost(match what {
                 "closed" | "body" => Lost::Closed,
+                "broken" => Lost::Broken("it breaks TLS off".to_owned()),
                 "ours" => Lost::Ours("the spool cannot be read".to_owned()),
                 _ => Lost::TimedOut,
             })

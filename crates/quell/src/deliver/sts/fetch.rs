@@ -86,11 +86,15 @@ async fn get(host: &str, stream: TlsStream<TcpStream>) -> Result<Vec<u8>, String
         checked(&response)?;
         read(response.into_body()).await
     };
+    tokio::pin!(answered);
     tokio::select! {
         biased;
-        answered = answered => answered,
-        // It ends before the answer only if it fails.
-        ended = connection => Err(ended.map_or_else(in_words, |()| "the connection was closed".to_owned())),
+        answered = &mut answered => answered,
+        // What came before its end is still to be read.
+        ended = connection => {
+            ended.map_err(in_words)?;
+            answered.await
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod tests;
 mod verifiers;
 mod words;
 
-pub use words::in_words;
+pub use words::{in_words, is_of_tls};
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};

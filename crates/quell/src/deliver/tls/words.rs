@@ -17,10 +17,15 @@ pub fn in_words(why: &io::Error) -> String {
     }
 }
 
+/// TLS itself says so, and not the connection below it.
+pub fn is_of_tls(why: &io::Error) -> bool {
+    why.get_ref().is_some_and(|inner| inner.is::<Error>())
+}
+
 fn of_tls(why: &Error) -> String {
     match why {
         Error::InvalidCertificate(why) => of_certificate(why),
-        Error::AlertReceived(alert) => format!("it refuses the handshake ({alert:?})"),
+        Error::AlertReceived(alert) => format!("it breaks TLS off ({alert:?})"),
         Error::PeerIncompatible(why) => format!("it has no version or cipher of TLS that we take ({why:?})"),
         Error::InvalidMessage(_) => "what it sends is no TLS".to_owned(),
         Error::NoCertificatesPresented => "it shows no certificate".to_owned(),

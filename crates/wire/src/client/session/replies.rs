@@ -203,6 +203,7 @@ impl Session {
     pub(super) fn fail_lost(&mut self) {
         match self.lost.take() {
             Some(Lost::TimedOut) => self.fail((4, 4, 2), "the next hop did not answer in time"),
+            Some(Lost::Broken(why)) => self.fail((4, 4, 2), &format!("the connection broke: {why}")),
             Some(Lost::Ours(why)) => self.fail((4, 3, 0), &why),
             Some(Lost::Closed) | None => self.fail((4, 4, 2), "the connection was closed"),
         }
