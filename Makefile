@@ -88,7 +88,8 @@ near:
 	@MAIL="$(abspath $(MAIL))" MAIL_SAID="$(MAIL)" cargo bench -q --locked -p quell-mail --bench near
 
 # make bench ONLY=relay,storm ROUNDS=1 QUICK=1: the measurements named, once, with a tenth of the
-# messages. A run of all with all messages writes BENCHMARKS.md, WRITE=1 does so in any case. The
+# messages. A run of all with all messages writes BENCHMARKS.md, WRITE=1 does so in any case; what stands there
+# between the marks `by hand` stays. The
 # server is built as it is shipped: built along with the benches it would carry what the tests want of
 # its dependencies.
 bench_target = $(or $(CARGO_TARGET_DIR),target)

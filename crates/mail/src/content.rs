@@ -101,6 +101,8 @@ type Digest = [u8; 16];
 #[derive(Debug, Clone)]
 pub struct Content {
     key: ContentKey,
+    /// See [`Fingerprint::place`].
+    place: u64,
     author: Digest,
     subject: Digest,
     /// The ids of In-Reply-To and References.
@@ -127,6 +129,7 @@ pub fn content(header: &[u8], body: &[u8]) -> Content {
     let said = Said::read(&outer, &body[..body.len().min(MAX_BODY_BYTES)], cut);
     let mut content = Content {
         key: ContentKey([0; 32]),
+        place: 0,
         author: collected(|out| address::author(start_of(named.from), out)),
         subject: collected(|out| subject::normal(start_of(named.subject), out)),
         thread: collected(|out| words::ids(&[named.in_reply_to, named.references], out)),
@@ -137,7 +140,7 @@ pub fn content(header: &[u8], body: &[u8]) -> Content {
         has_list_id: named.list_id.is_some(),
         list_id: named.list_id.map_or([0; 16], |id| digest(words::list_id(start_of(Some(id))).as_bytes())),
     };
-    content.key = content.whole_key();
+    (content.key, content.place) = (content.whole_key(), content.whole_place());
     content
 }
 
@@ -163,7 +166,7 @@ impl Content {
     #[must_use]
     pub fn without_list(mut self) -> Self {
         (self.has_list_id, self.list_id) = (false, [0; 16]);
-        self.key = self.whole_key();
+        (self.key, self.place) = (self.whole_key(), self.whole_place());
         self
     }
 
@@ -268,24 +271,20 @@ struct Said {
 
 impl Said {
     fn read(outer: &Outer<'_>, body: &[u8], cut: bool) -> Self {
-        let (mut plain, mut html) = (String::new(), String::new());
+        let (mut plain, mut html): (Option<text::Builder>, Option<text::Builder>) = (None, None);
         let mut attached = blake3::Hasher::new();
+        // Parts are read as one text: where a list put the text of its footer must not count.
         parts::walk(outer, body, cut, |part: Part<'_>| match part.kind {
-            Kind::Plain => add_text(&mut plain, &decode::text(&part)),
-            Kind::Html => add_text(&mut html, &html::text(&decode::text(&part))),
+            Kind::Plain => plain.get_or_insert_default().add(&decode::text(&part)),
+            Kind::Html => html.get_or_insert_default().add(&html::text(&decode::text(&part))),
             Kind::Attached => {
                 attached.update(&digest_attached(&decode::bytes(&part), part.cut));
             }
         });
-        let text = |said: &str| Some(Text::new(said)).filter(|text| text.words() > 0);
-        Self { plain: text(&plain), html: text(&html), attachments: cut_digest(&attached) }
+        let text =
+            |said: Option<text::Builder>| said.map(text::Builder::finish).filter(|text| text.words() > 0);
+        Self { plain: text(plain), html: text(html), attachments: cut_digest(&attached) }
     }
-}
-
-/// Parts are read as one text: where a list put the text of its footer must not count.
-fn add_text(whole: &mut String, part: &str) {
-    whole.push_str(part);
-    whole.push('\n');
 }
 
 /// Hash of an attachment, without CR and without line ends at its end: both come and go with the

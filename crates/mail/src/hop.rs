@@ -33,7 +33,9 @@ pub struct Word<'a>(pub &'a [u8]);
 impl Word<'_> {
     /// As it displays, in lower case (ASCII).
     pub fn lower(&self) -> String {
-        let mut text = self.to_string();
+        // Nearly every one is one word.
+        let is_one = !self.0.iter().any(|b| lexer::is_space(*b));
+        let mut text = if is_one { String::from_utf8_lossy(self.0).into_owned() } else { self.to_string() };
         text.make_ascii_lowercase();
         text
     }

@@ -26,7 +26,7 @@ mod sources;
 mod tests;
 
 use index::Index;
-use list::{Link, List};
+use list::{Link, Linked, List};
 use sources::Sources;
 
 /// At most one entry in this many can be pinned: the rest stays open to new keys, so that storms
@@ -39,14 +39,35 @@ pub const MOST_ENTRIES: usize = 1 << 30;
 /// Entries that the first allocation has room for.
 const FIRST_ROOM: usize = 64;
 
+/// All of a slot but its value: what displacing and searching look at lies together.
 #[derive(Debug)]
-struct Slot<V> {
+struct Slot {
     key: u64,
     touched: Ms,
+    /// Its neighbours in order of touch, or among the free slots.
+    order: Link,
+    /// Its neighbours among the entries of its source.
+    of_source: Link,
     source: u32,
     pinned: bool,
-    /// None: the slot is free.
-    value: Option<V>,
+}
+
+/// The slots by their places in order of touch.
+struct InOrder<'a>(&'a mut [Slot]);
+
+impl Linked for InOrder<'_> {
+    fn link(&mut self, id: u32) -> &mut Link {
+        &mut self.0[id as usize].order
+    }
+}
+
+/// The slots by their places among those of one source.
+struct OfSource<'a>(&'a mut [Slot]);
+
+impl Linked for OfSource<'_> {
+    fn link(&mut self, id: u32) -> &mut Link {
+        &mut self.0[id as usize].of_source
+    }
 }
 
 /// A hash table of at most `max` entries, each of which belongs to a source: who brought it first
@@ -59,12 +80,12 @@ pub struct Table<V> {
     /// The latest time seen: what is touched later is never older than what was touched before.
     now: Ms,
     index: Index,
-    slots: Vec<Slot<V>>,
+    slots: Vec<Slot>,
+    /// By the numbers of their slots. None: the slot is free.
+    values: Vec<Option<V>>,
     /// Every entry that is not pinned, in order of touch; the free slots use the same links.
     order: List,
-    order_links: Vec<Link>,
     free: List,
-    source_links: Vec<Link>,
     sources: Sources,
     room: usize,
     len: usize,
@@ -83,10 +104,9 @@ impl<V> Table<V> {
             now: Ms::MIN,
             index: Index::with_room(0),
             slots: Vec::new(),
+            values: Vec::new(),
             order: List::EMPTY,
-            order_links: Vec::new(),
             free: List::EMPTY,
-            source_links: Vec::new(),
             sources: Sources::new(),
             room: 0,
             len: 0,
@@ -99,7 +119,7 @@ impl<V> Table<V> {
 
     /// The value of `key`. Does not count as a touch.
     pub fn get(&self, key: u64) -> Option<&V> {
-        self.slots[self.find(key)? as usize].value.as_ref()
+        self.values[self.find(key)? as usize].as_ref()
     }
 
     /// The value of `key`, touched at `now`; if there is none, `new` makes it, for `source`, and
@@ -117,7 +137,26 @@ impl<V> Table<V> {
             }
             None => self.insert(key, source, new)?,
         };
-        self.slots[id as usize].value.as_mut()
+        self.values[id as usize].as_mut()
+    }
+
+    /// Looks at what [`Table::entry`] will touch for `key`, and changes nothing. A full table is larger than any
+    /// cache, and an insertion follows one link after the other: whoever asks this of all tables first waits
+    /// for all of them at once.
+    pub fn fetch(&self, key: u64, source: u64) {
+        let slot = |id: u32| self.slots.get(id as usize);
+        let mut seen = self.index.at_home(key);
+        seen ^= slot(self.sources.near(source)).map_or(0, |slot| slot.of_source.both()[0]);
+        if self.len == self.max
+            && let Some(coldest) = self.sources.coldest_of_most().and_then(slot)
+        {
+            seen ^= self.index.at_home(coldest.key);
+            for neighbour in coldest.order.both() {
+                seen ^= slot(neighbour).map_or(0, |slot| slot.order.both()[0]);
+            }
+            seen ^= slot(coldest.of_source.both()[0]).map_or(0, |slot| slot.of_source.both()[0]);
+        }
+        std::hint::black_box(seen);
     }
 
     /// Keeps the entry of `key` until [`Table::unpin`]: it is neither displaced nor expires. False:
@@ -134,9 +173,10 @@ impl<V> Table<V> {
         }
         let slot = &mut self.slots[id as usize];
         slot.pinned = true;
+        let source = slot.source;
         self.pinned += 1;
-        self.order.unlink(id, &mut self.order_links);
-        self.sources.pin(slot.source, id, &mut self.source_links);
+        self.order.unlink(id, &mut InOrder(&mut self.slots));
+        self.sources.pin(source, id, &mut OfSource(&mut self.slots));
         true
     }
 
@@ -149,9 +189,10 @@ impl<V> Table<V> {
         }
         slot.pinned = false;
         slot.touched = self.now;
+        let source = slot.source;
         self.pinned -= 1;
-        self.order.push(id, &mut self.order_links);
-        self.sources.unpin(slot.source, id, &mut self.source_links);
+        self.order.push(id, &mut InOrder(&mut self.slots));
+        self.sources.unpin(source, id, &mut OfSource(&mut self.slots));
         true
     }
 
@@ -171,7 +212,7 @@ impl<V> Table<V> {
 
     /// All values, in no order. Takes as long as there is room in the table.
     pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+        self.values.iter().flatten()
     }
 
     /// Entries, pinned ones included.
@@ -215,8 +256,8 @@ impl<V> Table<V> {
         size_of::<Self>()
             + self.index.bytes()
             + self.sources.bytes()
-            + self.slots.capacity() * size_of::<Slot<V>>()
-            + (self.order_links.capacity() + self.source_links.capacity()) * Link::BYTES
+            + self.slots.capacity() * size_of::<Slot>()
+            + self.values.capacity() * size_of::<Option<V>>()
     }
 
     fn find(&self, key: u64) -> Option<u32> {
@@ -226,9 +267,10 @@ impl<V> Table<V> {
     fn touch(&mut self, id: u32) {
         let slot = &mut self.slots[id as usize];
         slot.touched = self.now;
+        let source = slot.source;
         if !slot.pinned {
-            self.order.renew(id, &mut self.order_links);
-            self.sources.touch(slot.source, id, &mut self.source_links);
+            self.order.renew(id, &mut InOrder(&mut self.slots));
+            self.sources.touch(source, id, &mut OfSource(&mut self.slots));
         }
     }
 
@@ -244,26 +286,28 @@ impl<V> Table<V> {
         let value = Some(new());
         let id = self.free_slot();
         let source = self.sources.of(source);
-        self.slots[id as usize] = Slot { key, touched: self.now, source, pinned: false, value };
+        let (touched, order, of_source) = (self.now, Link::ALONE, Link::ALONE);
+        self.slots[id as usize] = Slot { key, touched, order, of_source, source, pinned: false };
+        self.values[id as usize] = value;
         self.len += 1;
         self.index.insert(key, id);
-        self.order.push(id, &mut self.order_links);
-        self.sources.join(source, id, &mut self.source_links);
+        self.order.push(id, &mut InOrder(&mut self.slots));
+        self.sources.join(source, id, &mut OfSource(&mut self.slots));
         Some(id)
     }
 
     /// A slot in no list, for an entry that comes at once.
     fn free_slot(&mut self) -> u32 {
         if let Some(id) = self.free.oldest() {
-            self.free.unlink(id, &mut self.order_links);
+            self.free.unlink(id, &mut InOrder(&mut self.slots));
             return id;
         }
         if self.slots.len() == self.room {
             self.grow();
         }
-        self.slots.push(Slot { key: 0, touched: 0, source: 0, pinned: false, value: None });
-        self.order_links.push(Link::ALONE);
-        self.source_links.push(Link::ALONE);
+        let (order, of_source) = (Link::ALONE, Link::ALONE);
+        self.slots.push(Slot { key: 0, touched: 0, order, of_source, source: 0, pinned: false });
+        self.values.push(None);
         (self.slots.len() - 1) as u32
     }
 
@@ -273,8 +317,7 @@ impl<V> Table<V> {
         self.room = (self.room * 2).max(FIRST_ROOM).min(self.max);
         let more = self.room - self.slots.len();
         self.slots.reserve_exact(more);
-        self.order_links.reserve_exact(more);
-        self.source_links.reserve_exact(more);
+        self.values.reserve_exact(more);
         self.sources.grow(self.room);
         self.index = Index::with_room(self.room);
         for (id, slot) in self.slots.iter().enumerate() {
@@ -284,12 +327,12 @@ impl<V> Table<V> {
 
     /// Takes out an entry that is not pinned.
     fn remove(&mut self, id: u32) {
-        let slot = &mut self.slots[id as usize];
-        slot.value = None;
+        self.values[id as usize] = None;
+        let Slot { key, source, .. } = self.slots[id as usize];
         self.len -= 1;
-        self.index.remove(slot.key, id);
-        self.order.unlink(id, &mut self.order_links);
-        self.sources.leave(slot.source, id, &mut self.source_links);
-        self.free.push(id, &mut self.order_links);
+        self.index.remove(key, id);
+        self.order.unlink(id, &mut InOrder(&mut self.slots));
+        self.sources.leave(source, id, &mut OfSource(&mut self.slots));
+        self.free.push(id, &mut InOrder(&mut self.slots));
     }
 }

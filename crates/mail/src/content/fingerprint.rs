@@ -50,7 +50,7 @@ impl Content {
         let (plain, html) = (sum(&self.plain), sum(&self.html));
         Fingerprint {
             key: first_8(&self.key.0),
-            place: self.place(),
+            place: self.place,
             thread_index: self.thread_index.map_or(0, |index| first_8(&index) | 1),
             plain_hash: plain.hash,
             html_hash: html.hash,
@@ -104,7 +104,7 @@ impl Content {
         [&self.plain, &self.html].into_iter().flatten().find_map(Text::template)
     }
 
-    fn place(&self) -> u64 {
+    pub(super) fn whole_place(&self) -> u64 {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.author).update(&self.subject).update(&self.thread);
         hasher.update(&self.attachments).update(&[u8::from(self.has_list_id)]);

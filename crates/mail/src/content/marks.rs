@@ -94,38 +94,47 @@ const MESSAGE: [&str; 4] = ["message", "nachricht", "mail", "e-mail"];
 /// Longest word that is looked up.
 const MAX_WORD_BYTES: usize = 20;
 
-/// For each length the first letters of the words above, as bits: nearly every word of a text is told
-/// from all of them by its length and first letter.
-const FIRSTS: [u32; MAX_WORD_BYTES + 1] = firsts();
+/// For each length the first and the last letters of the words above, as bits: nearly every word of a text is
+/// told from all of them by its length and these.
+const ENDS: [(u32, u32); MAX_WORD_BYTES + 1] = ends();
 
-const fn firsts() -> [u32; MAX_WORD_BYTES + 1] {
+const fn ends() -> [(u32, u32); MAX_WORD_BYTES + 1] {
     let lists: [&[&str]; 6] = [&FOOTER_WORDS, &WARNING_WORDS, &WROTE, &QUOTED_FIELDS, &FORWARDED, &MESSAGE];
-    let mut firsts = [0; MAX_WORD_BYTES + 1];
+    let mut ends = [(0, 0); MAX_WORD_BYTES + 1];
     let mut list = 0;
     while list < lists.len() {
         let mut word = 0;
         while word < lists[list].len() {
             let bytes = lists[list][word].as_bytes();
-            firsts[bytes.len()] |= first_bit(bytes[0]);
+            ends[bytes.len()].0 |= bit(bytes[0]);
+            ends[bytes.len()].1 |= bit(bytes[bytes.len() - 1]);
             word += 1;
         }
         list += 1;
     }
-    firsts
+    ends
 }
 
 /// The same for a letter and its capital.
-const fn first_bit(byte: u8) -> u32 {
+const fn bit(byte: u8) -> u32 {
     1 << (byte & 31)
+}
+
+/// Whether a word of up to [`MAX_WORD_BYTES`] may be one of those above.
+fn may_be_known(core: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (core.first(), core.last()) else { return false };
+    ENDS.get(core.len()).is_some_and(|(firsts, lasts)| firsts & bit(*first) != 0 && lasts & bit(*last) != 0)
 }
 
 /// `word` without the punctuation around it.
 fn core(word: &str) -> &str {
-    let is_clean = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    if is_clean(word.as_bytes().first()) && is_clean(word.as_bytes().last()) {
-        return word;
+    if !word.is_ascii() {
+        return word.trim_matches(|c: char| !c.is_alphanumeric());
     }
-    word.trim_matches(|c: char| !c.is_alphanumeric())
+    let is_clean = |byte: &u8| byte.is_ascii_alphanumeric();
+    let start = word.bytes().position(|b| is_clean(&b)).unwrap_or(word.len());
+    let end = word.bytes().rposition(|b| is_clean(&b)).map_or(start, |last| last + 1);
+    &word[start..end]
 }
 
 /// Reads one line, word by word.
@@ -145,6 +154,11 @@ impl Line {
     pub(super) fn word(&mut self, word: &str) {
         let first = self.words == 0;
         self.words += 1;
+        let is_clean = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        if is_clean(word.as_bytes().first()) && is_clean(word.as_bytes().last()) {
+            self.colon = false;
+            return self.letters(word, word, first);
+        }
         self.colon = word.ends_with(':');
         let core = core(word);
         if core.is_empty() {
@@ -153,9 +167,14 @@ impl Line {
         }
         self.hyphens |= word.starts_with("---") || word.ends_with("---");
         self.flags |= if first && word.starts_with('>') { QUOTING } else { 0 };
+        self.letters(word, core, first);
+    }
+
+    /// `core` is what `word` is without punctuation.
+    fn letters(&mut self, word: &str, core: &str, first: bool) {
         if core.len() > MAX_WORD_BYTES {
             self.flags |= if word.contains("/listinfo/") { FOOTER } else { 0 };
-        } else if FIRSTS[core.len()] & first_bit(core.as_bytes()[0]) != 0 {
+        } else if may_be_known(core.as_bytes()) {
             self.known(core, first);
         }
     }

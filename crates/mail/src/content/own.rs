@@ -29,9 +29,9 @@ struct Words {
 }
 
 impl Own {
-    /// Takes the next word of the line, and its hash.
-    pub(super) fn word(&mut self, word: &str, hash: u64) {
-        if self.ended || names_one(word) {
+    /// Takes the hash of the next word of the line, and whether it [`names_one`] thing.
+    pub(super) fn word(&mut self, hash: u64, names_one: bool) {
+        if self.ended || names_one {
             return;
         }
         self.here.hash.push_u64(hash);
@@ -62,7 +62,7 @@ impl Own {
 }
 
 /// Whether a word names one thing, as numbers, dates and addresses do, or is no word at all.
-fn names_one(word: &str) -> bool {
+pub(super) fn names_one(word: &str) -> bool {
     if word.is_ascii() {
         let has = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
         return has(|b| b.is_ascii_digit() || *b == b'@') || !has(u8::is_ascii_alphabetic);

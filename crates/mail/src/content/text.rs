@@ -5,14 +5,12 @@
 //! running hash over these words. So any run of lines can be held against any other without the
 //! words, and against a text that was wrapped anew.
 
+mod build;
 mod remains;
 
-use memchr::memmem;
+use super::marks::{FOOTER, Flags, QUOTING, RULE, START, WARNING};
 
-use super::marks::{FOOTER, Flags, Line, QUOTING, RULE, START, WARNING};
-use super::own::Own;
-use super::subject::Hash64;
-
+pub(super) use build::Builder;
 pub(super) use remains::Sum;
 
 /// Lines at the start and at the end of a text whose ends are kept; what stands between is in the
@@ -52,11 +50,10 @@ pub(super) struct Text {
 
 impl Text {
     /// Reads a text, line ends of either kind.
+    #[cfg(test)]
     pub(super) fn new(text: &str) -> Self {
-        let mut builder = Builder::new(text.len());
-        // A no-break space is one for our purpose: HTML is full of them.
-        let spaces = memmem::find(text.as_bytes(), "\u{a0}".as_bytes()).map(|_| text.replace('\u{a0}', " "));
-        spaces.as_deref().unwrap_or(text).split('\n').for_each(|line| builder.line(line));
+        let mut builder = Builder::default();
+        builder.add(text);
         builder.finish()
     }
 
@@ -163,103 +160,6 @@ fn is_warning(flags: Flags) -> bool {
     flags & WARNING != 0 && flags & QUOTING == 0
 }
 
-/// Takes a text line by line.
-struct Builder {
-    canonical: Vec<u8>,
-    lines: usize,
-    last: End,
-    ends: Vec<End>,
-    /// The ends of the last lines, once the first are full; `lines` says where it begins.
-    ring: Vec<End>,
-    own: Own,
-    /// The last line had words.
-    within: bool,
-}
-
-impl Builder {
-    fn new(bytes: usize) -> Self {
-        let canonical = Vec::with_capacity(bytes + 1);
-        let ends = vec![End::default()];
-        Self {
-            canonical,
-            lines: 0,
-            last: End::default(),
-            ends,
-            ring: vec![],
-            own: Own::default(),
-            within: false,
-        }
-    }
-
-    fn line(&mut self, line: &str) {
-        let mut flags = Line::default();
-        let words = self.last.words;
-        for word in unquoted(line).split(|c: char| c.is_whitespace() || c.is_ascii_control()) {
-            if !word.is_empty() {
-                self.word(word);
-                flags.word(word);
-            }
-        }
-        if self.last.words > words {
-            self.last.flags = flags.finish() | if self.within { 0 } else { START };
-            self.own.end_line(self.last.flags, line.trim_start().starts_with('>'));
-            self.end_line();
-        }
-        self.within = self.last.words > words;
-    }
-
-    fn word(&mut self, word: &str) {
-        self.canonical.extend_from_slice(word.as_bytes());
-        self.canonical.push(b' ');
-        self.last.words = self.last.words.saturating_add(1);
-        let hash = hash(word.as_bytes());
-        self.last.hash = add(times(self.last.hash, BASE), hash);
-        self.own.word(word, hash);
-    }
-
-    fn end_line(&mut self) {
-        self.lines += 1;
-        if self.ends.len() <= MAX_LINES_AT_START {
-            self.ends.push(self.last);
-        } else if self.ring.len() < MAX_LINES_AT_END {
-            self.ring.push(self.last);
-        } else {
-            let at = (self.lines - MAX_LINES_AT_START - 1) % MAX_LINES_AT_END;
-            self.ring[at] = self.last;
-        }
-    }
-
-    fn finish(mut self) -> Text {
-        if self.ring.len() == MAX_LINES_AT_END {
-            self.ring.rotate_left((self.lines - MAX_LINES_AT_START) % MAX_LINES_AT_END);
-        }
-        self.ends.append(&mut self.ring);
-        self.ends.shrink_to_fit();
-        let digest = *blake3::hash(&self.canonical).as_bytes();
-        let template = self.own.finish();
-        Text { digest, lines: self.lines, last: self.last, ends: self.ends, template }
-    }
-}
-
-/// The line without what mbox files put before `From ` at each pass.
-fn unquoted(line: &str) -> &str {
-    // Some programs begin a text with a byte order mark, and only in some encodings.
-    let line = line.trim_start_matches('\u{feff}');
-    let bare = line.trim_start_matches('>');
-    if bare.starts_with("From ") { bare } else { line }
-}
-
-fn hash(word: &[u8]) -> u64 {
-    let mut hash = Hash64::default();
-    hash.push_u64(word.len() as u64);
-    for chunk in word.chunks(8) {
-        let mut block = [0; 8];
-        block[..chunk.len()].copy_from_slice(chunk);
-        hash.push_u64(u64::from_le_bytes(block));
-    }
-    hash.finish() % PRIME
-}
-
 /// Hash of the words between two places of one text.
 fn range(from: &End, to: &End) -> u64 {
     let before = times(from.hash, power(to.words - from.words));
@@ -267,13 +167,19 @@ fn range(from: &End, to: &End) -> u64 {
 }
 
 fn add(a: u64, b: u64) -> u64 {
-    (a + b) % PRIME
+    reduced(a + b)
 }
 
 fn times(a: u64, b: u64) -> u64 {
     // 2^61 is 1 modulo the prime, so what stands above 61 bits counts as it is.
     let product = u128::from(a) * u128::from(b);
     add((product >> 61) as u64, product as u64 & PRIME)
+}
+
+/// `n` modulo the prime, without a division.
+fn reduced(n: u64) -> u64 {
+    let once = (n & PRIME) + (n >> 61);
+    if once >= PRIME { once - PRIME } else { once }
 }
 
 /// [`BASE`] to the power of `exponent`.

@@ -8,6 +8,9 @@ use std::path::Path;
 /// What a person has to say about the figures.
 const NOTES: &str = include_str!("notes.md");
 
+/// Between these lines stands what `make bench` does not write.
+const BY_HAND: (&str, &str) = ("<!-- by hand: from here -->", "<!-- by hand: to here -->");
+
 /// Threads that take less of a message are left out.
 const LEAST_MS: f64 = 0.0005;
 
@@ -33,11 +36,26 @@ pub fn text(sections: &[Section], options: &Options, load_before: &str) -> Strin
     out
 }
 
-/// Puts it into the root of the repository.
+/// Puts it into the root of the repository. What other commands measured and a person wrote down there stays,
+/// above the notes.
 pub fn write(text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../BENCHMARKS.md");
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    let measured = text.strip_suffix(NOTES).unwrap_or(text);
+    let text = format!("{measured}{}{NOTES}", by_hand(&before));
     std::fs::write(&path, text).expect("BENCHMARKS.md");
     println!("written: BENCHMARKS.md");
+}
+
+/// What stands between the marks, which stay with it, and an empty line.
+fn by_hand(before: &str) -> String {
+    let from = before.find(BY_HAND.0);
+    let to = before.rfind(BY_HAND.1).map(|at| at + BY_HAND.1.len());
+    match (from, to) {
+        (Some(from), Some(to)) if from < to => format!("{}\n\n", &before[from..to]),
+        (None, None) => String::new(),
+        _ => panic!("BENCHMARKS.md: {} and {} belong together, in this order", BY_HAND.0, BY_HAND.1),
+    }
 }
 
 fn figures(sections: &[Section]) -> String {

@@ -1,6 +1,8 @@
 //! `quell check`: is the configuration right, and what does it mean?
 
+mod names;
 mod next_hops;
+mod reach;
 mod tls;
 
 use std::collections::HashSet;
@@ -32,6 +34,10 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Do not look up MX, address and PTR records; without it that is done if the server can be reached from
+    /// outside
+    #[arg(long)]
+    pub no_dns: bool,
 }
 
 /// What a configuration means, line by line.
@@ -49,8 +55,10 @@ pub struct Explanation {
 pub fn run(args: &Args, default: PathBuf, out: &mut dyn Write) -> Result<(), Failure> {
     let file = args.file.clone().unwrap_or(default);
     match Config::load(&file) {
-        Ok(config) if args.json => print_json(&config, out),
-        Ok(config) => print_text(&config, out),
+        Ok(config) => {
+            let explanation = explained(&config, args.no_dns);
+            if args.json { print_json(&config, &explanation, out) } else { print_text(&explanation, out) }
+        }
         Err(faults) => {
             if args.json {
                 writeln!(out, "{}", faults_json(&faults))?;
@@ -58,6 +66,17 @@ pub fn run(args: &Args, default: PathBuf, out: &mut dyn Write) -> Result<(), Fai
             Err(Failure::Configuration(faults))
         }
     }
+}
+
+/// With what the DNS says.
+fn explained(config: &Config, no_dns: bool) -> Explanation {
+    let mut explanation = explain(config);
+    if !no_dns && names::is_wanted(config) {
+        let found = names::look_up(config);
+        explanation.facts.extend(found.facts);
+        explanation.warnings.extend(found.warnings);
+    }
+    explanation
 }
 
 /// What `config` means, together with what lies on the disk.
@@ -90,6 +109,7 @@ pub fn explain(config: &Config) -> Explanation {
     facts.extend(next_hops::facts(config));
     facts.push(where_names_are_looked_up(&config.outgoing.dns_servers));
     facts.extend(about_suspicion(config));
+    facts.extend(reach::facts(config));
     Explanation { facts, changed: changed(&config.settings), warnings: warnings(config) }
 }
 
@@ -218,6 +238,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     warnings.extend(tls::warnings(config));
     warnings.extend(next_hops::warnings(config));
+    warnings.extend(reach::warnings(config));
     warnings.extend(about_folder(&config.data));
     let store = MaildirStore::new(config.mail_root(), &config.hostname);
     match store.list() {
@@ -259,8 +280,7 @@ fn about_folder(data: &Path) -> Option<String> {
     }
 }
 
-fn print_text(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let explanation = explain(config);
+fn print_text(explanation: &Explanation, out: &mut dyn Write) -> Result<(), Failure> {
     for fact in &explanation.facts {
         writeln!(out, "{fact}")?;
     }
@@ -273,8 +293,7 @@ fn print_text(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_json(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
-    let explanation = explain(config);
+fn print_json(config: &Config, explanation: &Explanation, out: &mut dyn Write) -> Result<(), Failure> {
     let changed: Vec<_> = explanation
         .changed
         .iter()
@@ -311,7 +330,7 @@ mod tests {
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, text).unwrap();
         let mut out = Vec::new();
-        let result = run(&Args { file: Some(file.clone()), json }, PathBuf::new(), &mut out);
+        let result = run(&Args { file: Some(file.clone()), json, no_dns: false }, PathBuf::new(), &mut out);
         std::fs::remove_file(file).unwrap();
         (result, String::from_utf8(out).unwrap())
     }

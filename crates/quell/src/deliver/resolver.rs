@@ -133,6 +133,21 @@ impl Resolver {
         }
     }
 
+    /// The names of an address, as its PTR records say.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn names_of(&self, address: IpAddr) -> Result<Vec<String>, DnsError> {
+        let found = within(self.dns()?.reverse_lookup(address)).await?;
+        let of = |data: &RData| match data {
+            RData::PTR(name) => Some(relative(name)),
+            _ => None,
+        };
+        let names: Vec<_> =
+            found.answers().iter().filter_map(|record| of(&record.data)).take(MAX_RECORDS).collect();
+        if names.is_empty() { Err(DnsError::NoRecords) } else { Ok(names) }
+    }
+
     /// The addresses of a host that the configuration names. That there are none is trouble, too: a
     /// mistake in the configuration must not make mail fail.
     ///

@@ -1,6 +1,7 @@
 //! What an operator does: commands, console, reload, stop.
 
 mod addresses;
+mod check;
 mod console;
 mod copies;
 mod culprits;

@@ -3,12 +3,13 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::peers::{exim, opensmtpd, postfix, swaks};
+use crate::support::peers::{available, exim, opensmtpd, postfix, swaks};
 use crate::support::server::config;
 use crate::support::smtp::Client;
 use crate::support::tls::{Files, NAME, Secure, starttls};
@@ -197,6 +198,77 @@ fn a_renewed_certificate_is_found_without_being_told() {
     let told = || server.output().contains("certificate_ends");
     assert!(wait_until(LIMIT, told), "{}", server.output());
     assert!(server.output().contains("the certificate has changed and is in use"), "{}", server.output());
+}
+
+/// Findings that no server can pass with a certificate of a test's own: it names no place where its
+/// revocation could be looked up, and DNS knows nothing of its host.
+const BOUND_TO_A_PUBLIC_AUTHORITY: [&str; 3] =
+    ["cert_revocation", "DNS_CAArecord", "certificate_transparency"];
+
+#[test]
+fn testssl_finds_nothing_above_low() {
+    if !available(&["testssl"]) {
+        return;
+    }
+    let (directory, files, server, _) = server("tls-testssl", "");
+    let report = directory.join("testssl.json");
+    let mut testssl = Command::new("testssl");
+    testssl.args([
+        "--quiet",
+        "--warnings",
+        "batch",
+        "--color",
+        "0",
+        "--openssl-timeout",
+        "10",
+        "--nodns",
+        "none",
+    ]);
+    testssl.args([
+        "--protocols",
+        "--std",
+        "--fs",
+        "--server-preference",
+        "--server-defaults",
+        "--vulnerable",
+    ]);
+    testssl.args([
+        "--add-ca",
+        text(&files.ca),
+        "--jsonfile",
+        text(&report),
+        "-t",
+        "smtp",
+        "--ip",
+        "127.0.0.1",
+    ]);
+    // It asks for minutes on a busy machine, and ends by itself.
+    let said = testssl.arg(format!("{NAME}:{}", server.smtp_port)).output().expect("testssl");
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let findings = std::fs::read_to_string(&report).unwrap_or_else(|why| panic!("{why}: {said}"));
+    let findings: serde_json::Value = serde_json::from_str(&findings).expect("JSON");
+    let findings = findings.as_array().expect("a list");
+    let about = |id: &str| {
+        findings.iter().find(|finding| finding["id"] == id).expect("asked for")["severity"].clone()
+    };
+    for (id, severity) in [
+        ("TLS1", "INFO"),
+        ("TLS1_2", "OK"),
+        ("TLS1_3", "OK"),
+        ("cert_chain_of_trust", "OK"),
+        ("cipher_order", "OK"),
+        ("heartbleed", "OK"),
+    ] {
+        assert_eq!(about(id), severity, "{id}: {said}");
+    }
+    let grave = findings.iter().filter(|finding| {
+        let severity = finding["severity"].as_str().expect("a severity");
+        let id = finding["id"].as_str().expect("an id");
+        ["MEDIUM", "HIGH", "CRITICAL", "FATAL"].contains(&severity)
+            && !BOUND_TO_A_PUBLIC_AUTHORITY.contains(&id)
+    });
+    let grave: Vec<_> = grave.collect();
+    assert!(grave.is_empty(), "{grave:#?}");
 }
 
 #[test]

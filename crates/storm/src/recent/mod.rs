@@ -152,6 +152,7 @@ impl Recent {
         if facts.source.address.is_none() || !is_new.contains(&true) {
             return;
         }
+        self.fetch(facts, looked);
         self.note_houses(facts, looked.source, now);
         if let Some(met) = &looked.content {
             self.note_content(facts, looked, met, is_new, limits, now);
@@ -172,6 +173,18 @@ impl Recent {
         if let Some(rhythm) = self.sources.entry(looked.source, looked.source, now, || Rhythm::new(now)) {
             let _ = rhythm.count(now, &limits.flood);
         }
+    }
+
+    /// Looks at what counting a message for its first recipient will touch, in the large tables at once.
+    fn fetch(&self, facts: &Facts, looked: &Looked) {
+        if let Some(met) = &looked.content {
+            self.contents.fetch(met.place(), looked.source);
+            self.received.fetch(self.received_key(facts, 0, met), looked.source);
+        }
+        if let Some(pair) = looked.pairs.first().filter(|pair| **pair != 0) {
+            self.pairs.fetch(*pair, looked.source);
+        }
+        self.sources.fetch(looked.source, looked.source);
     }
 
     /// The key of the storm that `suspicion` about recipient `i` is part of: as the ledger has it, and as

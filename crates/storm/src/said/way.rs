@@ -38,7 +38,10 @@ impl Way {
 
     /// Adds the house of the server `name`, if that tells one.
     pub fn add(&mut self, name: &str) {
-        let Some(house) = Self::house(name) else { return };
+        Self::house(name).into_iter().for_each(|house| self.add_house(house));
+    }
+
+    fn add_house(&mut self, house: u32) {
         let count = usize::from(self.count);
         if self.houses[..count].contains(&house) {
             return;
@@ -130,19 +133,20 @@ impl Marks {
     fn stamp(&mut self, hop: &Hop<'_>, way: &mut Way) {
         // A pickup line seen before this stamp stands above it. (Webmail puts what was written over HTTP
         // into its own pickup folder.)
-        let below = hop.by.and_then(|by| Way::house(&by.lower()));
-        let is_foreign = below.is_some() && below != self.author;
+        let by = hop.by.map(|by| by.lower());
+        let house = by.as_deref().and_then(Way::house);
+        let is_foreign = house.is_some() && house != self.author;
         self.put_back |= self.last_is_pickup && hop.kind == HopKind::Transfer && is_foreign;
         self.last_is_pickup = hop.kind == HopKind::Pickup;
-        let by = hop.by.map(|by| by.lower());
-        let Some(by) = by.as_deref().filter(|by| names::is_telling(by)) else { return };
+        // A name that tells nothing has no house.
+        let Some(house) = house else { return };
         if hop.kind == HopKind::Collected {
             let mut here = Way::default();
-            here.add(by);
-            self.put_back |= here.count > 0 && self.above.leaves(&here);
+            here.add_house(house);
+            self.put_back |= self.above.leaves(&here);
         }
-        self.above.add(by);
-        way.add(by);
+        self.above.add_house(house);
+        way.add_house(house);
     }
 
     fn mark(&self) -> Mark {

@@ -57,6 +57,11 @@ impl Index {
         Some(self.places[place].id)
     }
 
+    /// What stands where `key` would: one look into memory.
+    pub(super) fn at_home(&self, key: u64) -> u32 {
+        self.places.get(self.home(tag(key))).map_or(NONE, |place| place.id)
+    }
+
     fn place(&self, key: u64, is_it: impl Fn(u32) -> bool) -> Option<usize> {
         let tag = tag(key);
         let mut at = self.home(tag);

@@ -1,7 +1,5 @@
 //! Doubly linked lists in order of touch, over the numbers of slots.
 
-use std::mem::size_of;
-
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -14,11 +12,21 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) const ALONE: Self = Self { newer: NONE, older: NONE };
-    pub(super) const BYTES: usize = size_of::<Self>();
+
+    /// The neighbours' numbers.
+    pub(super) fn both(self) -> [u32; 2] {
+        [self.newer, self.older]
+    }
 }
 
-/// The two ends of a list. Its links stand elsewhere, so that many lists share one vector; a slot
-/// is in one list of a vector at a time.
+/// Where the links of slots stand.
+pub(super) trait Linked {
+    /// That of slot `id`.
+    fn link(&mut self, id: u32) -> &mut Link;
+}
+
+/// The two ends of a list. Its links stand with the slots, so that many lists share them; a slot
+/// is in one list of a kind at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct List {
     newest: u32,
@@ -32,31 +40,35 @@ impl List {
         (self.oldest != NONE).then_some(self.oldest)
     }
 
+    pub(super) fn newest(&self) -> u32 {
+        self.newest
+    }
+
     /// Puts `id`, in no list so far, at the newest end.
-    pub(super) fn push(&mut self, id: u32, links: &mut [Link]) {
-        links[id as usize] = Link { newer: NONE, older: self.newest };
+    pub(super) fn push(&mut self, id: u32, links: &mut impl Linked) {
+        *links.link(id) = Link { newer: NONE, older: self.newest };
         match self.newest {
             NONE => self.oldest = id,
-            before => links[before as usize].newer = id,
+            before => links.link(before).newer = id,
         }
         self.newest = id;
     }
 
     /// Takes `id`, which is in this list, out of it.
-    pub(super) fn unlink(&mut self, id: u32, links: &mut [Link]) {
-        let Link { newer, older } = links[id as usize];
+    pub(super) fn unlink(&mut self, id: u32, links: &mut impl Linked) {
+        let Link { newer, older } = *links.link(id);
         match newer {
             NONE => self.newest = older,
-            newer => links[newer as usize].older = older,
+            newer => links.link(newer).older = older,
         }
         match older {
             NONE => self.oldest = newer,
-            older => links[older as usize].newer = newer,
+            older => links.link(older).newer = newer,
         }
     }
 
     /// Moves `id`, which is in this list, to the newest end.
-    pub(super) fn renew(&mut self, id: u32, links: &mut [Link]) {
+    pub(super) fn renew(&mut self, id: u32, links: &mut impl Linked) {
         if self.newest != id {
             self.unlink(id, links);
             self.push(id, links);

@@ -2,11 +2,10 @@
 //! know of each, and the headers of those that may be part of a storm, from which is found who makes the
 //! copies.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use quell_mail::canon::relaxed_value_to_vec;
-use quell_mail::header::{fields, split};
+use quell_mail::header::fields;
 use quell_mail::hop;
 use quell_storm::said::Said;
 
@@ -41,7 +40,44 @@ pub(super) struct Again {
 }
 
 /// By place.
-pub(super) type Agains = HashMap<Place, Again>;
+#[derive(Debug, Default)]
+pub(super) struct Agains {
+    /// Each thread's: what it has found is not moved any more.
+    found: Vec<Vec<(Place, Again)>>,
+    /// Where what lies at a place is, in order of place.
+    index: Vec<(Place, u32, u32)>,
+}
+
+impl Agains {
+    /// What was read at `place`, which is not there any more then. None: it was not wanted, or not found.
+    pub(super) fn take(&mut self, place: Place) -> Option<Again> {
+        let at = self.index.binary_search_by_key(&place, |(place, ..)| *place).ok()?;
+        let (_, thread, n) = self.index[at];
+        let (_, again) = self.found.get_mut(thread as usize)?.get_mut(n as usize)?;
+        Some(std::mem::take(again))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(Place, Again)> {
+        self.found.iter().flatten()
+    }
+
+    fn of(found: Vec<Vec<(Place, Again)>>) -> Self {
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let in_thread = |(thread, all): (usize, &Vec<(Place, Again)>)| {
+            let places = all.iter().map(|(place, _)| *place).enumerate();
+            places.map(|(n, place)| (place, number(thread), number(n))).collect::<Vec<_>>()
+        };
+        let mut index: Vec<_> = found.iter().enumerate().flat_map(in_thread).collect();
+        index.sort_unstable();
+        Self { found, index }
+    }
+}
+
+impl FromIterator<(Place, Again)> for Agains {
+    fn from_iter<I: IntoIterator<Item = (Place, Again)>>(all: I) -> Self {
+        Self::of(vec![all.into_iter().collect()])
+    }
+}
 
 /// Which records are judged together, so that what is read again of them has room.
 pub(super) fn portions(records: &[Record], wanted: impl Fn(&Record) -> Wanted) -> Vec<Range<usize>> {
@@ -55,27 +91,27 @@ pub(super) fn portions(records: &[Record], wanted: impl Fn(&Record) -> Wanted) -
 
 /// Reads the messages that are wanted.
 pub(super) fn read(archive: &Archive, wanted: &[Wanted], threads: usize) -> (Agains, Damages) {
-    let all: HashMap<Place, Wanted> =
-        wanted.iter().filter(|w| w.said || w.header).map(|w| (w.place, *w)).collect();
+    let mut all: Vec<Wanted> = wanted.iter().filter(|w| w.said || w.header).copied().collect();
     if all.is_empty() {
-        return (Agains::new(), Damages::default());
+        return (Agains::default(), Damages::default());
     }
-    let places: Vec<Place> = wanted.iter().filter(|w| all.contains_key(&w.place)).map(|w| w.place).collect();
+    all.sort_by_key(|wanted| wanted.place);
+    all.dedup_by_key(|wanted| wanted.place);
+    let places: Vec<Place> = all.iter().map(|wanted| wanted.place).collect();
     let (found, damages) =
-        archive.read(&places, threads, &Progress::default(), Agains::new, |agains, message| {
-            if let Some(wanted) = all.get(&message.place) {
+        archive.read(&places, threads, &Progress::default(), Vec::new, |found, message| {
+            if let Ok(at) = places.binary_search(&message.place) {
                 let plain = Plain::of(archive, message.place.file(), message.bytes);
-                let again = Again::of(&plain, split(message.bytes).0, *wanted);
-                agains.insert(message.place, again);
+                found.push((message.place, Again::of(&plain, all[at])));
             }
         });
-    (found.into_iter().flatten().collect(), damages)
+    (Agains::of(found), damages)
 }
 
 impl Again {
-    /// `header` is that of the message as it lies there.
-    pub(super) fn of(plain: &Plain<'_>, header: &[u8], wanted: Wanted) -> Self {
-        let evidence = &header[..if wanted.header { header.len().min(EVIDENCE_BYTES) } else { 0 }];
+    pub(super) fn of(plain: &Plain<'_>, wanted: Wanted) -> Self {
+        let evidence_bytes = if wanted.header { plain.header.len().min(EVIDENCE_BYTES) } else { 0 };
+        let evidence = &plain.header[..evidence_bytes];
         let mut again = Self { header: evidence.to_vec(), ..Self::default() };
         if wanted.said {
             let (helo, reverse_path) = envelope(plain.header);

@@ -30,7 +30,7 @@ pub fn replayed(messages: &[&[u8]], now_ms: i64) -> Result<([u64; 4], Vec<u64>),
         let again = |wanted: &Wanted| {
             let whole = usize::try_from(wanted.place.offset()).ok().and_then(|n| messages.get(n))?;
             let plain = Plain::alone(whole);
-            Some((wanted.place, Again::of(&plain, plain.header, *wanted)))
+            Some((wanted.place, Again::of(&plain, *wanted)))
         };
         (all.iter().filter_map(again).collect::<Agains>(), Damages::default())
     };

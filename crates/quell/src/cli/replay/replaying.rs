@@ -158,7 +158,7 @@ impl Replay<'_> {
             size_bytes: u64::from(record.place.len()),
             hops: usize::from(record.hops),
             idle_ms,
-            again: agains.remove(&record.place).unwrap_or_default(),
+            again: agains.take(record.place).unwrap_or_default(),
         };
         let (verdict, reason, opportunities) = self.desk.judge(letter)?;
         for class in Class::ALL.into_iter().filter(|class| opportunities.has(*class)) {
