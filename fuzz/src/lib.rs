@@ -20,7 +20,7 @@ pub use digest::digest;
 pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{body, content_key, date, fingerprint, header, hop, letter, message_id, reading, received};
 pub use mbox::mbox;
-pub use outgoing::{attempt, client, client_bytes, encoder, next_hop};
+pub use outgoing::{attempt, client, client_bytes, encoder, mta_sts, next_hop};
 pub use recent::recent;
 pub use report::report;
 pub use said::said;
@@ -34,7 +34,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, sasl, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 40] = [
+pub const TARGETS: [(&str, Target); 41] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -60,6 +60,7 @@ pub const TARGETS: [(&str, Target); 40] = [
     ("maildir_name", maildir_name),
     ("mbox", mbox),
     ("message_id", message_id),
+    ("mta_sts", mta_sts),
     ("next_hop", next_hop),
     ("pop3_client", pop3_client),
     ("pop3_server", pop3_server),

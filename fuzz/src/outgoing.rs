@@ -3,6 +3,7 @@
 use quell_queue::destination::Destination;
 use quell_relay::attempt::fuzz::fuzz_attempt;
 use quell_relay::route::NextHop;
+use quell_relay::tls::sts::fuzz_mta_sts;
 use quell_wire::client::fuzz::{fuzz_client, fuzz_client_garbage, fuzz_encoder};
 
 /// An attempt in a world of bytes: every claim is settled once, and no more is claimed than is known.
@@ -24,6 +25,11 @@ pub fn client_bytes(bytes: &[u8]) {
 /// A message on its way out: nobody can read it in two ways, and it is read as what it was.
 pub fn encoder(bytes: &[u8]) {
     fuzz_encoder(bytes);
+}
+
+/// A domain's MTA-STS policy, its TXT record and the name of a host, parted by NUL.
+pub fn mta_sts(bytes: &[u8]) {
+    fuzz_mta_sts(bytes);
 }
 
 /// The name of a next hop: what is read is written so that it reads the same, and a destination is

@@ -93,9 +93,11 @@ macro_rules! section {
 }
 
 mod judging;
+mod next_hops;
 mod submission;
 mod tls;
 pub use judging::{EXCEPTIONS, ExceptionsTable, HOLD, Hold, JUDGE, Judge, POLICY, PolicyTable};
+pub use next_hops::{NEXT_HOP, NextHopTable};
 pub use submission::{SUBMISSION, Submission};
 pub use tls::{TLS, Tls};
 
@@ -213,6 +215,9 @@ section! {
         /// A message with bytes above 127, at a next hop that does not offer 8BITMIME: "send" it
         /// unchanged, or "bounce" it with 5.6.3.
         eightbit: String = "send".to_owned(), "", hint "\"send\"";
+        /// Ask the domains of recipients for their MTA-STS policy (RFC 8461) and keep it, and send only
+        /// to the servers it names, in TLS with valid certificates, where it is enforced.
+        mta_sts: bool = true, "", hint "true";
         /// Take mail from our own machines for addresses such as jane@[192.0.2.1]; else 550 5.1.2.
         address_literals: bool = false, "", hint "false";
         /// Port of servers that are found by MX records or named by an address literal.
@@ -238,6 +243,12 @@ section! {
         /// name.
         servers: Vec<String> = Vec::new(), "(the system's, in /etc/resolv.conf)",
             hint "[\"127.0.0.1:53\"]";
+        /// Check the signatures of DNSSEC, and by TLSA records that are proven the certificates of other
+        /// domains' servers (DANE, RFC 7672). Off, since it needs DNS servers that hand on signatures,
+        /// and domains that are signed wrongly get no mail then.
+        dnssec: bool = false, "", hint "false";
+        /// File with the DNSKEY records that DNSSEC is trusted by, as a zone file has them.
+        trust_anchor: Option<String> = None, "unset: the keys of the root", hint "\"/etc/quell/root.key\"";
     }
 }
 
@@ -276,9 +287,9 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 16] = [
-    SERVER, TLS, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD,
-    TELL, LOG, PRIVACY,
+pub const SECTIONS: [Section; 17] = [
+    SERVER, TLS, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, NEXT_HOP, DNS, JUDGE, POLICY, EXCEPTIONS,
+    HOLD, TELL, LOG, PRIVACY,
 ];
 
 /// `recipients` of a domain as written.
@@ -311,6 +322,8 @@ pub struct Settings {
     pub aliases: BTreeMap<String, Vec<String>>,
     /// `[relay]`
     pub relay: Relay,
+    /// `[next_hops."NAME"]`
+    pub next_hops: BTreeMap<String, NextHopTable>,
     /// `[dns]`
     pub dns: Dns,
     /// `[judge]`

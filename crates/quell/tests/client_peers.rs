@@ -92,6 +92,7 @@ fn converse(mut stream: impl Read + Write, settings: Settings, messages: &[(Enve
             Step::Write(bytes) => write(&mut session, &mut stream, &bytes),
             Step::NeedInput(_) => read(&mut session, &mut stream),
             Step::SendBody => body(&mut session, &mut stream, now.1),
+            Step::StartTls => panic!("TLS without being asked for"),
             Step::Dot(_) => {
                 sent.dots += 1;
                 session.dot_recorded();

@@ -161,6 +161,7 @@ fn drive(attempt: &mut Attempt, replies: &[&[u8]], message: &[u8]) -> usize {
             }
             Step::Done | Step::Over => return settled,
             Step::GiveBack(_) | Step::Disconnect | Step::FindMx(_) | Step::FindAddresses(_) => {}
+            Step::FindPolicy(_) | Step::FindTlsa { .. } | Step::StartTls => {}
         }
     }
 }

@@ -19,6 +19,7 @@ use quell_queue::store::RowId;
 use quell_wire::client::{EightBit, Status, Wait};
 
 use crate::route::Own;
+use crate::tls::{Rules, Tls};
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -34,6 +35,8 @@ pub const MAX_TARGETS: usize = 16;
 pub const MAX_ADDRESSES_PER_HOST: usize = 8;
 /// How long a connection may take to be made. RFC 5321 has no time for it.
 pub const CONNECT_SECS: u64 = 30;
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_SECS: u64 = 60;
 
 /// How we send, for all attempts.
 #[derive(Debug, Clone)]
@@ -50,6 +53,13 @@ pub struct Sending {
     pub address_literals: bool,
     /// Who we are: no route may lead there.
     pub own: Own,
+    /// How connections are to be protected.
+    pub tls: Rules,
+    /// Domains are asked for their MTA-STS policy (RFC 8461).
+    pub mta_sts: bool,
+    /// Hosts that MX records name are asked for TLSA records (RFC 7672): only with a resolver that
+    /// validates.
+    pub dane: bool,
 }
 
 /// What must be known of a message before it is sent.
@@ -72,6 +82,8 @@ pub struct Target {
     pub name: String,
     /// LMTP and not SMTP is spoken there.
     pub lmtp: bool,
+    /// How the connection is to be protected.
+    pub tls: Tls,
 }
 
 /// The address of a [`Target`].
@@ -99,19 +111,33 @@ impl fmt::Display for Target {
 /// once.
 #[derive(Debug)]
 pub enum Step {
+    /// Find the MTA-STS policy of this domain that is in force ([`crate::tls::sts::in_force`]), then
+    /// call [`Attempt::found_policy`].
+    FindPolicy(String),
+    /// Ask DNS for the TLSA records of this host at [`Sending::port`], proven together with its
+    /// addresses and the MX records of the domain, then call [`Attempt::found_tlsa`].
+    FindTlsa {
+        /// The recipients' domain.
+        domain: String,
+        /// The host.
+        host: String,
+    },
     /// Ask DNS for the MX records of this domain, then call [`Attempt::found_mx`].
     FindMx(String),
     /// Ask DNS for the IPv4 and IPv6 addresses of this host, then call
     /// [`Attempt::found_addresses`].
     FindAddresses(String),
-    /// Connect within [`CONNECT_SECS`], then call [`Attempt::connected`] or
-    /// [`Attempt::connect_failed`].
+    /// Connect within [`CONNECT_SECS`], for implicit TLS with a handshake within [`HANDSHAKE_SECS`], then
+    /// call [`Attempt::connected`] (and [`Attempt::secured`]) or [`Attempt::connect_failed`].
     Connect(Target),
     /// Write these bytes, all of them; if it fails, [`Attempt::lost`].
     Write(Vec<u8>),
     /// Read, and call [`Attempt::input`]; after so long without a whole reply
     /// ([`Attempt::replies`]), [`Attempt::lost`].
     NeedInput(Wait),
+    /// Begin TLS on the connection within [`HANDSHAKE_SECS`], as [`Target::tls`] says, then call
+    /// [`Attempt::secured`] or [`Attempt::tls_failed`]. Nothing is read or written but the handshake.
+    StartTls,
     /// Give the message to [`Attempt::body`] from its beginning and write what comes out, then call
     /// [`Attempt::body_end`].
     SendBody,
@@ -143,6 +169,9 @@ pub struct Settled {
     /// Who said so, for the log and for reports: name, address and port of the host; the destination
     /// where there was none.
     pub next_hop: String,
+    /// What protected the connection, as [`Attempt::secured`] was told. None: nothing did, or there was
+    /// no connection.
+    pub tls: Option<String>,
     /// The same as in the outcome, in parts. No reply code: nobody said it, we found it.
     pub status: Status,
 }

@@ -8,3 +8,4 @@ pub mod reception;
 pub mod report;
 pub mod route;
 pub mod submission;
+pub mod tls;

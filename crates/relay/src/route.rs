@@ -17,6 +17,8 @@ pub use own::Own;
 
 /// The port of SMTP between servers (RFC 5321 §4.5.4.2).
 pub const SMTP_PORT: u16 = 25;
+/// The port of SMTP in implicit TLS (RFC 8314 §7.3).
+pub const SMTPS_PORT: u16 = 465;
 /// The port that LMTP servers are given by custom; it has none of its own (RFC 2033 §5).
 pub const LMTP_PORT: u16 = 24;
 /// Longest path of a Unix socket: what `sockaddr_un` holds. A longer one is an error.
@@ -47,6 +49,8 @@ pub struct Peer {
     pub host: Host,
     /// Its TCP port.
     pub port: u16,
+    /// TLS from the first byte on (RFC 8314 §3).
+    pub implicit_tls: bool,
 }
 
 /// An address, or a name that has some.
@@ -62,7 +66,7 @@ pub enum Host {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NextHopError {
     /// Neither `maildir` nor a scheme that we speak.
-    #[error("it must be \"maildir\" or begin with smtp:// or lmtp://")]
+    #[error("it must be \"maildir\" or begin with smtp://, smtps://, lmtp:// or lmtps://")]
     Scheme,
     /// No address and no name of a host.
     #[error("\"{0}\" is neither the name of a host nor an IP address (IPv6 stands in brackets)")]
@@ -79,9 +83,9 @@ pub enum NextHopError {
 }
 
 impl NextHop {
-    /// Reads `maildir`, `smtp://HOST[:PORT]`, `lmtp://HOST[:PORT]` or `lmtp:///PATH`; HOST is a
-    /// name, an IPv4 address, or an IPv6 address in brackets. Ports are [`SMTP_PORT`] and
-    /// [`LMTP_PORT`] unless given. [`NextHop::Mx`] and [`NextHop::Literal`] are never written so.
+    /// Reads `maildir`, `smtp://HOST[:PORT]`, `lmtp://HOST[:PORT]`, the same as `smtps://` and `lmtps://`
+    /// for implicit TLS, or `lmtp:///PATH`; HOST is a name, an IPv4 address, or an IPv6 address in
+    /// brackets. Ports are [`SMTP_PORT`], [`SMTPS_PORT`] and [`LMTP_PORT`] unless given. [`NextHop::Mx`] and [`NextHop::Literal`] are never written so.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -90,11 +94,17 @@ impl NextHop {
             return Ok(Self::Maildir);
         }
         if let Some(rest) = text.strip_prefix("smtp://") {
-            return Ok(Self::Smtp(Peer::parse(rest, SMTP_PORT)?));
+            return Ok(Self::Smtp(Peer::parse(rest, SMTP_PORT, false)?));
+        }
+        if let Some(rest) = text.strip_prefix("smtps://") {
+            return Ok(Self::Smtp(Peer::parse(rest, SMTPS_PORT, true)?));
+        }
+        if let Some(rest) = text.strip_prefix("lmtps://") {
+            return Ok(Self::Lmtp(Peer::parse(rest, LMTP_PORT, true)?));
         }
         match text.strip_prefix("lmtp://").ok_or(NextHopError::Scheme)? {
             path if path.starts_with('/') => socket_path(path).map(Self::LmtpUnix),
-            rest => Ok(Self::Lmtp(Peer::parse(rest, LMTP_PORT)?)),
+            rest => Ok(Self::Lmtp(Peer::parse(rest, LMTP_PORT, false)?)),
         }
     }
 
@@ -131,8 +141,8 @@ impl fmt::Display for NextHop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Maildir => f.write_str(Destination::maildir().as_str()),
-            Self::Smtp(peer) => write!(f, "smtp://{peer}"),
-            Self::Lmtp(peer) => write!(f, "lmtp://{peer}"),
+            Self::Smtp(peer) => write!(f, "smtp{}://{peer}", peer.s()),
+            Self::Lmtp(peer) => write!(f, "lmtp{}://{peer}", peer.s()),
             Self::LmtpUnix(path) => write!(f, "lmtp://{path}"),
             // A domain of that name is not our mailboxes.
             Self::Mx(domain) if domain == Destination::maildir().as_str() => write!(f, "{domain}."),
@@ -144,7 +154,7 @@ impl fmt::Display for NextHop {
 }
 
 impl Peer {
-    fn parse(text: &str, default_port: u16) -> Result<Self, NextHopError> {
+    fn parse(text: &str, default_port: u16, implicit_tls: bool) -> Result<Self, NextHopError> {
         if text.contains(['/', '?', '#']) {
             return Err(NextHopError::Rest);
         }
@@ -158,7 +168,12 @@ impl Peer {
                 (Host::parse(&text[..end])?, &text[end..])
             }
         };
-        Ok(Self { host, port: port_of(port, default_port)? })
+        Ok(Self { host, port: port_of(port, default_port)?, implicit_tls })
+    }
+
+    /// What the name of the scheme has behind it.
+    fn s(&self) -> &'static str {
+        if self.implicit_tls { "s" } else { "" }
     }
 }
 
@@ -205,7 +220,7 @@ pub(crate) fn is_host_name(name: &str) -> bool {
 
 /// The name of a host as lower-case A-labels. None for what is none, and for what looks like an IP
 /// address: no top-level domain is a number (RFC 3696 §2).
-fn host_name(text: &str) -> Option<String> {
+pub(crate) fn host_name(text: &str) -> Option<String> {
     let name = address::normal_domain(text).ok().filter(|name| !name.starts_with('['))?;
     let top = name.rsplit('.').next().unwrap_or_default();
     (!top.bytes().all(|b| b.is_ascii_digit())).then_some(name)

@@ -215,6 +215,8 @@ impl MailOut {
                 Step::Write(bytes) => output.extend_from_slice(&bytes),
                 Step::SendBody => open.body(&mut output),
                 Step::Dot(_) => open.session.dot_recorded(),
+                // Machines of this world speak without TLS.
+                Step::StartTls => open.session.tls_failed("there is none"),
                 Step::Outcome { recipient, outcome } => open.settle(recipient, &outcome),
                 Step::Done => {
                     self.finish(&mut open, turn.now);

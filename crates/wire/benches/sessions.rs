@@ -136,6 +136,7 @@ fn talk(session: &mut client::Session, replies: &[&[u8]], message: &[u8]) -> usi
                 black_box(outcome);
                 outcomes += 1;
             }
+            client::Step::StartTls => session.secured(),
             client::Step::Done | client::Step::Closed => return outcomes,
         }
     }

@@ -1,6 +1,7 @@
 //! `quell check`: is the configuration right, and what does it mean?
 
 mod names;
+mod next_hops;
 mod reach;
 mod tls;
 
@@ -107,6 +108,7 @@ pub fn explain(config: &Config) -> Explanation {
         None => "mail from them for other domains goes to the servers in the domains' MX records".to_owned(),
     });
     facts.push("mail from others for other domains is refused".to_owned());
+    facts.extend(next_hops::facts(config));
     facts.push(where_names_are_looked_up(&config.outgoing.dns_servers));
     facts.extend(about_suspicion(config));
     facts.extend(reach::facts(config));
@@ -237,6 +239,7 @@ fn changed(settings: &Settings) -> Vec<(String, String, String)> {
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     warnings.extend(tls::warnings(config));
+    warnings.extend(next_hops::warnings(config));
     warnings.extend(reach::warnings(config));
     warnings.extend(about_folder(&config.data));
     warnings.extend(about_rights(config));

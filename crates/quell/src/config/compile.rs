@@ -14,6 +14,7 @@ use crate::settings::{Judge, SECTIONS, Settings};
 
 mod domains;
 mod hold;
+pub(super) mod next_hops;
 mod outgoing;
 mod submission;
 mod suspicion;
@@ -106,7 +107,7 @@ impl Check<'_> {
             tls,
             console_listen: *console_listen.first()?,
             relay_from,
-            outgoing: self.outgoing(&settings),
+            outgoing: self.outgoing(&settings, &routes),
             routes,
             directory,
             warnings: Vec::new(),

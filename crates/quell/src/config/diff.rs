@@ -45,6 +45,19 @@ fn flat(config: &Config) -> std::collections::BTreeMap<String, String> {
     if let Ok(value) = toml::Value::try_from(&config.settings) {
         walk("", &value, &mut keys);
     }
+    for one in &config.outgoing.next_hops {
+        // Files that were replaced count as their keys' values.
+        let certificate = one.identity.as_ref().map(|identity| identity.key().cert.clone());
+        let mut add = |key: &str, value: String| {
+            keys.insert(format!("next_hops.{}.{key}", one.rule.name), value);
+        };
+        if let Some(chain) = certificate {
+            add("certificate", chain.iter().map(|one| blake3::hash(one).to_string()).collect());
+        }
+        if let Some(authorities) = &one.authorities {
+            add("ca_file", blake3::hash(format!("{:?}", authorities.roots).as_bytes()).to_string());
+        }
+    }
     for domain in config.directory.domains() {
         if let quell_relay::directory::Population::Listed(locals) = &domain.population {
             let mut locals: Vec<_> = locals.iter().map(String::as_str).collect();

@@ -2,12 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use quell_relay::directory::Directory;
 use quell_relay::route::Routes;
+use quell_relay::tls::{Rule, Rules};
 use quell_storm::limits::Limits;
+use rustls::RootCertStore;
 
+use crate::deliver::resolver::Dnssec;
 use crate::settings::Settings;
 use crate::tls::Certificate;
 
@@ -87,8 +91,19 @@ pub struct Hold {
     pub remind_ms: Vec<i64>,
 }
 
+/// `[next_hops."NAME"]`, compiled.
+#[derive(Debug, Clone)]
+pub struct NextHopTls {
+    /// What is wanted, and for whom.
+    pub rule: Rule,
+    /// The authorities that count; None: the system's.
+    pub authorities: Option<Arc<RootCertStore>>,
+    /// The certificate that is shown.
+    pub identity: Option<Certificate>,
+}
+
 /// How mail goes to next hops: `[relay]`, `[dns]` and `[server] stop_secs`, compiled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Outgoing {
     /// `eightbit = "bounce"`: 5.6.3 where a next hop lacks 8BITMIME; otherwise sent unchanged.
     pub eightbit_bounces: bool,
@@ -108,8 +123,21 @@ pub struct Outgoing {
     pub keep_idle: Duration,
     /// DNS servers; empty: the system's.
     pub dns_servers: Vec<SocketAddr>,
+    /// Domains are asked for MTA-STS policies.
+    pub mta_sts: bool,
+    /// DNSSEC is checked, and DANE with it.
+    pub dnssec: Dnssec,
+    /// What protects connections to next hops.
+    pub next_hops: Vec<NextHopTls>,
     /// How long sessions may wait for the answer to the dot when the server stops.
     pub stop_within: Duration,
+}
+
+impl Outgoing {
+    /// What `next_hops` say, as it decides.
+    pub fn rules(&self) -> Rules {
+        compile::next_hops::rules(&self.next_hops)
+    }
 }
 
 impl Config {

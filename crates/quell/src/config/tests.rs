@@ -105,7 +105,34 @@ fn every_fault_names_its_key_and_what_to_do() {
 fn likely_mistakes_are_answered_with_what_was_meant() {
     let cases = [
         ("[relay]\nvai = \"x\"", "relay.vai", "did you mean `via`?"),
-        ("[relay]\nvia = \"smtps://10.0.0.2\"", "relay.via", "TLS is not supported yet"),
+        ("[relay]\nvia = \"smtpss://10.0.0.2\"", "relay.via", "smtps://, lmtp:// or lmtps://"),
+        ("[next_hops.\"a b\"]", "next_hops.a b", "names no next hop"),
+        ("[next_hops.\"b.example\"]\ntls = \"yes\"", "next_hops.\"b.example\".tls", "\"encrypt\""),
+        ("[next_hops.\"b.example\"]\nname = \"a b\"", "next_hops.\"b.example\".name", "host name"),
+        (
+            "[next_hops.\"b.example\"]\nca_file = \"none.pem\"",
+            "next_hops.\"b.example\".ca_file",
+            "cannot be read",
+        ),
+        (
+            "[next_hops.\"b.example\"]\ncertificate = \"a\"",
+            "next_hops.\"b.example\".certificate",
+            "without its key",
+        ),
+        ("[next_hops.\"b.example\"]\nkey = \"a\"", "next_hops.\"b.example\".key", "without its certificate"),
+        ("[next_hops.\"/run/lmtp\"]\ntls = \"require\"", "next_hops./run/lmtp.tls", "as `name`"),
+        (
+            "[next_hops.\"B.example\"]\n[next_hops.\"b.example\"]",
+            "next_hops.\"b.example\"",
+            "stands here twice",
+        ),
+        (
+            "[relay]\nvia = \"smtps://b.example\"\n[next_hops.\"b.example\"]\ntls = \"never\"",
+            "next_hops.\"b.example\".tls",
+            "is TLS from its first byte on",
+        ),
+        ("[dns]\ntrust_anchor = \"x\"", "dns.trust_anchor", "signatures are not checked"),
+        ("[dns]\ndnssec = true\ntrust_anchor = \"none\"", "dns.trust_anchor", "cannot be read"),
         ("[relay]\nvia = \"10.0.0.2\"", "relay.via", ": it must begin with smtp://"),
         ("[domains.firm.example]\nrecipients = []", "domains.firm.example", "[domains.\"firm.example\"]"),
         (
@@ -230,6 +257,49 @@ fn what_goes_out_and_how() {
     assert_eq!((config.outgoing.port, config.outgoing.stop_within.as_secs()), (25, 60));
     let plain = parse("").unwrap();
     assert_eq!(plain.routes.of("x@other.example").to_string(), "other.example");
+}
+
+#[test]
+fn what_protects_connections_on_their_way_out() {
+    let folder = std::env::temp_dir().join(format!("quell-next-hops-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let authority = crate::tls::testing::Authority::new();
+    let (_, key) = authority.issue(&folder, &["client.example"], (-1, 1));
+    std::fs::write(folder.join("ca.pem"), &authority.pem).unwrap();
+    let text = "[relay]\nvia = \"smtps://Smart.example\"\nmta_sts = false\n[next_hops.\"*\"]\ntls = \"encrypt\"\n\
+                [next_hops.\"Smart.example\"]\nca_file = \"ca.pem\"\ncertificate = \"chain.pem\"\nkey = \"key.pem\"\n\
+                [next_hops.\"::1\"]\ntls = \"require\"\nname = \"Box.example\"\n";
+    let read = |text: &str| Config::parse(&folder.join("quell.toml"), text, "m.example");
+    let mode = |mode| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (bits, good) in [(0o600, true), (0o640, true), (0o660, false), (0o644, false)] {
+        mode(bits);
+        let faults = read(text).err().map(|faults| faults.to_string());
+        assert_eq!(faults.is_none(), good, "{bits:o} {faults:?}");
+        assert!(faults.is_none_or(|faults| faults.contains("others can read the key")));
+    }
+    mode(0o600);
+    let config = read(text).unwrap();
+    let rules = config.outgoing.rules();
+    let via = config.routes.via.clone().unwrap();
+    assert_eq!(
+        (via.to_string().as_str(), rules.of(&via).name.as_str()),
+        ("smtps://smart.example:465", "smart.example")
+    );
+    let own = &config.outgoing.next_hops.iter().find(|one| one.rule.name == "smart.example").unwrap();
+    assert!(own.identity.is_some() && own.authorities.is_some() && own.rule.level.is_none());
+    let of = |text: &str| rules.of(&quell_relay::route::NextHop::parse(text).unwrap()).clone();
+    assert_eq!(of("smtp://[::1]:25").certificate_name.as_deref(), Some("box.example"));
+    assert_eq!(of("smtp://10.0.0.1:25").level, Some(quell_relay::tls::Level::Encrypt));
+    // What a file holds counts as the value of its key.
+    std::fs::write(folder.join("ca.pem"), crate::tls::testing::Authority::new().pem).unwrap();
+    let changes = Config::diff(&config, &read(text).unwrap());
+    assert_eq!(changes, [Change { key: "next_hops.smart.example.ca_file".to_owned(), needs_restart: false }]);
+    std::fs::write(folder.join("ca.pem"), "nothing").unwrap();
+    assert!(read(text).unwrap_err().to_string().contains("there is no certificate in it"));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

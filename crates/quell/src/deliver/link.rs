@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
+use super::session::in_words;
+use super::tls::Clients;
 use crate::server::alarm::Alarm;
 
 /// A host that does not answer by then is given up, and the next is tried.
@@ -23,18 +25,39 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 /// An open connection. What is to be written is gathered until something is to be read, so that a
 /// message and the commands around it go out together.
 pub struct Link {
-    stream: Box<dyn Stream>,
+    /// None: a handshake failed on it.
+    stream: Option<Box<dyn Stream>>,
     gathered: Vec<u8>,
     input: Vec<u8>,
     alarm: Alarm,
 }
 
 impl Link {
-    /// Connects.
+    /// Connects; for implicit TLS with its handshake, and what was negotiated.
     ///
     /// # Errors
-    /// Those of the system; [`io::ErrorKind::TimedOut`] after [`CONNECT_SECS`].
-    pub async fn connect(target: &Target) -> io::Result<Self> {
+    /// Why there is no connection, in words for the operator.
+    pub async fn connect(target: &Target, clients: &Clients) -> Result<(Self, Option<String>), String> {
+        let mut link = Self::open(target).await.map_err(|why| in_words(&why))?;
+        if !target.tls.implicit {
+            return Ok((link, None));
+        }
+        let facts = link.secure(target, clients).await.map_err(|why| format!("TLS failed: {why}"))?;
+        Ok((link, Some(facts)))
+    }
+
+    /// Makes it TLS: what was negotiated. Nothing may be gathered.
+    ///
+    /// # Errors
+    /// Why it cannot be, in words for the operator; the link is of no more use.
+    pub async fn secure(&mut self, target: &Target, clients: &Clients) -> Result<String, String> {
+        let stream = self.stream.take().ok_or("it is gone")?;
+        let (stream, facts) = clients.connect(target, stream).await?;
+        self.stream = Some(Box::new(stream));
+        Ok(facts)
+    }
+
+    async fn open(target: &Target) -> io::Result<Self> {
         let stream: Box<dyn Stream> = match &target.address {
             Address::Tcp(address) => {
                 let stream = timeout(CONNECT_WITHIN, TcpStream::connect(address)).await??;
@@ -43,7 +66,12 @@ impl Link {
             }
             Address::Unix(path) => Box::new(timeout(CONNECT_WITHIN, UnixStream::connect(path)).await??),
         };
-        Ok(Self { stream, gathered: Vec::new(), input: vec![0; READ_BYTES], alarm: Alarm::default() })
+        Ok(Self {
+            stream: Some(stream),
+            gathered: Vec::new(),
+            input: vec![0; READ_BYTES],
+            alarm: Alarm::default(),
+        })
     }
 
     /// Gathers bytes. True: there are so many that they must be written before more are gathered.
@@ -61,7 +89,12 @@ impl Link {
         if self.gathered.is_empty() {
             return Ok(());
         }
-        timeout(within, self.stream.write_all(&self.gathered)).await??;
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let written = async {
+            stream.write_all(&self.gathered).await?;
+            stream.flush().await
+        };
+        timeout(within, written).await??;
         self.gathered.clear();
         Ok(())
     }
@@ -71,9 +104,10 @@ impl Link {
     /// # Errors
     /// As [`Link::flush`].
     pub async fn read(&mut self, by: Instant) -> io::Result<&[u8]> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let n = tokio::select! {
             biased;
-            read = self.stream.read(&mut self.input) => read?,
+            read = stream.read(&mut self.input) => read?,
             () = self.alarm.at(by) => return Err(io::ErrorKind::TimedOut.into()),
         };
         Ok(self.input.get(..n).unwrap_or_default())
@@ -81,7 +115,9 @@ impl Link {
 
     /// Closes, without waiting for the other side.
     pub async fn close(mut self) {
-        // It may be gone already.
-        let _gone = timeout(Duration::from_secs(1), self.stream.shutdown()).await;
+        if let Some(stream) = &mut self.stream {
+            // It may be gone already.
+            let _gone = timeout(Duration::from_secs(1), stream.shutdown()).await;
+        }
     }
 }

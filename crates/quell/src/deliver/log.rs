@@ -5,8 +5,20 @@ use quell_queue::ledger::Outcome;
 use quell_wire::client::Status;
 use tracing::{info, warn};
 
-/// Writes how an attempt ended. `status`: what the next hop said, where it said something.
-pub(super) fn log(claim: &Claim, outcome: &Outcome, next_hop: &str, status: Option<&Status>, delay_ms: i64) {
+/// Who says how an attempt ended.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Said<'a> {
+    /// The host; empty if there was none.
+    pub next_hop: &'a str,
+    /// What protected the connection.
+    pub tls: Option<&'a str>,
+    /// What the next hop said, where it said something.
+    pub status: Option<&'a Status>,
+}
+
+/// Writes how an attempt ended.
+pub(super) fn log(claim: &Claim, outcome: &Outcome, said: &Said<'_>, delay_ms: i64) {
+    let Said { next_hop, tls, status } = *said;
     let (id, rcpt, from) = (claim.queue_id(), claim.identity(), sender(claim.reverse_path()));
     let said = status.map(ToString::to_string);
     let (dsn, reply) = match outcome {
@@ -17,19 +29,19 @@ pub(super) fn log(claim: &Claim, outcome: &Outcome, next_hop: &str, status: Opti
     };
     match outcome {
         Outcome::Delivered => {
-            info!(event = "delivered", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+            info!(event = "delivered", id = %id, rcpt, from, next_hop, reply, dsn, tls, delay_ms);
         }
         Outcome::Relayed { .. } => {
-            info!(event = "relayed", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+            info!(event = "relayed", id = %id, rcpt, from, next_hop, reply, dsn, tls, delay_ms);
         }
         Outcome::Failed { .. } => {
-            warn!(event = "failed", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+            warn!(event = "failed", id = %id, rcpt, from, next_hop, reply, dsn, tls, delay_ms);
         }
         Outcome::Temporary { .. } => {
-            warn!(event = "deferred", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+            warn!(event = "deferred", id = %id, rcpt, from, next_hop, reply, dsn, tls, delay_ms);
         }
         Outcome::Unknown { .. } => {
-            warn!(event = "unknown", id = %id, rcpt, from, next_hop, reply, dsn, delay_ms);
+            warn!(event = "unknown", id = %id, rcpt, from, next_hop, reply, dsn, tls, delay_ms);
         }
     }
 }

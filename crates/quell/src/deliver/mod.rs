@@ -13,6 +13,8 @@ pub mod remote;
 pub mod resolver;
 mod session;
 mod slots;
+pub mod sts;
+pub mod tls;
 pub mod verify;
 pub mod worker;
 

@@ -15,9 +15,11 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::resolver::Resolver;
+use super::resolver::{Dnssec, Resolver};
 use super::session;
 use super::slots::Slots;
+use super::sts::Policies;
+use super::tls::Clients;
 use crate::data::random_bytes;
 use crate::metrics::Metrics;
 use crate::server::desk::Handle;
@@ -33,6 +35,12 @@ pub struct Outward {
     pub sending: Arc<Sending>,
     /// Names.
     pub resolver: Arc<Resolver>,
+    /// What protects connections.
+    pub clients: Arc<Clients>,
+    /// What domains ask of whoever sends to them.
+    pub policies: Arc<Policies>,
+    /// Whether the resolver checks signatures.
+    pub dnssec: Dnssec,
     /// Which servers the resolver asks: it is kept over a reload that does not change them.
     pub dns: Vec<SocketAddr>,
     /// How many sessions.

@@ -13,6 +13,10 @@ use hickory_resolver::proto::rr::{Name, RData};
 use quell_relay::route::DnsError;
 use tokio::time::timeout;
 
+mod dane;
+
+pub use dane::Dnssec;
+
 /// An answer is remembered no longer, whatever its TTL says: an MX list is a hint that expires.
 const REMEMBER: Duration = Duration::from_secs(3600);
 /// That there is none, no longer than this.
@@ -53,7 +57,10 @@ pub struct Resolver {
 
 impl Resolver {
     /// A resolver that asks `servers`; the system's, if there are none.
-    pub fn new(servers: &[SocketAddr]) -> Self {
+    pub fn new(servers: &[SocketAddr], dnssec: &Dnssec) -> Self {
+        if let Dnssec::Broken(why) = dnssec {
+            return Self { dns: Err(why.clone()), system: servers.is_empty() };
+        }
         let builder = match servers {
             [] => TokioResolver::builder_tokio(),
             servers => {
@@ -68,7 +75,11 @@ impl Resolver {
         }
         let built = builder.and_then(|mut builder| {
             set(builder.options_mut());
-            builder.build()
+            builder.options_mut().validate = *dnssec != Dnssec::Off;
+            match dnssec.anchors() {
+                Some(anchors) => builder.with_trust_anchor(anchors).build(),
+                None => builder.build(),
+            }
         });
         Self { dns: built.map_err(|why| why.to_string()), system: servers.is_empty() }
     }
@@ -156,6 +167,20 @@ impl Resolver {
         }
     }
 
+    /// The TXT records of `name`, each with its strings joined. What is not UTF-8 is replaced.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn txt(&self, name: &str) -> Result<Vec<String>, DnsError> {
+        let (dns, name) = (self.dns()?, absolute(name)?);
+        let found = within(dns.txt_lookup(name)).await?;
+        let of = |data: &RData| match data {
+            RData::TXT(txt) => Some(String::from_utf8_lossy(&txt.txt_data.concat()).into_owned()),
+            _ => None,
+        };
+        Ok(found.answers().iter().filter_map(|record| of(&record.data)).take(MAX_RECORDS).collect())
+    }
+
     fn dns(&self) -> Result<&TokioResolver, DnsError> {
         let why = |why: &String| DnsError::Trouble(format!("no DNS: {why}"));
         self.dns.as_ref().map_err(why)
@@ -213,6 +238,13 @@ fn meaning(why: &NetError) -> DnsError {
             ResponseCode::NoError => DnsError::NoRecords,
             code => DnsError::Trouble(format!("the DNS answered {code}")),
         },
+        // A negative answer that is proven, or of a zone that is not signed.
+        NetError::Dns(Answered::Nsec { response, proof, .. }) if !proof.is_bogus() => {
+            match response.response_code {
+                ResponseCode::NXDomain => DnsError::NoSuchDomain,
+                _ => DnsError::NoRecords,
+            }
+        }
         other => DnsError::Trouble(other.to_string()),
     }
 }

@@ -17,13 +17,16 @@ use tokio::time::Instant;
 use super::bounds::{ToDot, kept_until};
 use super::content::Stored;
 use super::link::Link;
+use super::log::Said;
 use super::remote::{Remote, Stopping};
 use super::slots::{Slot, WAIT};
+use super::tls;
 use crate::server::desk::Msg;
 
 #[cfg(test)]
 mod late;
 mod life;
+mod protect;
 
 pub(in crate::deliver) use life::run;
 
@@ -50,6 +53,8 @@ pub(super) struct Session {
     attempt: Attempt,
     hop: NextHop,
     link: Option<Link>,
+    /// Where it leads.
+    target: Option<Target>,
     slot: Option<Slot>,
     /// The connection takes no further message after that.
     kept_until: Option<Instant>,
@@ -79,6 +84,7 @@ impl Session {
             stopping: remote.stopping(),
             hop,
             link: None,
+            target: None,
             slot: None,
             kept_until: None,
             wait_left: WAIT,
@@ -141,6 +147,9 @@ impl Session {
                     None => self.attempt.interrupt(STOPS),
                 },
                 Step::Connect(target) => self.connect(target).await,
+                Step::StartTls => self.handshake().await,
+                Step::FindPolicy(domain) => self.find_policy(&domain).await,
+                Step::FindTlsa { domain, host } => self.find_tlsa(&domain, &host).await,
                 Step::Write(bytes) => self.write(&bytes).await,
                 Step::NeedInput(wait) => self.read(wait).await,
                 Step::SendBody => match stored {
@@ -183,7 +192,8 @@ impl Session {
         if self.to_dot.left().is_zero() {
             return self.attempt.out_of_time();
         }
-        let most = self.remote.now().per_address;
+        let now = self.remote.now();
+        let (most, clients) = (now.per_address, Arc::clone(&now.clients));
         let wait_left = &mut self.wait_left;
         let connected = async {
             let slot = match &target.address {
@@ -193,17 +203,21 @@ impl Session {
                 },
                 Address::Unix(_) => None,
             };
-            let link = Link::connect(&target).await.map_err(|why| in_words(&why))?;
-            Ok::<_, String>(Some((link, slot)))
+            let (link, tls) = Link::connect(&target, &clients).await?;
+            Ok::<_, String>(Some((link, slot, tls)))
         };
         let Some(connected) = unless(stopped(&mut self.stopping, false), connected).await else {
             return self.attempt.interrupt(STOPS);
         };
         match connected {
             Ok(None) => self.attempt.connect_declined("there are too many connections to it already"),
-            Ok(Some((link, slot))) => {
+            Ok(Some((link, slot, tls))) => {
                 (self.link, self.slot) = (Some(link), slot);
                 self.attempt.connected();
+                if let Some(tls) = tls {
+                    self.attempt.secured(tls);
+                }
+                self.target = Some(target);
                 self.kept_until = kept_until(self.attempt.is_second_choice());
             }
             Err(why) => self.attempt.connect_failed(&why),
@@ -320,8 +334,12 @@ impl Session {
         self.at_dot = false;
         // Before the outcome, which then waits as long as its destination.
         self.reached_or_not(&settled.outcome);
-        let Settled { claim, outcome, next_hop, status } = settled;
-        self.remote.settle(claim, outcome, &next_hop, Some(&status));
+        let Settled { claim, outcome, next_hop, tls, status } = settled;
+        self.remote.settle(
+            claim,
+            outcome,
+            &Said { next_hop: &next_hop, tls: tls.as_deref(), status: Some(&status) },
+        );
     }
 
     fn reached_or_not(&mut self, outcome: &Outcome) {
@@ -372,11 +390,16 @@ async fn unless<V>(ended: impl Future<Output = ()>, done: impl Future<Output = V
 }
 
 fn lost(why: &io::Error) -> Lost {
-    if why.kind() == io::ErrorKind::TimedOut { Lost::TimedOut } else { Lost::Closed }
+    match why.kind() {
+        io::ErrorKind::TimedOut => Lost::TimedOut,
+        // A certificate of ours that is not taken is told so, after the handshake.
+        _ if tls::is_of_tls(why) => Lost::Broken(tls::in_words(why)),
+        _ => Lost::Closed,
+    }
 }
 
 /// Why there is no connection.
-pub(super) fn in_words(why: &io::Error) -> String {
+pub(in crate::deliver) fn in_words(why: &io::Error) -> String {
     match why.kind() {
         io::ErrorKind::TimedOut => "it does not answer".to_owned(),
         io::ErrorKind::ConnectionRefused => "it refuses connections".to_owned(),

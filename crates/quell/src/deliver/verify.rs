@@ -2,27 +2,27 @@
 //! before DATA. What it said is remembered for a while.
 
 mod memory;
+mod target;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use quell_relay::attempt::{Address, Target};
+use quell_relay::attempt::Target;
 use quell_relay::reception::{Ask, Asked};
-use quell_relay::route::{Host, NextHop, Peer};
-use quell_wire::client::{Envelope, Lost, Outcome, Session, Settings, Step, Wait};
+use quell_relay::route::NextHop;
+use quell_wire::client::{Lost, Outcome, Session, Starttls, Step, Wait};
 use quell_wire::path::Path;
-use quell_wire::server::{MailFrom, RcptTo, greeting};
+use quell_wire::server::greeting;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use self::memory::{Answers, Known};
+use self::target::{path, question, targets};
 use super::link::Link;
 use super::remote::{Outward, OutwardNow};
-use super::session::in_words;
 
 /// That a recipient is there is believed for so long without asking again.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -85,17 +85,23 @@ struct Trouble {
     why: String,
     /// It is with the next hop: about others it would say no more.
     with_all: bool,
+    /// The handshake failed.
+    no_tls: bool,
 }
 
 impl Trouble {
     fn with_all(why: impl Into<String>) -> Self {
-        Self { why: why.into(), with_all: true }
+        Self { why: why.into(), with_all: true, no_tls: false }
+    }
+
+    fn no_tls(why: &str) -> Self {
+        Self { no_tls: true, ..Self::with_all(format!("TLS failed: {why}")) }
     }
 
     /// One that has greeted us and takes its time over a recipient may answer for others.
     fn late(answers: &AtomicBool) -> Self {
         let why = "it does not answer in time".to_owned();
-        Self { why, with_all: !answers.load(Ordering::Relaxed) }
+        Self { why, with_all: !answers.load(Ordering::Relaxed), no_tls: false }
     }
 }
 
@@ -169,7 +175,7 @@ impl Verifier {
             probe(outward, hop, address, &answers).await
         };
         let answer = timeout(WITHIN, asked).await.unwrap_or_else(|_| Err(Trouble::late(&answers)));
-        answer.map_err(|Trouble { why, with_all }| {
+        answer.map_err(|Trouble { why, with_all, .. }| {
             warn!(event = "not_asked", rcpt = address, next_hop = %hop, reason = why, "the next hop could not be asked for a recipient");
             if with_all {
                 self.leave_alone(hop);
@@ -212,45 +218,39 @@ async fn probe(
     address: &str,
     answers: &AtomicBool,
 ) -> Result<Asked, Trouble> {
-    let forward_path = path(address).map_err(|why| Trouble { why, with_all: false })?;
+    let forward_path = path(address).map_err(|why| Trouble { why, with_all: false, no_tls: false })?;
     let mut trouble = Trouble::with_all("it has no address");
     let targets = targets(outward, hop).await.map_err(Trouble::with_all)?;
     // One address that hangs leaves time for the others.
     let within = WITHIN / u32::try_from(targets.len()).unwrap_or(u32::MAX).clamp(1, 4);
     for target in targets {
         answers.store(false, Ordering::Relaxed);
-        let asked = timeout(within, probe_at(outward, &target, forward_path.clone(), answers)).await;
+        let asked = timeout(within, probe_target(outward, target.clone(), &forward_path, answers)).await;
         match asked.unwrap_or_else(|_| Err(Trouble::late(answers))) {
             Ok(asked) => return Ok(asked),
-            Err(Trouble { why, with_all }) => {
+            Err(Trouble { why, with_all, .. }) => {
                 let why = format!("{}: {why}", target.name);
-                trouble = Trouble { why, with_all };
+                trouble = Trouble { why, with_all, no_tls: false };
             }
         }
     }
     Err(trouble)
 }
 
-async fn targets(outward: &Outward, hop: &NextHop) -> Result<Vec<Target>, String> {
-    let (peer, lmtp) = match hop {
-        NextHop::Smtp(peer) => (peer, false),
-        NextHop::Lmtp(peer) => (peer, true),
-        NextHop::LmtpUnix(path) => {
-            return Ok(vec![Target { address: Address::Unix(path.clone()), name: path.clone(), lmtp: true }]);
+/// As [`probe_at`]: where opportunistic TLS fails, once more without.
+async fn probe_target(
+    outward: &Outward,
+    mut target: Target,
+    forward_path: &Path,
+    answers: &AtomicBool,
+) -> Result<Asked, Trouble> {
+    match probe_at(outward, &target, forward_path.clone(), answers).await {
+        Err(Trouble { no_tls: true, .. }) if target.tls.is_opportunistic() => {
+            target.tls.starttls = Starttls::Never;
+            probe_at(outward, &target, forward_path.clone(), answers).await
         }
-        other => return Err(format!("{other} cannot be asked")),
-    };
-    let Peer { host, port } = peer;
-    let (name, addresses) = match host {
-        Host::Address(address) => (address.to_string(), vec![*address]),
-        Host::Name(name) => {
-            let found = outward.resolver.configured(name).await;
-            (name.clone(), found.map_err(|why| format!("its address cannot be looked up: {why}"))?)
-        }
-    };
-    let target =
-        |address| Target { address: Address::Tcp(SocketAddr::new(address, *port)), name: name.clone(), lmtp };
-    Ok(addresses.into_iter().map(target).collect())
+        asked => asked,
+    }
 }
 
 async fn probe_at(
@@ -259,23 +259,8 @@ async fn probe_at(
     forward_path: Path,
     answers: &AtomicBool,
 ) -> Result<Asked, Trouble> {
-    let mut link = Link::connect(target).await.map_err(|why| Trouble::with_all(in_words(&why)))?;
-    let settings = Settings {
-        lmtp: target.lmtp,
-        probe: true,
-        configured: true,
-        ..Settings::new(outward.sending.our_name.clone())
-    };
-    let rcpt = RcptTo { forward_path, notify: None, orcpt: None };
-    let mail = MailFrom {
-        reverse_path: path("").map_err(Trouble::with_all)?,
-        size_bytes: None,
-        smtputf8: false,
-        eight_bit: false,
-        ret: None,
-        envid: None,
-    };
-    let mut session = Session::new(settings, Envelope { mail, recipients: vec![rcpt] });
+    let (mut link, _) = Link::connect(target, &outward.clients).await.map_err(Trouble::with_all)?;
+    let mut session = question(outward, target, forward_path).map_err(Trouble::with_all)?;
     let block = Duration::from_secs(Wait::DataBlock.secs());
     let ours = greeting(&outward.sending.our_name);
     let mut said = None;
@@ -302,6 +287,10 @@ async fn probe_at(
                     _ => session.lost(Lost::Closed),
                 }
             }
+            Step::StartTls => match link.secure(target, &outward.clients).await {
+                Ok(_) => session.secured(),
+                Err(why) => return Err(Trouble::no_tls(&why)),
+            },
             Step::Outcome { outcome, .. } => said = Some(outcome),
             Step::Done => {
                 session.quit();
@@ -326,13 +315,6 @@ fn leads_back(our_name: &str) -> Trouble {
     ))
 }
 
-fn path(address: &str) -> Result<Path, String> {
-    match Path::parse(format!("<{address}>").as_bytes()) {
-        Ok((path, b"")) => Ok(path),
-        _ => Err("that is no address".to_owned()),
-    }
-}
-
 /// Says QUIT and closes without waiting.
 async fn finish(session: &mut Session, mut link: Link) {
     if let Step::Write(bytes) = session.next() {
@@ -350,6 +332,8 @@ fn meaning(outcome: &Outcome, session: &Session) -> Result<Asked, Trouble> {
     match outcome {
         Outcome::Delivered(_) | Outcome::Relayed(_) => Ok(Asked::Exists),
         Outcome::Failed { about_recipient: true, .. } => Ok(Asked::Unknown),
-        other => Err(Trouble { why: other.status().to_string(), with_all: !session.is_ready() }),
+        other => {
+            Err(Trouble { why: other.status().to_string(), with_all: !session.is_ready(), no_tls: false })
+        }
     }
 }

@@ -9,7 +9,7 @@ use quell_queue::claim::Claim;
 use quell_queue::ledger::Outcome;
 use quell_relay::directory::{Resolved, mailbox_of};
 
-use super::log::log;
+use super::log::{Said, log};
 use super::maildir::{DeliverError, Delivered, Delivery, Kind, MaildirStore};
 use crate::metrics::Metrics;
 use crate::server::desk::{Handle, Msg};
@@ -56,7 +56,7 @@ impl Worker {
                 let outcome = self.deliver(&claim);
                 self.metrics.delivery(&outcome);
                 let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
-                log(&claim, &outcome, "maildir", None, delay_ms);
+                log(&claim, &outcome, &Said { next_hop: "maildir", ..Said::default() }, delay_ms);
                 self.desk.send(Msg::Settle(claim, outcome));
             }
         }

@@ -16,16 +16,21 @@ use tracing::warn;
 use super::listeners::possible;
 use crate::config::Config;
 use crate::deliver::remote::Outward;
-use crate::deliver::resolver::Resolver;
+use crate::deliver::resolver::{Dnssec, Resolver};
+use crate::deliver::sts::Policies;
+use crate::deliver::tls::Clients;
 use crate::server::sessions::SessionLimits;
 
 /// Compiles it. `before`: what was in force, whose resolver and its memory stay if it asks the same
 /// servers. One that could not be made is made again.
 pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
     let set = &config.outgoing;
-    let same = before.filter(|before| before.dns == set.dns_servers && before.resolver.trouble().is_none());
-    let resolver =
-        same.map_or_else(|| Arc::new(Resolver::new(&set.dns_servers)), |same| Arc::clone(&same.resolver));
+    let same = before.filter(|before| {
+        (&before.dns, &before.dnssec) == (&set.dns_servers, &set.dnssec)
+            && before.resolver.trouble().is_none()
+    });
+    let new = || Arc::new(Resolver::new(&set.dns_servers, &set.dnssec));
+    let resolver = same.map_or_else(new, |same| Arc::clone(&same.resolver));
     if let Some(why) = resolver.trouble() {
         warn!(event = "no_dns", reason = why, "no MX can be looked up: mail for other domains waits");
     }
@@ -35,6 +40,9 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         max_recipients: set.max_recipients,
         port: set.port,
         address_literals: set.address_literals,
+        tls: set.rules(),
+        mta_sts: set.mta_sts,
+        dane: set.dnssec != Dnssec::Off,
         own: Own {
             names: vec![config.hostname.clone()],
             listens: config.all_listen(),
@@ -45,6 +53,12 @@ pub(super) fn outward(config: &Config, before: Option<&Outward>) -> Outward {
         routes: Arc::new(config.routes.clone()),
         sending: Arc::new(sending),
         resolver,
+        clients: Arc::new(Clients::new(&set.next_hops)),
+        policies: before.map_or_else(
+            || Policies::open(&config.data.join("mta-sts.json")),
+            |one| Arc::clone(&one.policies),
+        ),
+        dnssec: set.dnssec.clone(),
         dns: set.dns_servers.clone(),
         limits: SessionLimits {
             most: set.max_sessions.min(possible(set.max_sessions).sessions),

@@ -83,7 +83,7 @@ impl Certificate {
         Ok(Self { key: Arc::new(key), leaf })
     }
 
-    pub(super) fn key(&self) -> Arc<CertifiedKey> {
+    pub(crate) fn key(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.key)
     }
 }

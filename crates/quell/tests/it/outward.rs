@@ -9,4 +9,5 @@ mod loops;
 mod mx;
 mod power;
 mod refused;
+mod tls;
 mod told;

@@ -22,6 +22,9 @@ use quell_wire::client::EightBit;
 
 use super::{Attempt, Content, Sending, Target};
 use crate::route::{DnsError, NextHop, Own, SMTP_PORT};
+use crate::tls::dane::{Found, Tlsa};
+use crate::tls::sts::{Mode, Policy};
+use crate::tls::{Level, Rule, Rules};
 
 mod driver;
 
@@ -39,6 +42,9 @@ pub fn sending() -> Sending {
         port: SMTP_PORT,
         address_literals: true,
         own: Own { names: vec!["me.example".to_owned()], ..Own::default() },
+        tls: Rules::default(),
+        mta_sts: false,
+        dane: false,
     }
 }
 
@@ -107,7 +113,7 @@ struct Bytewise<'a> {
 }
 
 /// What a server may say that is not expected.
-const REPLIES: [&str; 20] = [
+const REPLIES: [&str; 22] = [
     "250 ok",
     "450 4.2.1 later",
     "550 5.1.1 nobody",
@@ -128,6 +134,8 @@ const REPLIES: [&str; 20] = [
     "550 5.6.7 no UTF-8",
     "334 x",
     "451 4.7.1 greylisted",
+    "250-mx\r\n250 STARTTLS",
+    "454 4.7.0 no TLS now",
 ];
 
 impl Bytewise<'_> {
@@ -160,9 +168,27 @@ impl World for Bytewise<'_> {
         }
     }
 
+    fn policy(&mut self, _domain: &str) -> Option<Policy> {
+        let mx = match self.byte() {
+            0..150 => return None,
+            150..200 => vec!["*.example".to_owned()],
+            200.. => vec!["h0.example".to_owned(), "h1.example".to_owned()],
+        };
+        Some(Policy { mode: Mode::Enforce, mx, max_age_secs: 1 })
+    }
+
+    fn tlsa(&mut self, _host: &str) -> Result<Found, String> {
+        let record = |usage| Tlsa { usage, selector: 1, matching: 1, data: vec![0; 32] };
+        match self.byte() {
+            0..150 => Ok(Found::Nothing),
+            byte @ 150..230 => Ok(Found::Proven(vec![record(byte % 4)])),
+            230.. => Err("the DNS answered SERVFAIL".to_owned()),
+        }
+    }
+
     fn happens(&mut self, _at: &Target, event: &Event) -> Does {
         let byte = self.byte();
-        let own_step = matches!(event, Event::Body | Event::Record | Event::Connect);
+        let own_step = matches!(event, Event::Body | Event::Record | Event::Connect | Event::Handshake);
         match byte {
             0..120 => Does::Goes,
             120..130 if *event == Event::Connect => Does::Declines,
@@ -182,11 +208,14 @@ impl World for Bytewise<'_> {
 /// [`super`] is held.
 pub fn fuzz_attempt(bytes: &[u8]) {
     let [policy, count, script @ ..] = bytes else { return };
-    let destination = match policy % 5 {
+    let levels = [None, Some(Level::Never), Some(Level::Encrypt), Some(Level::Require)];
+    let level = levels[usize::from(count >> 6)];
+    let destination = match policy % 6 {
         0 => "smtp://127.0.0.2:25",
         1 => "lmtp://127.0.0.2:24",
         2 => "smtp://smart.example:25",
         3 => "lmtp:///run/lmtp",
+        4 => "smtps://127.0.0.2:465",
         _ => "b.example",
     };
     let next_hop = NextHop::of_destination(&Destination::new(destination));
@@ -195,6 +224,9 @@ pub fn fuzz_attempt(bytes: &[u8]) {
         eightbit: if policy & 32 != 0 { EightBit::Bounce } else { EightBit::Send },
         max_recipients: usize::from(policy >> 6) + 1,
         own: Own { listens, ..sending().own },
+        tls: Rules { others: Rule { level, ..Rule::default() }, ..Rules::default() },
+        mta_sts: policy & 16 != 0,
+        dane: policy & 8 != 0,
         ..sending()
     });
     let (mut world, mut driver) = (Bytewise { bytes: script.iter() }, Driver::default());

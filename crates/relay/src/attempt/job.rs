@@ -43,7 +43,25 @@ struct Member {
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub status: Status,
-    pub by: String,
+    pub by: By,
+}
+
+/// Who a status comes from.
+#[derive(Debug, Clone)]
+pub(super) struct By {
+    /// Name, address and port of the host; the destination where there was none.
+    pub name: String,
+    /// What protected the connection.
+    pub tls: Option<String>,
+    /// It takes the parameters of RFC 3461.
+    pub takes_dsn: bool,
+}
+
+impl By {
+    /// No host: we, of a destination.
+    pub fn us(destination: &str) -> Self {
+        Self { name: destination.to_owned(), tls: None, takes_dsn: false }
+    }
 }
 
 impl Said {
@@ -77,7 +95,7 @@ impl Job {
                 (_, None) => Status::new((5, 1, 3), None, "the recipient is no address"),
             };
             let outcome = Outcome::Failed { status: bad, about_recipient: false };
-            job.settled.push_back(settled(claim, outcome, by, false));
+            job.settled.push_back(settled(claim, outcome, &By::us(by)));
         }
         job
     }
@@ -136,16 +154,16 @@ impl Job {
     }
 
     /// The outcome of one, which is certain.
-    pub fn settle(&mut self, place: usize, outcome: Outcome, by: &str, takes_dsn: bool) {
+    pub fn settle(&mut self, place: usize, outcome: Outcome, by: &By) {
         if let Some(claim) = self.members[place].claim.take() {
-            self.settled.push_back(settled(claim, outcome, by, takes_dsn));
+            self.settled.push_back(settled(claim, outcome, by));
         }
     }
 
     /// We do not go on with one: if a host has answered, that counts, else it was not tried.
     pub fn give_back(&mut self, place: usize, status: Status) {
         if let Some(said) = self.members[place].temporary.take().filter(Said::is_answer) {
-            return self.settle(place, Outcome::Temporary(said.status), &said.by, false);
+            return self.settle(place, Outcome::Temporary(said.status), &said.by);
         }
         if let Some(claim) = self.members[place].claim.take() {
             self.settled.push_back(Step::GiveBack(Box::new(GivenBack { claim, status })));
@@ -177,7 +195,7 @@ impl Job {
                 true => Outcome::Failed { status: said.status, about_recipient: false },
                 false => Outcome::Temporary(said.status),
             };
-            self.settle(place, outcome, &said.by, false);
+            self.settle(place, outcome, &said.by);
         }
     }
 
@@ -192,19 +210,20 @@ impl Member {
     }
 }
 
-fn settled(claim: Claim, outcome: Outcome, by: &str, takes_dsn: bool) -> Step {
+fn settled(claim: Claim, outcome: Outcome, by: &By) -> Step {
     let status = outcome.status().clone();
     let text = || status.to_string();
     let outcome = match outcome {
         Outcome::Delivered(_) => ledger::Outcome::Delivered,
-        Outcome::Relayed(_) => ledger::Outcome::Relayed { reports: takes_dsn },
+        Outcome::Relayed(_) => ledger::Outcome::Relayed { reports: by.takes_dsn },
         Outcome::Failed { about_recipient, .. } => {
             ledger::Outcome::Failed { status: text(), about_recipient }
         }
         Outcome::Temporary(_) => ledger::Outcome::Temporary { status: text() },
         Outcome::Unknown(_) => ledger::Outcome::Unknown { status: text() },
     };
-    Step::Settle(Box::new(Settled { claim, outcome, next_hop: by.to_owned(), status }))
+    let (next_hop, tls) = (by.name.clone(), by.tls.clone());
+    Step::Settle(Box::new(Settled { claim, outcome, next_hop, tls, status }))
 }
 
 /// MAIL for a claim, and so for all of its arrival. None: its reverse-path is no path.

@@ -1,15 +1,18 @@
 //! The machine that joins way, session and claims.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use quell_queue::claim::Claim;
 use quell_wire::client::{Lost, Outcome, Session, Settings, Status, Step as SessionStep};
 
-use super::job::{Job, Said, Verdict};
+use super::job::{By, Job, Said, Verdict};
 use super::way::{Need, Way};
-use super::{Content, Reached, Sending, Step, Target};
+use super::{Address, Content, Reached, Sending, Step, Target};
 use crate::route::{DnsError, NextHop};
+
+mod protect;
 
 /// Messages for one destination, one after the other on one connection at a time; most often one.
 ///
@@ -38,6 +41,8 @@ pub struct Attempt {
     ended: Option<Said>,
     /// It has nothing to do with the message: who was not answered was not tried.
     interrupted: bool,
+    /// Where opportunistic TLS has failed: the last ones, at most [`super::MAX_TARGETS`].
+    without_tls: VecDeque<Address>,
 }
 
 /// The connection.
@@ -55,8 +60,9 @@ enum Link {
 #[derive(Debug)]
 struct Up {
     session: Session,
-    /// Name, address and port.
-    host: String,
+    target: Target,
+    /// What protects it.
+    tls: Option<String>,
     /// For each recipient of the session its place in the job.
     places: Vec<usize>,
     second_choice: bool,
@@ -67,6 +73,13 @@ struct Up {
     stale: bool,
     /// The session waits for another message.
     done: bool,
+}
+
+impl Up {
+    /// Its host.
+    fn by(&self) -> By {
+        By { name: self.target.to_string(), tls: self.tls.clone(), takes_dsn: self.session.takes_dsn() }
+    }
 }
 
 impl Attempt {
@@ -92,6 +105,7 @@ impl Attempt {
             nowhere: false,
             ended: None,
             interrupted: false,
+            without_tls: VecDeque::new(),
         }
     }
 
@@ -152,14 +166,14 @@ impl Attempt {
     /// The connection of [`Step::Connect`] is made.
     pub fn connected(&mut self) {
         if let Some(target) = self.take_target() {
-            self.link_up(&target);
+            self.link_up(target);
         }
     }
 
     /// It cannot be made: why, in words for the operator.
     pub fn connect_failed(&mut self, why: &str) {
         if let Some((status, by)) = self.not_connected(why) {
-            self.job.note_temporary_for_all(&Said { status: status.clone(), by });
+            self.job.note_temporary_for_all(&Said { status: status.clone(), by: By::us(&by) });
             self.unreached = Some(status);
         }
     }
@@ -199,7 +213,7 @@ impl Attempt {
     pub fn lost(&mut self, why: Lost) {
         if let Lost::Ours(text) = &why {
             let status = Status::new((4, 3, 0), None, text);
-            self.ended.get_or_insert(Said { status, by: self.next_hop.to_string() });
+            self.ended.get_or_insert(Said { status, by: By::us(&self.next_hop.to_string()) });
         }
         if let Link::Up(up) = &mut self.link {
             up.done = false;
@@ -296,12 +310,14 @@ impl Attempt {
         }
         if self.late {
             let status = Status::new((4, 4, 2), None, "the time for one attempt is over");
-            let said = Said { status, by: self.next_hop.to_string() };
+            let said = Said { status, by: By::us(&self.next_hop.to_string()) };
             // Hosts were left out that may take it.
             self.job.settle_rest(&Verdict { said, permanent: false, all_tried: false });
             return None;
         }
         match self.way.need() {
+            Need::Policy(domain) => Some(Step::FindPolicy(domain)),
+            Need::Tlsa { domain, host } => Some(Step::FindTlsa { domain, host }),
             Need::Mx(domain) => Some(Step::FindMx(domain)),
             Need::Addresses(host) => Some(Step::FindAddresses(host)),
             Need::Connection(target) => Some(Step::Connect(target)),
@@ -328,21 +344,23 @@ impl Attempt {
         if waits { self.way.take_target() } else { None }
     }
 
-    fn link_up(&mut self, target: &Target) {
+    fn link_up(&mut self, target: Target) {
         let places = self.job.open();
         let Some(envelope) = self.job.envelope(&places) else { return };
         let settings = Settings {
             lmtp: target.lmtp,
+            starttls: self.starttls(&target),
+            secure: target.tls.implicit,
             eightbit: self.sending.eightbit,
             max_recipients: self.sending.max_recipients,
             configured: self.next_hop.is_configured(),
             ..Settings::new(self.sending.our_name.clone())
         };
         let session = Session::new(settings, envelope);
-        let host = target.to_string();
         let second_choice = self.way.is_second_choice();
         let (kept, stale, done) = (false, false, false);
-        self.link = Link::Up(Box::new(Up { session, host, places, second_choice, kept, stale, done }));
+        let tls = None;
+        self.link = Link::Up(Box::new(Up { session, target, tls, places, second_choice, kept, stale, done }));
     }
 
     /// There is a connection: what its session says.
@@ -351,6 +369,7 @@ impl Attempt {
         match up.session.next() {
             SessionStep::Write(bytes) => Some(Step::Write(bytes)),
             SessionStep::NeedInput(wait) => Some(Step::NeedInput(wait)),
+            SessionStep::StartTls => Some(Step::StartTls),
             SessionStep::SendBody => Some(Step::SendBody),
             SessionStep::Dot(recipients) => {
                 let places = recipients.into_iter().filter_map(|recipient| up.places.get(recipient).copied());
@@ -384,15 +403,15 @@ impl Attempt {
                 if !is_ready {
                     self.unreached = Some(status.clone());
                 }
-                self.job.note_temporary(place, Said { status, by: up.host.clone() });
+                self.job.note_temporary(place, Said { status, by: up.by() });
             }
             Outcome::Failed { status, .. } if may_go_on && (!is_ready || is_about_offer(&status)) => {
-                self.job.note_refused(place, Said { status, by: up.host.clone() });
+                self.job.note_refused(place, Said { status, by: up.by() });
             }
             Outcome::Temporary(status) if self.interrupted && status.reply_code.is_none() => {
                 self.job.give_back(place, status);
             }
-            certain => self.job.settle(place, certain, &up.host, up.session.takes_dsn()),
+            certain => self.job.settle(place, certain, &up.by()),
         }
     }
 

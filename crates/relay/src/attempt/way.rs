@@ -5,17 +5,24 @@ use std::net::{IpAddr, SocketAddr};
 
 use quell_wire::client::Status;
 
-use super::job::{Said, Verdict};
+use super::job::{By, Said, Verdict};
 use super::{Address, MAX_ADDRESSES_PER_HOST, MAX_TARGETS, Sending, Target};
 use crate::route::{DnsError, Host, NextHop, NoRoute, Peer, choose_hosts};
+use crate::tls::dane::{Found, Tlsa};
+use crate::tls::sts::Policy;
+use crate::tls::{Rule, Tls};
 
 /// What is needed next to get on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Need {
+    /// The MTA-STS policy of this domain.
+    Policy(String),
     /// The MX records of this domain.
     Mx(String),
     /// The addresses of this host.
     Addresses(String),
+    /// The TLSA records of this host, which takes mail of this domain.
+    Tlsa { domain: String, host: String },
     /// A connection.
     Connection(Target),
     /// Nothing: there is nowhere else to go.
@@ -32,8 +39,11 @@ pub(super) struct Way {
     hosts: VecDeque<String>,
     /// Addresses of the present host that were not tried yet.
     targets: VecDeque<Target>,
+    /// Addresses of the present host, whose TLSA records are not known yet.
+    unproven: Option<(String, Vec<IpAddr>)>,
     port: u16,
     lmtp: bool,
+    protection: Protection,
     /// The hosts stand in our configuration: what DNS does not know of them is our mistake, and no
     /// sender's.
     configured: bool,
@@ -45,6 +55,53 @@ pub(super) struct Way {
     dead_end: Option<NoRoute>,
 }
 
+/// How the hosts on a way are to be protected.
+#[derive(Debug)]
+struct Protection {
+    rule: Rule,
+    implicit: bool,
+    /// The domain whose own word counts.
+    domain: Option<String>,
+    /// Its policy is to be found.
+    wants_policy: bool,
+    /// Its hosts' TLSA records are.
+    wants_tlsa: bool,
+    policy: Option<Policy>,
+    /// Those of the present host.
+    tlsa: Option<Vec<Tlsa>>,
+}
+
+impl Protection {
+    fn of(next_hop: &NextHop, sending: &Sending) -> Self {
+        let asks = sending.tls.asks_the_domain(next_hop);
+        let domain = match next_hop {
+            NextHop::Mx(domain) if asks => Some(domain.clone()),
+            _ => None,
+        };
+        Self {
+            rule: sending.tls.of(next_hop).clone(),
+            implicit: matches!(next_hop, NextHop::Smtp(peer) | NextHop::Lmtp(peer) if peer.implicit_tls),
+            domain,
+            wants_policy: asks && sending.mta_sts,
+            wants_tlsa: asks && sending.dane,
+            policy: None,
+            tlsa: None,
+        }
+    }
+
+    fn tls(&self, host: &str) -> Tls {
+        let mut tls = Tls::by_rule(&self.rule, self.implicit, host);
+        if self.policy.is_some() {
+            tls.by_policy(host);
+        }
+        if let Some(records) = &self.tlsa {
+            let names = [Some(host.to_owned()), self.domain.clone()];
+            tls.by_dane(records, names.into_iter().flatten().collect());
+        }
+        tls
+    }
+}
+
 impl Way {
     /// The way to `next_hop`, from its beginning.
     pub fn new(next_hop: &NextHop, sending: &Sending, random: u64) -> Self {
@@ -53,6 +110,8 @@ impl Way {
             mx: None,
             hosts: VecDeque::new(),
             targets: VecDeque::new(),
+            unproven: None,
+            protection: Protection::of(next_hop, sending),
             port: sending.port,
             lmtp: matches!(next_hop, NextHop::Lmtp(_) | NextHop::LmtpUnix(_)),
             configured: next_hop.is_configured(),
@@ -67,6 +126,7 @@ impl Way {
                 address: Address::Unix(path.clone()),
                 name: path.clone(),
                 lmtp: true,
+                tls: way.protection.tls(path),
             }),
             NextHop::Mx(domain) if crate::route::is_host_name(domain) => way.mx = Some(domain.clone()),
             NextHop::Mx(_) => way.dead_end = Some(NoRoute::NoSuchDomain),
@@ -97,10 +157,14 @@ impl Way {
     /// What is needed next; the same until it is there.
     pub fn need(&self) -> Need {
         if let Some(domain) = &self.mx {
-            return Need::Mx(domain.clone());
+            let wants_policy = self.protection.wants_policy;
+            return if wants_policy { Need::Policy(domain.clone()) } else { Need::Mx(domain.clone()) };
         }
         if self.connections_left == 0 {
             return Need::Nothing;
+        }
+        if let (Some((host, _)), Some(domain)) = (&self.unproven, &self.protection.domain) {
+            return Need::Tlsa { domain: domain.clone(), host: host.clone() };
         }
         match (self.targets.front(), self.hosts.front()) {
             (Some(target), _) => Need::Connection(target.clone()),
@@ -111,10 +175,49 @@ impl Way {
 
     /// DNS has answered [`Need::Mx`].
     pub fn found_mx(&mut self, answer: Result<Vec<(u16, String)>, DnsError>, sending: &Sending) {
+        if self.protection.wants_policy {
+            return;
+        }
         let Some(domain) = self.mx.take() else { return };
         match choose_hosts(&domain, answer, &sending.own, self.random) {
-            Ok(hosts) => self.hosts.extend(hosts.into_iter().map(|host| host.name)),
+            Ok(hosts) => self.add_hosts(hosts.into_iter().map(|host| host.name)),
             Err(why) => self.note(why),
+        }
+    }
+
+    /// [`Need::Policy`] is found: the one that is in force.
+    pub fn found_policy(&mut self, policy: Option<Policy>) {
+        if std::mem::take(&mut self.protection.wants_policy) {
+            self.protection.policy = policy;
+        }
+    }
+
+    /// DNS has answered [`Need::Tlsa`]. A host of which that cannot be known is passed over: it may be
+    /// one that is only to be spoken with in TLS (RFC 7672 §2.1).
+    pub fn found_tlsa(&mut self, answer: Result<Found, String>, sending: &Sending) {
+        let Need::Tlsa { .. } = self.need() else { return };
+        let Some((host, addresses)) = self.unproven.take() else { return };
+        match answer {
+            Ok(found) => {
+                self.protection.tlsa = match found {
+                    Found::Proven(records) => Some(records),
+                    Found::Nothing => None,
+                };
+                self.add_targets(&host, &addresses, sending);
+            }
+            Err(why) => {
+                self.note(NoRoute::Trouble(format!("the TLSA of {host} cannot be looked up: {why}")));
+            }
+        }
+    }
+
+    /// RFC 8461 §5: what the policy does not name gets no mail.
+    fn add_hosts(&mut self, hosts: impl Iterator<Item = String>) {
+        for host in hosts {
+            match &self.protection.policy {
+                Some(policy) if !policy.names(&host) => self.note(NoRoute::NotInPolicy(host)),
+                _ => self.hosts.push_back(host),
+            }
         }
     }
 
@@ -126,7 +229,12 @@ impl Way {
         let Some(host) = self.hosts.pop_front() else { return };
         let why = match answer {
             Ok(addresses) if !addresses.is_empty() => {
-                return self.add_targets(&host, &in_order(addresses, self.random), sending);
+                let addresses = in_order(addresses, self.random);
+                if self.protection.wants_tlsa {
+                    self.unproven = Some((host, addresses));
+                    return;
+                }
+                return self.add_targets(&host, &addresses, sending);
             }
             // Of our own configuration senders learn no name.
             Err(DnsError::Trouble(why)) => {
@@ -151,6 +259,11 @@ impl Way {
         self.targets.pop_front()
     }
 
+    /// A target that was taken once more, as its TLS has failed.
+    pub fn again(&mut self, target: Target) {
+        self.targets.push_front(target);
+    }
+
     /// The last target that was taken was not the first place to go.
     pub fn is_second_choice(&self) -> bool {
         self.gone_by > 1
@@ -163,7 +276,7 @@ impl Way {
         let why = self.trouble.as_ref().or(self.dead_end.as_ref()).unwrap_or(&NoRoute::TooMany);
         let status = Status::new(why.enhanced(), None, &why.to_string());
         let permanent = status.enhanced.0 == 5;
-        Verdict { permanent, all_tried: self.trouble.is_none(), said: Said { status, by: by.to_owned() } }
+        Verdict { permanent, all_tried: self.trouble.is_none(), said: Said { status, by: By::us(by) } }
     }
 
     /// Addresses of a host. An MX host that is ourselves ends the way: those behind it are not better
@@ -180,8 +293,8 @@ impl Way {
             } else if is_unusable(address.ip()) {
                 self.note(NoRoute::NoHost);
             } else {
-                let (name, lmtp) = (name.to_owned(), self.lmtp);
-                self.targets.push_back(Target { address: Address::Tcp(address), name, lmtp });
+                let (tls, name, lmtp) = (self.protection.tls(name), name.to_owned(), self.lmtp);
+                self.targets.push_back(Target { address: Address::Tcp(address), name, lmtp, tls });
             }
         }
     }

@@ -46,6 +46,9 @@ pub enum NoRoute {
     /// DNS does not say: in words for the operator.
     #[error("{0}")]
     Trouble(String),
+    /// The domain's MTA-STS policy does not name this host (RFC 8461 §5).
+    #[error("the MTA-STS policy of the domain does not name its host {0}")]
+    NotInPolicy(String),
     /// There are more addresses than are tried at a time.
     #[error("none of the addresses that were tried took it, and there are more")]
     TooMany,
@@ -63,6 +66,7 @@ impl NoRoute {
             Self::NoHost => (5, 4, 4),
             Self::LeadsBack => (5, 4, 6),
             Self::Trouble(_) => (4, 4, 3),
+            Self::NotInPolicy(_) => (4, 7, 0),
             Self::TooMany => (4, 4, 1),
             Self::Maildir => (4, 3, 5),
         }

@@ -8,7 +8,9 @@
 //! `#2` behind it for the second time only; WHAT is `closes`, `hangs`, `ours` (the message cannot be
 //! read), `stops` (we do), `declines`, or a reply, its lines parted by ` / `. The first that fits counts; what is not said goes well. `= setting value` changes
 //! a setting, the message or its envelope. `again` sends the message once more when the attempt is done,
-//! then it quits. Lines with `>` are what happens; `> C: ` a command, of which only those with the same
+//! then it quits. `tlsa HOST = USAGE …` are proven TLSA records, `= policy HOST …` the hosts of an
+//! MTA-STS policy, `= rule NAME LEVEL` and `= level LEVEL` what the configuration says; the command
+//! `CERTIFICATE` stands for what a handshake asks. Lines with `>` are what happens; `> C: ` a command, of which only those with the same
 //! verb as one that is written in the case are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +21,9 @@ use quell_queue::destination::Destination;
 use quell_relay::attempt::fuzz::{Does, Driver, Event, World, claims, content, facts, sending};
 use quell_relay::attempt::{Attempt, Content, Sending, Target};
 use quell_relay::route::{DnsError, NextHop};
+use quell_relay::tls::dane::{Found, Tlsa};
+use quell_relay::tls::sts::{Mode, Policy};
+use quell_relay::tls::{Check, Level, Rule};
 use quell_storm::facts::{Facts, Notify};
 use quell_wire::client::EightBit;
 
@@ -29,6 +34,12 @@ struct Network {
     hosts: BTreeMap<String, String>,
     /// Address, event, what happens.
     rules: Vec<(String, String, String)>,
+    /// The policy of any domain: the hosts that it names.
+    policy: Option<String>,
+    /// TLSA records of hosts: usage and the rest, or `servfail`.
+    tlsa: BTreeMap<String, String>,
+    /// What was asked of certificates.
+    asked: Vec<String>,
     /// How often an event came at an address.
     times: BTreeMap<(String, String), usize>,
 }
@@ -67,9 +78,25 @@ impl World for Network {
         Ok(answer(self.hosts.get(host))?.split(' ').map(|address| address.parse().unwrap()).collect())
     }
 
+    fn policy(&mut self, _domain: &str) -> Option<Policy> {
+        let mx = self.policy.as_ref()?.split(' ').map(str::to_owned).collect();
+        Some(Policy { mode: Mode::Enforce, mx, max_age_secs: 1 })
+    }
+
+    fn tlsa(&mut self, host: &str) -> Result<Found, String> {
+        let record =
+            |usage: &str| Tlsa { usage: usage.parse().unwrap(), selector: 1, matching: 1, data: vec![7; 32] };
+        match self.tlsa.get(host).map(String::as_str) {
+            None => Ok(Found::Nothing),
+            Some("servfail") => Err("the DNS answered SERVFAIL".to_owned()),
+            Some(usages) => Ok(Found::Proven(usages.split(' ').map(record).collect())),
+        }
+    }
+
     fn happens(&mut self, at: &Target, event: &Event) -> Does {
         let event = match event {
             Event::Connect => "connect".to_owned(),
+            Event::Handshake => "handshake".to_owned(),
             Event::Greeting => "greeting".to_owned(),
             Event::Command(line) => line.clone(),
             Event::Body => "body".to_owned(),
@@ -78,6 +105,13 @@ impl World for Network {
             Event::Message(Some(recipient)) => format!("message {recipient}"),
         };
         let address = at.to_string();
+        if event == "handshake" {
+            self.asked.push(match &at.tls.check {
+                Check::Nothing => "any".to_owned(),
+                Check::Name { name, by } => format!("{name} {by:?}"),
+                Check::Dane { records, names } => format!("dane {} {}", records.len(), names.join(" ")),
+            });
+        }
         let found = self.rules.iter().find(|(place, when, _)| {
             let (begin, number) = when.split_once('#').unwrap_or((when, ""));
             if !address.contains(place.as_str()) || !event.starts_with(begin) {
@@ -109,6 +143,7 @@ fn attempts() {
         include_str!("attempts/extensions.txt"),
         include_str!("attempts/kept.txt"),
         include_str!("attempts/time.txt"),
+        include_str!("attempts/tls.txt"),
     ];
     let cases: Vec<Case> = files.iter().flat_map(|file| file.split("\n## ").skip(1)).map(read).collect();
     assert!(cases.len() >= 60, "only {} cases were found", cases.len());
@@ -141,6 +176,7 @@ fn check(mut case: Case) -> Option<String> {
             assert!(!goes_on, "{}: {:#?}", case.name, driver.log);
         }
     }
+    driver.commands.extend(case.network.asked.iter().map(|check| format!("CERTIFICATE {check}")));
     let verbs: BTreeSet<&str> = case.expected.iter().filter_map(|line| verb(line)).collect();
     let commands = driver.commands.iter().map(|line| format!("C: {line}"));
     let commands = commands.filter(|line| verb(line).is_some_and(|verb| verbs.contains(verb)));
@@ -173,6 +209,7 @@ fn read(text: &str) -> Case {
             "rcpt" => case.facts.recipients = facts(1, &rest.split(' ').collect::<Vec<_>>()).recipients,
             "mx" => drop(insert(&mut case.network.mx, rest)),
             "host" => drop(insert(&mut case.network.hosts, rest)),
+            "tlsa" => drop(insert(&mut case.network.tlsa, rest)),
             "at" => case.network.rules.push(rule(rest)),
             "again" => case.again = true,
             "=" => set(&mut case, rest),
@@ -206,6 +243,15 @@ fn set(case: &mut Case, line: &str) {
     let (facts, sending) = (&mut case.facts, &mut case.sending);
     let text = || Some(value.to_owned());
     match name {
+        "level" => sending.tls.others.level = Some(level(value)),
+        "rule" => {
+            let (name, wanted) = value.split_once(' ').unwrap();
+            let rule = Rule { name: name.to_owned(), level: Some(level(wanted)), certificate_name: None };
+            drop(sending.tls.named.insert(name.to_owned(), rule));
+        }
+        "policy" => (sending.mta_sts, case.network.policy) = (true, text()),
+        "sts" => sending.mta_sts = true,
+        "dane" => sending.dane = true,
         "bounce" => sending.eightbit = EightBit::Bounce,
         "max_recipients" => sending.max_recipients = value.parse().unwrap(),
         "port" => sending.port = value.parse().unwrap(),
@@ -229,6 +275,16 @@ fn set(case: &mut Case, line: &str) {
             facts.recipients[0].notify = Some(Notify { never, success, failure, delay });
         }
         _ => panic!("{line}"),
+    }
+}
+
+fn level(word: &str) -> Level {
+    match word {
+        "never" => Level::Never,
+        "opportunistic" => Level::Opportunistic,
+        "encrypt" => Level::Encrypt,
+        "require" => Level::Require,
+        _ => panic!("{word}"),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{EightBit, Encoder, Envelope, Lost, Outcome, Session, Settings, Step, Wait};
+use super::{EightBit, Encoder, Envelope, Lost, Outcome, Session, Settings, Starttls, Step, Wait};
 use crate::data::{Decoder, Piece};
 use crate::path::Path;
 use crate::server::{MailFrom, RcptTo};
@@ -18,6 +18,8 @@ pub enum Asks {
     Input(Wait),
     /// It waits for the message.
     Body,
+    /// It waits for TLS.
+    Tls,
     /// It waits until the dot is written down.
     Dot,
     /// It is done.
@@ -33,6 +35,8 @@ pub enum Does {
     Lost(Lost),
     /// Another message follows.
     Begin(Envelope),
+    /// TLS cannot be negotiated.
+    NoTls,
     /// What the session waits for; [`Session::quit`] when it is done.
     GoesOn,
 }
@@ -89,6 +93,7 @@ impl Run {
             Step::SendBody | Step::Dot(_) if self.probe => {
                 assert!(self.log.is_empty(), "a probe sends no message");
             }
+            Step::StartTls => self.tls(peer),
             Step::SendBody => match peer(Asks::Body, &mut self.log) {
                 Does::GoesOn => self.body(message),
                 other => self.does(other),
@@ -130,6 +135,20 @@ impl Run {
         self.session.input(&piece);
     }
 
+    /// What comes before TLS is there must not count, and what is left of it is no handshake.
+    fn tls(&mut self, peer: &mut dyn FnMut(Asks, &mut Vec<String>) -> Does) {
+        assert!(!self.session.is_ready() && !self.session.is_secure(), "TLS twice, or too late");
+        self.log.push("E: TLS".to_owned());
+        self.pending.clear();
+        match peer(Asks::Tls, &mut self.log) {
+            Does::GoesOn => {
+                self.session.secured();
+                assert!(self.session.is_secure(), "secured");
+            }
+            other => self.does(other),
+        }
+    }
+
     fn does(&mut self, does: Does) {
         match does {
             Does::Says(bytes) => self.session.input(&bytes),
@@ -138,6 +157,7 @@ impl Run {
                 assert!(self.session.begin(envelope).is_ok(), "begun at Done");
                 self.ends = Ends::default();
             }
+            Does::NoTls => self.session.tls_failed("no cipher in common"),
             Does::GoesOn => {}
         }
     }
@@ -145,6 +165,8 @@ impl Run {
     fn write(&mut self, bytes: &[u8]) {
         assert!(!bytes.is_empty() && bytes.ends_with(b"\r\n"), "not whole lines");
         let text = String::from_utf8_lossy(bytes);
+        let needs_tls = self.session.starttls() == Starttls::Required && !self.session.is_secure();
+        assert!(!needs_tls || !text.contains("MAIL FROM"), "MAIL without TLS");
         for line in text.split_terminator("\r\n") {
             assert!(!line.contains(['\r', '\n']), "a bare newline in {line:?}");
             self.log.push(format!("C: {line}"));
@@ -198,7 +220,7 @@ pub fn path(text: &str) -> Path {
 }
 
 /// What a peer may say; the first ones let a message through.
-const REPLIES: [&str; 24] = [
+const REPLIES: [&str; 27] = [
     "250 ok",
     "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 DSN",
     "354 go",
@@ -223,6 +245,9 @@ const REPLIES: [&str; 24] = [
     "251 forwarded",
     "199 x",
     "334 x",
+    "250-mx\r\n250 STARTTLS",
+    "250-mx\r\n250-PIPELINING\r\n250 STARTTLS",
+    "454 4.7.0 no TLS now",
 ];
 
 /// A peer that answers as the bytes say: one reply for each wait. With `cut` or without, the session
@@ -233,6 +258,8 @@ pub fn fuzz_client(bytes: &[u8]) {
     };
     let settings = Settings {
         lmtp: policy & 1 != 0,
+        starttls: [Starttls::Never, Starttls::Offered, Starttls::Required][usize::from(recipients >> 4) % 3],
+        secure: recipients & 8 != 0,
         eightbit: if policy & 2 != 0 { EightBit::Bounce } else { EightBit::Send },
         max_recipients: usize::from(policy >> 2 & 3),
         pipelining_window_bytes: if policy & 16 != 0 { 16 << 10 } else { 60 },
@@ -247,7 +274,7 @@ pub fn fuzz_client(bytes: &[u8]) {
                 log.push("E: begin".to_owned());
                 Does::Begin(envelope(usize::from(recipients % 8)))
             }
-            (_, byte) => does(asks, byte),
+            (_, byte) => does(asks, byte, log),
         })
     };
     let whole = run(usize::MAX);
@@ -259,7 +286,7 @@ pub fn fuzz_client(bytes: &[u8]) {
     assert_eq!(outcomes, messages * usize::from(recipients % 8), "{whole:#?}");
 }
 
-fn does(asks: Asks, byte: Option<u8>) -> Does {
+fn does(asks: Asks, byte: Option<u8>, log: &[String]) -> Does {
     let Some(byte) = byte else {
         return Does::Lost(Lost::Closed);
     };
@@ -267,8 +294,15 @@ fn does(asks: Asks, byte: Option<u8>) -> Does {
         (Asks::Input(_), 250..) => Does::Lost(Lost::TimedOut),
         (Asks::Input(_), _) => {
             let reply = REPLIES[usize::from(byte) % REPLIES.len()];
-            Does::Says(format!("{reply}\r\n").into_bytes())
+            let answers_starttls = log.last().is_some_and(|line| line == "C: STARTTLS");
+            // Whoever stands in between says what should be said later, in TLS.
+            let injected =
+                if answers_starttls && reply == "220 mx" { "250-mx\r\n250 DSN\r\n250 ok\r\n" } else { "" };
+            Does::Says(format!("{reply}\r\n{injected}").into_bytes())
         }
+        (Asks::Tls, 240..) => Does::Lost(Lost::TimedOut),
+        (Asks::Tls, 200..) => Does::NoTls,
+        (Asks::Tls, 100..) => Does::Says(b"250 ok\r\n".to_vec()),
         (Asks::Body | Asks::Dot, 240..) => Does::Lost(Lost::Ours("the spool is gone".to_owned())),
         (Asks::Body | Asks::Dot, 235..) => Does::Says(b"451 stop\r\n".to_vec()),
         _ => Does::GoesOn,

@@ -38,6 +38,18 @@ pub enum EightBit {
     Bounce,
 }
 
+/// Whether the session asks for TLS (RFC 3207).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starttls {
+    /// It does not ask.
+    Never,
+    /// It asks where TLS is offered, and goes on without where that is refused. Whoever stands between
+    /// the two can have it so.
+    Offered,
+    /// Without TLS nothing is sent: all recipients are [`Outcome::Temporary`], 4.7.4.
+    Required,
+}
+
 /// Most recipients of one transaction, whatever a next hop says it takes: a lost answer is Unknown
 /// for all of them.
 pub const MAX_RECIPIENTS: usize = 1_000;
@@ -49,6 +61,10 @@ pub struct Settings {
     pub lmtp: bool,
     /// Our name, for EHLO. What is not printable ASCII in it is left out.
     pub our_name: String,
+    /// Whether TLS is asked for.
+    pub starttls: Starttls,
+    /// The connection is TLS from its first byte on (RFC 8314 §3): STARTTLS is not said.
+    pub secure: bool,
     /// Without 8BITMIME.
     pub eightbit: EightBit,
     /// Recipients of one transaction; the rest follow in further transactions. At least 1. A next
@@ -72,6 +88,8 @@ impl Settings {
         Self {
             lmtp: false,
             our_name: our_name.into(),
+            starttls: Starttls::Never,
+            secure: false,
             eightbit: EightBit::Send,
             max_recipients: 100,
             pipelining_window_bytes: 16 << 10,
@@ -100,6 +118,9 @@ pub enum Step {
     /// Read, and call [`Session::input`]; after so long without a whole reply
     /// ([`Session::replies`]), [`Session::lost`].
     NeedInput(Wait),
+    /// The next hop waits for TLS. Write nothing and read nothing but the handshake, then call
+    /// [`Session::secured`], or [`Session::tls_failed`].
+    StartTls,
     /// Give the message to [`Session::body`] from its beginning and write what comes out, then call
     /// [`Session::body_end`]. A write may take as long as [`Wait::DataBlock`].
     SendBody,
@@ -157,6 +178,8 @@ pub enum Lost {
     Closed,
     /// Nothing came, or nothing could be written, within [`Wait::secs`].
     TimedOut,
+    /// It broke, for a reason that can be told: in words for the operator.
+    Broken(String),
     /// Trouble of our own, in words for the operator: the spool cannot be read, the dot cannot be
     /// written down, the server stops.
     Ours(String),

@@ -18,6 +18,8 @@ pub(super) struct Offer {
     pub smtputf8: bool,
     /// RFC 3461.
     pub dsn: bool,
+    /// RFC 3207.
+    pub starttls: bool,
     /// Recipients of one transaction (RFC 9422 §4.2, RCPTMAX), if it says so.
     pub max_recipients: Option<usize>,
 }
@@ -33,6 +35,7 @@ impl Offer {
                 "8BITMIME" => offer.eight_bit = true,
                 "SMTPUTF8" => offer.smtputf8 = true,
                 "DSN" => offer.dsn = true,
+                "STARTTLS" => offer.starttls = true,
                 "LIMITS" => offer.max_recipients = words.find_map(rcptmax),
                 "SIZE" => {
                     offer.size = true;

@@ -1,6 +1,7 @@
 //! The state of a session, and the way from replies to steps.
 
 mod replies;
+mod tls;
 
 use std::collections::VecDeque;
 
@@ -9,7 +10,7 @@ use super::offer::Offer;
 use super::outcome::{Outcome, Status};
 use super::reply::Reader;
 use super::transaction::{Next, Recipients, Transaction};
-use super::{EightBit, Envelope, Lost, Settings, Step, Wait, command};
+use super::{EightBit, Envelope, Lost, Settings, Starttls, Step, Wait, command};
 
 /// The sending side of one connection.
 ///
@@ -32,8 +33,10 @@ pub struct Session {
     max_recipients: usize,
     encoder: Encoder,
     lost: Option<Lost>,
-    /// EHLO, HELO or LHLO was accepted.
+    /// EHLO, HELO or LHLO was accepted, and nothing stands between us and MAIL.
     ready: bool,
+    /// The connection is TLS.
+    secure: bool,
     /// The first line of the greeting, without its code.
     greeting: String,
     /// The code and text of a refused EHLO.
@@ -48,6 +51,10 @@ pub struct Session {
 enum Stage {
     /// Our name is to be said.
     Hello { verb: &'static str },
+    /// STARTTLS is to be said.
+    StartTls,
+    /// It was accepted: the caller negotiates.
+    Tls,
     /// A transaction begins or goes on.
     Envelope,
     /// The caller sends the message.
@@ -64,11 +71,19 @@ enum Stage {
     Closed,
 }
 
+impl Stage {
+    /// We are about to say something that wants an answer.
+    fn speaks(self) -> bool {
+        matches!(self, Self::Hello { .. } | Self::StartTls | Self::Envelope | Self::Dot)
+    }
+}
+
 /// What a reply answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     Greeting,
     Hello,
+    StartTls,
     Mail,
     Rcpt(usize),
     Data,
@@ -111,6 +126,7 @@ impl Session {
             encoder: Encoder::default(),
             lost: None,
             ready: false,
+            secure: settings.secure,
             greeting: String::new(),
             ehlo_refused: None,
             answered: false,
@@ -142,7 +158,10 @@ impl Session {
     /// Takes what was read. Steps do not depend on how it is cut, as long as the next hop says
     /// nothing unasked.
     pub fn input(&mut self, bytes: &[u8]) {
-        self.reader.push(bytes);
+        // What comes before TLS is there is nobody's reply.
+        if self.stage != Stage::Tls {
+            self.reader.push(bytes);
+        }
     }
 
     /// The connection is of no more use. Replies that were read before still count.
@@ -167,7 +186,7 @@ impl Session {
         }
     }
 
-    /// The next hop has accepted our name: it is there and speaks with us.
+    /// The next hop has accepted our name, and TLS where it is required: it is there and speaks with us.
     pub fn is_ready(&self) -> bool {
         self.ready
     }
@@ -176,6 +195,11 @@ impl Session {
     /// [`super::reply::MAX_REPLY_LINE_BYTES`].
     pub fn greeting(&self) -> &str {
         &self.greeting
+    }
+
+    /// It was made with [`Settings::starttls`].
+    pub(super) fn starttls(&self) -> Starttls {
+        self.settings.starttls
     }
 
     /// It was made with [`Settings::probe`].
@@ -286,8 +310,7 @@ impl Session {
             self.fail_lost();
             return None;
         }
-        let speaks =
-            self.lost.is_some() || matches!(self.stage, Stage::Hello { .. } | Stage::Envelope | Stage::Dot);
+        let speaks = self.lost.is_some() || self.stage.speaks();
         if speaks && !self.reader.is_empty() {
             self.spoke_unasked();
             return None;
@@ -297,6 +320,8 @@ impl Session {
                 command::hello(&mut self.output, verb, &self.settings.our_name);
                 self.expected.push_back(Expected::Hello);
             }
+            Stage::StartTls => self.say_starttls(),
+            Stage::Tls => return Some(Step::StartTls),
             Stage::Envelope => self.go_on(),
             Stage::Body => return Some(Step::SendBody),
             Stage::Dot => {

@@ -4,14 +4,14 @@
 //! over the wire, `E: ` an event, as `session_log` writes them. `S: ` is a line that the next hop
 //! says when the session waits, `s: ` one that comes in one piece with the line before it. `X: what`
 //! ends the connection there: `closed`, `timeout WAIT` (the wait is checked), `ours`, `body` (while it is
-//! sent). `D: ` is what is said, or `closed`, while the dot is written down. `M:` begins
+//! sent). `T: secured` is the end of a handshake, `T: failed` that there is none. `D: ` is what is said, or `closed`, while the dot is written down. `M:` begins
 //! another message when the session is done. `= setting value` changes a setting or the envelope.
 //! `#` is a comment.
 
 use std::collections::VecDeque;
 
 use quell_wire::client::fuzz::{Asks, Does, envelope, path, session_log};
-use quell_wire::client::{EightBit, Envelope, Lost, Session, Settings};
+use quell_wire::client::{EightBit, Envelope, Lost, Session, Settings, Starttls};
 use quell_wire::server::{Notify, Ret};
 
 struct Dialogue {
@@ -31,6 +31,7 @@ fn dialogues() {
         include_str!("dialogues/lmtp.txt"),
         include_str!("dialogues/probe.txt"),
         include_str!("dialogues/configured.txt"),
+        include_str!("dialogues/tls.txt"),
     ];
     let mut count = 0;
     for dialogue in files.iter().flat_map(|file| file.split("\n## ").skip(1)).map(read) {
@@ -44,13 +45,15 @@ fn dialogues() {
 }
 
 fn check(dialogue: &Dialogue, cut: usize) {
-    let is_peers =
-        |line: &&String| ["S: ", "s: ", "D: ", "X: ", "M: "].contains(&line.get(..3).unwrap_or_default());
+    let is_peers = |line: &&String| {
+        ["S: ", "s: ", "D: ", "X: ", "M: ", "T: "].contains(&line.get(..3).unwrap_or_default())
+    };
     let mut script: VecDeque<&String> = dialogue.lines.iter().filter(is_peers).collect();
     let session = Session::new(dialogue.settings.clone(), dialogue.envelope.clone());
     let log = session_log(session, &dialogue.message, cut, &mut |asks, log| {
         let now = match (asks, script.front()) {
             (Asks::Input(_), Some(_)) => true,
+            (Asks::Tls, Some(line)) => line.starts_with("T: "),
             (Asks::Body, Some(line)) => matches!(line.as_str(), "X: ours" | "X: body"),
             (Asks::Dot, Some(line)) => line.starts_with("D: "),
             (Asks::Done, Some(line)) => line.starts_with("M: ") || *line == "X: closed",
@@ -78,6 +81,7 @@ fn peer(asks: Asks, script: &mut VecDeque<&String>, log: &mut Vec<String>, dialo
             });
             Does::Lost(match what {
                 "closed" | "body" => Lost::Closed,
+                "broken" => Lost::Broken("it breaks TLS off".to_owned()),
                 "ours" => Lost::Ours("the spool cannot be read".to_owned()),
                 _ => Lost::TimedOut,
             })
@@ -85,6 +89,10 @@ fn peer(asks: Asks, script: &mut VecDeque<&String>, log: &mut Vec<String>, dialo
         ("D: ", "closed") => {
             log.push(line.clone());
             Does::Lost(Lost::Closed)
+        }
+        ("T: ", what) => {
+            log.push(line.clone());
+            if what == "secured" { Does::GoesOn } else { Does::NoTls }
         }
         ("M: ", _) => {
             log.push(line.clone());
@@ -128,6 +136,9 @@ fn set(dialogue: &mut Dialogue, line: &str) {
     match name {
         "lmtp" => settings.lmtp = true,
         "probe" => settings.probe = true,
+        "starttls" => settings.starttls = Starttls::Offered,
+        "require" => settings.starttls = Starttls::Required,
+        "secure" => settings.secure = true,
         "configured" => settings.configured = true,
         "name" => settings.our_name = value.to_owned(),
         "bounce" => settings.eightbit = EightBit::Bounce,

@@ -113,6 +113,7 @@ fn outcomes(fates: &[Fate], cut: usize) -> (Vec<Option<Fate>>, Vec<u8>) {
                 said.extend(host.says(wire));
                 client.body_end();
             }
+            client::Step::StartTls => panic!("TLS without being asked for"),
             client::Step::Dot(_) => client.dot_recorded(),
             client::Step::Outcome { recipient, outcome } => {
                 let place = &mut found[messages * fates.len() + recipient];

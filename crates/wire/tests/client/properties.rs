@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use quell_wire::client::fuzz::{
     assert_one_reading, envelope, fuzz_client, fuzz_client_garbage, fuzz_encoder,
 };
-use quell_wire::client::{Session, Settings, Step};
+use quell_wire::client::{Session, Settings, Starttls, Step};
 use quell_wire::data::{Decoder, Piece};
 
 /// Bytes of `fuzz_client` that get far (its first five replies, mostly), and some that do not.
@@ -72,8 +72,45 @@ fn normalised(message: &[u8]) -> Vec<u8> {
     whole.replace('\n', "\r\n").chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
 }
 
+/// What the session says when `injected` stands behind the 220, and the real server then speaks in TLS.
+fn said_in_tls(injected: &[u8], cut: usize) -> Vec<String> {
+    let settings = Settings { starttls: Starttls::Required, ..Settings::new("me.example") };
+    let mut session = Session::new(settings, envelope(1));
+    let clear =
+        [b"220 mx\r\n".to_vec(), b"250-mx\r\n250 STARTTLS\r\n".to_vec(), [b"220 go\r\n", injected].concat()];
+    let secure = ["250 mx", "250 ok", "550 5.1.1 nobody"].map(|reply| format!("{reply}\r\n").into_bytes());
+    let (mut clear, mut secure, mut log) = (clear.into_iter(), secure.into_iter(), Vec::new());
+    loop {
+        match session.next() {
+            Step::Write(bytes) => log.push(String::from_utf8(bytes).unwrap()),
+            Step::NeedInput(_) => {
+                let reply = if session.is_secure() { secure.next() } else { clear.next() };
+                let Some(reply) = reply else { return log };
+                // As much as a reader finds at once: what follows the 220 may come with it, or later.
+                reply.chunks(cut).for_each(|piece| session.input(piece));
+            }
+            Step::StartTls => {
+                session.input(injected);
+                session.secured();
+            }
+            other => log.push(format!("{other:?}")),
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn nothing_said_before_tls_counts_in_it(
+        injected in prop_oneof![
+            "((250|550|354|421|220)[ -][a-z0-9. ]{0,9}\r\n){0,9}[ -~]{0,5}".prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..300),
+        ],
+        cut in 1usize..400,
+    ) {
+        prop_assert_eq!(said_in_tls(&injected, cut), said_in_tls(b"", cut));
+    }
 
     #[test]
     fn any_replies_in_any_split(policy: u8, cut: u8, recipients: u8, script in script()) {

@@ -33,7 +33,7 @@ pub(super) fn look_up(config: &Config) -> Found {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Found::default() };
     runtime.block_on(async {
-        let resolver = Resolver::new(&config.outgoing.dns_servers);
+        let resolver = Resolver::new(&config.outgoing.dns_servers, &config.outgoing.dnssec);
         if let Some(why) = resolver.trouble() {
             let warnings = vec![format!("MX and PTR records were not looked at: {why}")];
             return Found { warnings, ..Found::default() };

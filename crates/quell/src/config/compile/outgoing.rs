@@ -7,6 +7,7 @@ use quell_relay::route::{Host, NextHop, NextHopError, Own, Peer, Routes};
 
 use super::Check;
 use crate::config::Outgoing;
+use crate::deliver::resolver::Dnssec;
 use crate::settings::Settings;
 
 const VIA: [&str; 2] = ["relay", "via"];
@@ -27,12 +28,12 @@ impl Check<'_> {
                 "sign-in is not supported yet".to_owned(),
                 "write the server without user and password".to_owned(),
             ),
-            Err(_) if text.starts_with("smtps://") => {
-                ("TLS is not supported yet".to_owned(), format!("{help}: what goes there is not encrypted"))
-            }
-            Err(NextHopError::Scheme) if is_via => {
-                (format!("\"{text}\" is no next hop: it must begin with smtp:// or lmtp://"), help)
-            }
+            Err(NextHopError::Scheme) if is_via => (
+                format!(
+                    "\"{text}\" is no next hop: it must begin with smtp://, smtps://, lmtp:// or lmtps://"
+                ),
+                help,
+            ),
             Err(why) => (format!("\"{text}\" is no next hop: {why}"), help),
         };
         self.fault(path, message, help);
@@ -91,9 +92,26 @@ impl Check<'_> {
         servers
     }
 
+    fn dnssec(&mut self, settings: &Settings) -> Dnssec {
+        let file = settings.dns.trust_anchor.as_ref().map(|file| self.folder.join(file));
+        if !settings.dns.dnssec {
+            if file.is_some() {
+                let help = "write dnssec = true in [dns], or take the line out";
+                self.fault(&["dns", "trust_anchor"], "signatures are not checked", help);
+            }
+            return Dnssec::Off;
+        }
+        let dnssec = Dnssec::by(file.as_deref());
+        if let Dnssec::Broken(why) = &dnssec {
+            let help = "name a file with the DNSKEY records of the root, or take the line out";
+            self.fault(&["dns", "trust_anchor"], why.clone(), help);
+        }
+        dnssec
+    }
+
     /// What deliveries go by. Numbers are within their ranges when it is used, so the conversions
     /// lose nothing.
-    pub(super) fn outgoing(&mut self, settings: &Settings) -> Outgoing {
+    pub(super) fn outgoing(&mut self, settings: &Settings, routes: &Routes) -> Outgoing {
         let relay = &settings.relay;
         if !["send", "bounce"].contains(&relay.eightbit.as_str()) {
             self.fault(&["relay", "eightbit"], "unknown word", "write \"send\" or \"bounce\"");
@@ -109,6 +127,9 @@ impl Check<'_> {
             max_recipients: many(relay.max_recipients_per_transaction),
             keep_idle: Duration::from_secs(relay.keep_idle_secs),
             dns_servers: self.dns_servers(settings),
+            mta_sts: relay.mta_sts,
+            dnssec: self.dnssec(settings),
+            next_hops: self.next_hops(settings, routes),
             stop_within: Duration::from_secs(settings.server.stop_secs),
         }
     }
@@ -116,7 +137,7 @@ impl Check<'_> {
 
 /// True if a connection to `next_hop` would reach one of our own listeners.
 fn is_own(next_hop: &NextHop, own: &Own) -> bool {
-    let (NextHop::Smtp(Peer { host, port }) | NextHop::Lmtp(Peer { host, port })) = next_hop else {
+    let (NextHop::Smtp(Peer { host, port, .. }) | NextHop::Lmtp(Peer { host, port, .. })) = next_hop else {
         return false;
     };
     let listens_at = |address: IpAddr| own.listens_at(SocketAddr::new(address, *port));

@@ -7,14 +7,13 @@ use std::time::Duration;
 use quell_queue::claim::{Claim, ClaimId};
 use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
-use quell_wire::client::Status;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::{IDLE_WANTED, MAX_MESSAGES, Session};
 use crate::deliver::content::Stored;
-use crate::deliver::log::log;
+use crate::deliver::log::{Said, log};
 use crate::deliver::remote::{Remote, Stopping};
 use crate::server::alarm::Alarm;
 use crate::server::desk::{Handle, Msg};
@@ -102,7 +101,7 @@ fn stored(remote: &Remote, claims: &[Claim]) -> io::Result<Stored> {
 fn unreadable(remote: &Remote, claims: Vec<Claim>, why: &io::Error) {
     for claim in claims {
         let status = format!("4.3.0 the stored message cannot be read: {why}");
-        remote.settle(claim, Outcome::Temporary { status }, "", None);
+        remote.settle(claim, Outcome::Temporary { status }, &Said::default());
     }
 }
 
@@ -142,10 +141,10 @@ impl Remote {
         more.try_recv().ok()
     }
 
-    pub(super) fn settle(&self, claim: Claim, outcome: Outcome, next_hop: &str, status: Option<&Status>) {
+    pub(super) fn settle(&self, claim: Claim, outcome: Outcome, said: &Said<'_>) {
         self.metrics.delivery(&outcome);
         let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
-        log(&claim, &outcome, next_hop, status, delay_ms);
+        log(&claim, &outcome, said, delay_ms);
         self.desk.send(Msg::Settle(claim, outcome));
     }
 

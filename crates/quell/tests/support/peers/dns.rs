@@ -2,14 +2,19 @@
 
 use crate::support::free_port;
 use hickory_server::Server;
+use hickory_server::dnssec::NxProofKind;
 use hickory_server::net::runtime::Time;
 use hickory_server::net::xfer::Protocol;
+use hickory_server::proto::dnssec::crypto::Ed25519SigningKey;
+use hickory_server::proto::dnssec::rdata::DNSKEY;
+use hickory_server::proto::dnssec::{DnssecSigner, SigningKey};
 use hickory_server::proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
 use hickory_server::proto::rr::{LowerName, Name};
 use hickory_server::proto::serialize::txt::Parser;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
 use hickory_server::zone_handler::{AxfrPolicy, Catalog, MessageResponseBuilder, ZoneType};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +55,21 @@ pub struct Question {
     pub tcp: bool,
 }
 
+/// Signs the root zone, and all that is in it.
+struct Key(Vec<u8>);
+
+impl Key {
+    fn new() -> Self {
+        Self(Ed25519SigningKey::generate_pkcs8().expect("a key").secret_pkcs8_der().to_vec())
+    }
+
+    fn signer(&self) -> DnssecSigner {
+        let key = Ed25519SigningKey::from_pkcs8(&PrivatePkcs8KeyDer::from(self.0.as_slice())).expect("a key");
+        let public = DNSKEY::from_key(&key.to_public_key().expect("a public key"));
+        DnssecSigner::new(public, Box::new(key), Name::root(), Duration::from_secs(86_400))
+    }
+}
+
 /// Runs until dropped.
 pub struct Dns {
     shared: Arc<Shared>,
@@ -63,6 +83,7 @@ struct Shared {
     catalog: Mutex<Arc<Catalog>>,
     faults: Mutex<HashMap<(String, String), Fault>>,
     questions: Mutex<Vec<Question>>,
+    key: Option<Key>,
 }
 
 impl Dns {
@@ -75,8 +96,24 @@ impl Dns {
 
     /// The same on a port that it had before; 0: any that is free.
     pub fn start_at(port: u16, zone: &str) -> Self {
+        Self::start_with(port, zone, None)
+    }
+
+    /// With signatures (DNSSEC); [`Dns::trust_anchor`] is the key.
+    pub fn start_signed(zone: &str) -> Self {
+        Self::start_with(0, zone, Some(Key::new()))
+    }
+
+    /// The key of a signed zone, as a zone file has it.
+    pub fn trust_anchor(&self) -> String {
+        let key = self.shared.key.as_ref().expect("a signed zone");
+        format!(". 3600 IN DNSKEY {}\n", key.signer().dnskey())
+    }
+
+    fn start_with(port: u16, zone: &str, key: Option<Key>) -> Self {
         let shared = Arc::new(Shared {
-            catalog: Mutex::new(catalog(zone)),
+            catalog: Mutex::new(catalog(zone, key.as_ref())),
+            key,
             faults: Mutex::default(),
             questions: Mutex::default(),
         });
@@ -106,7 +143,7 @@ impl Dns {
 
     /// Other records from now on.
     pub fn set_zone(&self, zone: &str) {
-        *locked(&self.shared.catalog) = catalog(zone);
+        *locked(&self.shared.catalog) = catalog(zone, self.shared.key.as_ref());
     }
 
     /// A fault for questions about a name and kind (`MX`, …; `*` for every kind).
@@ -142,13 +179,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn catalog(zone: &str) -> Arc<Catalog> {
+fn catalog(zone: &str, key: Option<&Key>) -> Arc<Catalog> {
     let text = format!("{APEX}{zone}\n");
     let parsed = Parser::new(text.as_str(), None, Some(Name::root())).parse();
     let (origin, records) = parsed.unwrap_or_else(|error| panic!("{error}:\n{text}"));
     let policy = AxfrPolicy::Deny;
-    let zone: InMemoryZoneHandler =
-        InMemoryZoneHandler::new(origin.clone(), records, ZoneType::Primary, policy).expect("a zone");
+    let proof = key.map(|_| NxProofKind::Nsec);
+    let mut zone: InMemoryZoneHandler =
+        InMemoryZoneHandler::new(origin.clone(), records, ZoneType::Primary, policy, proof).expect("a zone");
+    if let Some(key) = key {
+        zone.add_zone_signing_key_mut(key.signer()).expect("a key");
+        zone.secure_zone_mut().expect("signatures");
+    }
     let mut catalog = Catalog::new();
     catalog.upsert(LowerName::from(origin), vec![Arc::new(zone)]);
     Arc::new(catalog)

@@ -24,13 +24,18 @@ pub struct Lmtp {
 impl Lmtp {
     /// With mailboxes for these addresses; those of `full` take nothing: 552 5.2.2 after DATA.
     pub fn start(directory: &TempDir, users: &[&str], full: &[&str]) -> Self {
+        Self::start_with(directory, users, full, "")
+    }
+
+    /// The same with more lines of `dovecot.conf`.
+    pub fn start_with(directory: &TempDir, users: &[&str], full: &[&str], more: &str) -> Self {
         let (home, port) = (directory.join("lmtp"), free_port());
         directory_of(&home.join("mail"), "nobody");
         let user = |address: &&str| format!("{address}:::::::\n");
         let full_user = |address: &&str| format!("{address}:::::::userdb_quota_rule=*:bytes=1\n");
         let lines = users.iter().map(user).chain(full.iter().map(full_user));
         fs::write(home.join("users"), lines.collect::<String>()).expect("users");
-        let text = config(home.to_str().expect("a path"), port);
+        let text = config(home.to_str().expect("a path"), port) + more;
         fs::write(home.join("dovecot.conf"), text).expect("a configuration");
         let mut command = Command::new(program("dovecot"));
         command.arg("-F").arg("-c").arg(home.join("dovecot.conf"));

@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use quell_queue::claim::Claim;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
-use quell_wire::client::Lost;
 use quell_wire::client::fuzz::assert_one_reading;
+use quell_wire::client::{Lost, Starttls};
 
 use crate::attempt::{Attempt, GivenBack, MAX_TARGETS, Reached, Settled, Step, Target};
 use crate::route::DnsError;
+use crate::tls::dane::Found;
+use crate::tls::sts::Policy;
 
 /// Steps of one message: more than any needs.
 const MAX_STEPS: usize = 20_000;
@@ -20,6 +22,8 @@ const MAX_STEPS: usize = 20_000;
 pub enum Event {
     /// A connection is to be made.
     Connect,
+    /// A handshake begins.
+    Handshake,
     /// The greeting is due.
     Greeting,
     /// A command was sent.
@@ -59,6 +63,14 @@ pub trait World {
     fn mx(&mut self, domain: &str) -> Result<Vec<(u16, String)>, DnsError>;
     /// Addresses.
     fn addresses(&mut self, host: &str) -> Result<Vec<IpAddr>, DnsError>;
+    /// The policy that is in force.
+    fn policy(&mut self, _domain: &str) -> Option<Policy> {
+        None
+    }
+    /// TLSA records.
+    fn tlsa(&mut self, _host: &str) -> Result<Found, String> {
+        Ok(Found::Nothing)
+    }
     /// What happens at a server.
     fn happens(&mut self, at: &Target, event: &Event) -> Does;
     /// These rows are at the dot: false if that cannot be written down.
@@ -96,6 +108,8 @@ struct Connection {
     replies: VecDeque<(Does, Vec<RowId>)>,
     has_mail: bool,
     recipients: Vec<String>,
+    /// It is TLS.
+    secure: bool,
     /// Who stands at the dot.
     rows: Vec<RowId>,
     content: Option<Vec<u8>>,
@@ -124,6 +138,15 @@ impl Driver {
                     self.log.push(format!("mx {domain}"));
                     attempt.found_mx(world.mx(&domain));
                 }
+                Step::FindPolicy(domain) => {
+                    self.log.push(format!("policy {domain}"));
+                    attempt.found_policy(world.policy(&domain));
+                }
+                Step::FindTlsa { domain, host } => {
+                    self.log.push(format!("tlsa {host} for {domain}"));
+                    attempt.found_tlsa(world.tlsa(&host));
+                }
+                Step::StartTls => self.handshake(attempt, world),
                 Step::FindAddresses(host) => {
                     self.log.push(format!("addresses {host}"));
                     attempt.found_addresses(world.addresses(&host));
@@ -166,13 +189,18 @@ impl Driver {
         self.log.push(format!("connect {target}"));
         match world.happens(&target, &Event::Connect) {
             Does::Goes | Does::Says(_) => {
+                let secure = target.tls.implicit;
                 attempt.connected();
+                if secure {
+                    attempt.secured("implicit".to_owned());
+                }
                 let greeting = world.happens(&target, &Event::Greeting);
                 let mut connection = Connection {
                     target,
                     replies: VecDeque::new(),
                     has_mail: false,
                     recipients: vec![],
+                    secure,
                     rows: vec![],
                     content: None,
                 };
@@ -188,6 +216,29 @@ impl Driver {
         }
     }
 
+    /// Closes and hangs fail it; the peer may say in clear what it likes, it does not count.
+    fn handshake(&mut self, attempt: &mut Attempt, world: &mut dyn World) {
+        let Some(connection) = self.connection.as_mut() else { return };
+        assert!(!connection.secure && connection.target.tls.starttls != Starttls::Never, "TLS unasked");
+        connection.replies.clear();
+        let does = world.happens(&connection.target, &Event::Handshake);
+        self.log.push(format!("handshake {}", if does == Does::Goes { "done" } else { "failed" }));
+        match does {
+            Does::Goes => {
+                attempt.secured("TLSv1.3".to_owned());
+                connection.secure = true;
+            }
+            Does::Late => attempt.out_of_time(),
+            Does::Ours => attempt.lost(ours()),
+            Does::Stops => attempt.interrupt(STOPS),
+            Does::Says(text) => {
+                attempt.input(format!("{text}\r\n").as_bytes());
+                attempt.tls_failed(&text);
+            }
+            Does::Closes | Does::Hangs | Does::Declines => attempt.tls_failed("the handshake ended early"),
+        }
+    }
+
     fn write(&mut self, bytes: &[u8], world: &mut dyn World) {
         let Some(connection) = self.connection.as_mut() else {
             assert!(bytes.is_empty(), "written without a connection");
@@ -200,7 +251,9 @@ impl Driver {
             return connection.message(world);
         }
         assert!(bytes.ends_with(b"\r\n"), "not whole lines");
+        let clear = !connection.secure && connection.target.tls.starttls == Starttls::Required;
         for line in String::from_utf8_lossy(bytes).split_terminator("\r\n") {
+            assert!(!clear || !line.starts_with("MAIL"), "MAIL without TLS");
             self.commands.push(line.to_owned());
             connection.command(line, world);
         }
@@ -312,7 +365,8 @@ impl Driver {
                 format!("Failed{}: {status}", if *about_recipient { ", recipient" } else { "" })
             }
         };
-        self.log.push(format!("{} by {} {text}", row.rcpt, settled.next_hop));
+        let tls = settled.tls.as_ref().map(|tls| format!(" ({tls})")).unwrap_or_default();
+        self.log.push(format!("{} by {}{tls} {text}", row.rcpt, settled.next_hop));
         self.settled.push(settled);
     }
 }
@@ -341,6 +395,8 @@ impl Connection {
                 self.recipients.extend((!refused).then(|| address.to_owned()));
                 "250 2.1.5 ok"
             }
+            "STARTTLS" if self.secure => "503 5.5.1 again?",
+            "STARTTLS" => "220 go",
             "DATA" if self.recipients.is_empty() => "503 5.5.1 nobody",
             "DATA" => "354 go",
             "QUIT" => "221 bye",

@@ -20,6 +20,7 @@ impl Session {
             _ if reply.code == 421 => self.fail_with(reply.status()),
             Expected::Greeting => self.greeting_replied(reply),
             Expected::Hello => self.hello_replied(reply),
+            Expected::StartTls => self.starttls_replied(reply),
             Expected::Mail => self.mail_replied(reply),
             Expected::Rcpt(recipient) => self.rcpt_replied(recipient, reply),
             Expected::Data => self.data_replied(reply),
@@ -87,7 +88,8 @@ impl Session {
         if let Some(most) = offer.max_recipients {
             self.max_recipients = most.clamp(1, MAX_RECIPIENTS);
         }
-        (self.offer, self.ready, self.stage) = (offer, true, Stage::Envelope);
+        self.offer = offer;
+        self.after_hello();
     }
 
     fn mail_replied(&mut self, reply: &ServerReply) {
@@ -177,14 +179,14 @@ impl Session {
     }
 
     /// The session ends by our will, before or between transactions.
-    fn give_up(&mut self, outcome: Outcome) {
+    pub(super) fn give_up(&mut self, outcome: Outcome) {
         self.recipients.settle_rest(&outcome);
         self.transaction = None;
         self.say_quit();
     }
 
     /// A reply that cannot answer what was asked: who answers what is not known any more.
-    fn unexpected(&mut self, reply: &ServerReply) {
+    pub(super) fn unexpected(&mut self, reply: &ServerReply) {
         self.fail((4, 5, 0), &format!("unexpected reply: {} {}", reply.code, reply.lines.join(" ")));
     }
 
@@ -201,6 +203,7 @@ impl Session {
     pub(super) fn fail_lost(&mut self) {
         match self.lost.take() {
             Some(Lost::TimedOut) => self.fail((4, 4, 2), "the next hop did not answer in time"),
+            Some(Lost::Broken(why)) => self.fail((4, 4, 2), &format!("the connection broke: {why}")),
             Some(Lost::Ours(why)) => self.fail((4, 3, 0), &why),
             Some(Lost::Closed) | None => self.fail((4, 4, 2), "the connection was closed"),
         }
