@@ -20,5 +20,6 @@ mod service;
 mod sign_in;
 mod smuggling;
 mod storm;
+mod submission;
 mod tls;
 mod trace;
