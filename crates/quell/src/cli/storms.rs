@@ -181,6 +181,10 @@ fn who_makes_it(class: Class) -> Option<&'static str> {
              this name. The headers below say who reports.",
         ),
         Class::Flood => Some("The source above brings it. What it is, the headers below show."),
+        Class::UserLimit => Some(
+            "The user above sends it, or somebody who has the password: ask. `quell user disable` stops it at once; \
+             `quell storms release` lets the user go on.",
+        ),
         _ => None,
     }
 }
