@@ -94,7 +94,13 @@ pub(super) fn destinations(routes: &Arc<Routes>) -> Destinations {
 /// The addresses of this machine. Without them only the token in our `Received` tells a route that
 /// leads back.
 fn own_addresses() -> Vec<IpAddr> {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return Vec::new() };
+    let interfaces = match nix::ifaddrs::getifaddrs() {
+        Ok(interfaces) => interfaces,
+        Err(why) => {
+            warn!(event = "own_addresses", reason = %why, "this machine's addresses cannot be read: an MX record that leads back to it is not known by them");
+            return Vec::new();
+        }
+    };
     let address = |interface: nix::ifaddrs::InterfaceAddress| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));

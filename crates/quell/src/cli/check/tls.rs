@@ -23,8 +23,13 @@ pub(super) fn facts(config: &Config) -> Vec<String> {
     )];
     let must = if config.settings.smtp.require_tls { "and demanded before MAIL" } else { "and not demanded" };
     facts.push(format!("STARTTLS is offered at {}, {must}", super::list(&config.smtp_listen)));
-    if !config.smtp_listen_tls.is_empty() {
-        facts.push(format!("TLS begins with the first byte at {}", super::list(&config.smtp_listen_tls)));
+    if !config.submission_listen.is_empty() {
+        let at = super::list(&config.submission_listen);
+        facts.push(format!("STARTTLS is offered at {at}, and demanded before sign-in"));
+    }
+    let tls_first = [&config.smtp_listen_tls[..], &config.submission_listen_tls].concat();
+    if !tls_first.is_empty() {
+        facts.push(format!("TLS begins with the first byte at {}", super::list(&tls_first)));
     }
     facts
 }

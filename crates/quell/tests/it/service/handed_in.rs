@@ -69,7 +69,10 @@ fn a_socket_that_nobody_wants_stops_the_start() {
     });
     let said = running.output();
     assert_eq!(ended.and_then(|status| status.code()), Some(1), "{said}");
-    for words in [&*format!("127.0.0.1:{port} (FileDescriptorName=imap)"), "smtp, smtp-tls, console"] {
+    for words in [
+        &*format!("127.0.0.1:{port} (FileDescriptorName=imap)"),
+        "smtp, smtp-tls, submission, submissions, console",
+    ] {
         assert!(said.contains(words), "{said}");
     }
     // Meant for another process.

@@ -77,8 +77,10 @@ fn the_filter_lets_through_what_the_server_asks_of_the_kernel() {
     // `--daemonize`: the server stays the process that was started.
     let traced = ["strace", "--daemonize", "-f", "-q", "-o", trace.to_str().expect("a path")];
     server.restart_by(&[&traced[..], &who, &capability].concat());
+    // With one Date: another one makes another message.
+    let message = mail("one");
     for _ in 0..12 {
-        accepted(&server, &["jane@firm.example", "tom@out.example"], &mail("one"));
+        accepted(&server, &["jane@firm.example", "tom@out.example"], &message);
     }
     wait_for_mails(&server, "jane", 1);
     assert_eq!(server.get("/metrics").0, 200);

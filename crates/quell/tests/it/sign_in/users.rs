@@ -131,6 +131,6 @@ fn the_users_file_is_the_servers_own() {
     }
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("permissions");
     let said = quell(&server, &["user", "list"]);
-    let part = "lets others read or write it; `chmod 600` it";
+    let part = "lets others read or write it; run `chmod 600";
     assert!(said.status == 1 && said.err.contains(part), "{said:?}");
 }
