@@ -8,9 +8,10 @@ mod tls;
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Uid, User, geteuid};
 use quell_relay::directory::{DomainPlan, Population, Resolved};
 use quell_relay::route::NextHop;
 use quell_storm::policy::Policy;
@@ -281,13 +282,49 @@ fn about_rights(config: &Config) -> Vec<String> {
             us
         }
     };
-    if serves.is_root() {
-        found.push(STAYS_ROOT.to_owned());
+    // Whoever checks need not be who serves, where nobody is named.
+    let owner = owner_of(&config.data).filter(|owner| user.is_none() && us.is_root() && !owner.is_root());
+    if let Some(owner) = owner {
+        let name = User::from_uid(owner).ok().flatten().map_or_else(|| owner.to_string(), |user| user.name);
+        found.push(format!(
+            "{} belongs to the user {name}, and this check was run as root: if the server runs as {name}, check as {name}, too (`sudo -u {name} quell check`)",
+            config.data.display()
+        ));
+    } else {
+        if serves.is_root() {
+            found.push(STAYS_ROOT.to_owned());
+        }
+        found.extend(belongs_to_another(&config.data, serves).map(|e| e.to_string()));
     }
-    found.extend(belongs_to_another(&config.data, serves).map(|e| e.to_string()));
+    let unread = config.tls.iter().filter(|(files, _)| !may_read(&files.key, owner.unwrap_or(serves)));
+    found.extend(unread.map(|(files, _)| {
+        format!(
+            "{} cannot be read by the user the server runs as: it works until the key is renewed or the configuration reloaded; let that user read it",
+            files.key.display()
+        )
+    }));
     let open = open_to_others(&Paths::new(&config.data), &config.secret_file);
     found.extend(open.iter().map(ToString::to_string));
     found
+}
+
+fn owner_of(folder: &Path) -> Option<Uid> {
+    std::fs::metadata(folder).ok().map(|meta| Uid::from_raw(meta.uid()))
+}
+
+/// Whether the mode of the file lets this user read it; folders above it are not looked at. What cannot be
+/// found out counts as yes.
+fn may_read(file: &Path, who: Uid) -> bool {
+    let (Ok(meta), Ok(Some(user))) = (std::fs::metadata(file), User::from_uid(who)) else { return true };
+    let groups = || {
+        let name = std::ffi::CString::new(user.name.as_str()).ok()?;
+        nix::unistd::getgrouplist(&name, user.gid).ok()
+    };
+    let in_group = || groups().is_none_or(|groups| groups.iter().any(|group| group.as_raw() == meta.gid()));
+    who.is_root()
+        || (meta.uid() == who.as_raw() && meta.mode() & 0o400 != 0)
+        || (meta.mode() & 0o040 != 0 && in_group())
+        || meta.mode() & 0o004 != 0
 }
 
 /// We must be able to write there.

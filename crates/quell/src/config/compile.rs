@@ -20,11 +20,16 @@ mod submission;
 mod suspicion;
 mod tls;
 
-pub(super) fn compile(file: &Path, text: &str, machine_name: &str) -> Result<Config, Vec<Problem>> {
+pub(super) fn compile(
+    file: &Path,
+    text: &str,
+    machine_name: &str,
+    reads_keys: bool,
+) -> Result<Config, Vec<Problem>> {
     let places = Places::of(text);
     let settings: Settings = toml::from_str(text).map_err(|e| vec![read_fault(text, &places, &e)])?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let mut check = Check { places, problems: Vec::new(), warnings: Vec::new(), folder };
+    let mut check = Check { places, problems: Vec::new(), warnings: Vec::new(), folder, reads_keys };
     let config = check.config(file, settings, machine_name);
     match config {
         Some(config) if check.problems.is_empty() => Ok(Config { warnings: check.warnings, ..config }),
@@ -47,6 +52,8 @@ struct Check<'a> {
     problems: Vec<Problem>,
     warnings: Vec<String>,
     folder: PathBuf,
+    /// Certificates and keys are read.
+    reads_keys: bool,
 }
 
 impl Check<'_> {
@@ -82,6 +89,7 @@ impl Check<'_> {
         let submission_listen_tls = self.addresses(&["submission", "listen_tls"], &submission.listen_tls);
         let for_users = [&submission_listen[..], &submission_listen_tls].concat();
         let all_listen = [&smtp_listen[..], &smtp_listen_tls, &for_users].concat();
+        self.listens_once(&settings);
         let relay_from = self.relay(&settings, &all_listen);
         let tls = self.tls(&settings);
         self.needs_tls(&settings, &smtp_listen);
@@ -187,6 +195,36 @@ impl Check<'_> {
             }
         }
         all
+    }
+
+    /// No port of an address is listened on twice.
+    fn listens_once(&mut self, settings: &Settings) {
+        let (smtp, submission) = (&settings.smtp, &settings.submission);
+        let console = std::slice::from_ref(&settings.console.listen);
+        let lists = [
+            (["smtp", "listen"], &smtp.listen[..]),
+            (["smtp", "listen_tls"], &smtp.listen_tls),
+            (["submission", "listen"], &submission.listen),
+            (["submission", "listen_tls"], &submission.listen_tls),
+            (["console", "listen"], console),
+        ];
+        let mut taken: Vec<(SocketAddr, [&str; 2])> = Vec::new();
+        for (path, list) in lists {
+            for address in list.iter().filter_map(|text| text.parse::<SocketAddr>().ok()) {
+                let is_same = |(other, _): &&(SocketAddr, [&str; 2])| {
+                    let all = other.ip().is_unspecified() || address.ip().is_unspecified();
+                    address.port() != 0
+                        && other.port() == address.port()
+                        && (other.ip() == address.ip() || all && other.is_ipv4() == address.is_ipv4())
+                };
+                if let Some((other, [table, key])) = taken.iter().find(is_same) {
+                    let message =
+                        format!("{address} is listened on already: {other} by `{key}` in [{table}]");
+                    self.fault(&path, message, "write another port, or remove one of the two");
+                }
+                taken.push((address, path));
+            }
+        }
     }
 
     fn relay(&mut self, settings: &Settings, listen: &[SocketAddr]) -> Vec<IpNet> {

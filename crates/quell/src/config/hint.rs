@@ -14,8 +14,8 @@ pub(super) fn of(text: &str, span: Option<&Range<usize>>, message: &str) -> Opti
         return twice(text, at);
     }
     let unknown = message.strip_prefix("unknown field ")?;
-    if let Some(name) = unquoted_domain(text, at) {
-        return Some(format!("write the name in quotes: [domains.\"{name}\"]"));
+    if let Some((table, name)) = unquoted_name(text, at) {
+        return Some(format!("write the name in quotes: [{table}.\"{name}\"]"));
     }
     did_you_mean(unknown)
 }
@@ -35,11 +35,12 @@ fn twice(text: &str, at: usize) -> Option<String> {
     Some(format!("this key stands at line {line} already: change it there"))
 }
 
-/// The domain whose heading stands at or above the line `at` (from 0), if its dots part keys.
-fn unquoted_domain(text: &str, at: usize) -> Option<&str> {
+/// The table and the domain whose heading stands at or above the line `at` (from 0), if its dots part keys.
+fn unquoted_name(text: &str, at: usize) -> Option<(&str, &str)> {
     let heading = text.lines().take(at + 1).map(str::trim).filter(|line| line.starts_with('[')).last()?;
-    let name = heading.strip_prefix("[domains.")?.split_once(']')?.0;
-    (name.contains('.') && !name.contains(['"', '\''])).then_some(name)
+    let (table, name) = heading.strip_prefix('[')?.split_once(']')?.0.split_once('.')?;
+    let is_named = ["domains", "next_hops"].contains(&table);
+    (is_named && name.contains('.') && !name.contains(['"', '\''])).then_some((table, name))
 }
 
 /// Of `` `wrong`, expected one of `a`, `b` `` the one that is nearest to the wrong one.

@@ -158,6 +158,10 @@ impl Config {
 
     /// Reads `file` and the lists it names. All faults are returned, not the first alone.
     pub fn load(file: &Path) -> Result<Self, Faults> {
+        Self::read(file, true)
+    }
+
+    fn read(file: &Path, keys: bool) -> Result<Self, Faults> {
         let text = match read_limited(file) {
             Ok(text) => text,
             Err(error) => {
@@ -170,13 +174,24 @@ impl Config {
                 return Err(Faults { file: file.to_owned(), text: String::new(), problems });
             }
         };
-        Self::parse(file, &text, &machine_name())
+        Self::compile(file, &text, &machine_name(), keys)
+    }
+
+    /// As [`Config::load`], for a command that asks the server or its store: certificates and keys are not
+    /// read, which whoever types it may have no right to, and which may be faulty while the server runs on.
+    pub fn load_for_command(file: &Path) -> Result<Self, Faults> {
+        Self::read(file, false)
     }
 
     /// As [`Config::load`], of a text. Relative paths start at the folder of `file`.
     /// `machine_name` is the host name where none is set.
     pub fn parse(file: &Path, text: &str, machine_name: &str) -> Result<Self, Faults> {
-        compile::compile(file, text, machine_name).map_err(|problems| Faults {
+        Self::compile(file, text, machine_name, true)
+    }
+
+    /// `keys`: certificates and keys are read, too.
+    fn compile(file: &Path, text: &str, machine_name: &str, keys: bool) -> Result<Self, Faults> {
+        compile::compile(file, text, machine_name, keys).map_err(|problems| Faults {
             file: file.to_owned(),
             text: text.to_owned(),
             problems,

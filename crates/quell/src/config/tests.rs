@@ -394,3 +394,41 @@ fn exceptions_that_cannot_be_meant_are_refused_or_warned_of() {
         assert!(warned.is_none_or(|part| warnings[0].contains(part)), "{line}: {warnings:?}");
     }
 }
+
+#[test]
+fn no_port_is_listened_on_twice() {
+    let smtp = "[smtp]\nlisten = [\"127.0.0.1:25\", \"[::]:25\", \"0.0.0.0:2525\"]\n";
+    for (more, said) in [
+        (
+            "[console]\nlisten = \"127.0.0.1:2525\"\n",
+            "127.0.0.1:2525 is listened on already: 0.0.0.0:2525 by `listen` in [smtp]",
+        ),
+        ("[console]\nlisten = \"[::1]:25\"\n", "[::1]:25 is listened on already: [::]:25"),
+    ] {
+        let faults = parse(&format!("{smtp}{more}")).unwrap_err().to_string();
+        assert!(faults.contains(said) && faults.contains("console.listen"), "{faults}");
+    }
+    parse(&format!("{smtp}[console]\nlisten = \"[::1]:2525\"\n")).unwrap();
+}
+
+#[test]
+fn tables_of_next_hops_without_effect_are_warned_of() {
+    let domain = "[domains.\"firm.example\"]\nrecipients = [\"jane\"]\n[next_hops.\"firm.example\"]\ntls = \"require\"\n";
+    let via = "[relay]\nvia = \"smtp://127.0.0.2:26\"\n[next_hops.\"ext.example\"]\ntls = \"require\"\n\
+               [next_hops.\"127.0.0.2\"]\ntls = \"encrypt\"\n";
+    for (text, said) in [
+        (domain, "[next_hops.\"firm.example\"] has no effect: mail for firm.example goes to"),
+        (
+            via,
+            "[next_hops.\"ext.example\"] has no effect: mail for other domains goes to smtp://127.0.0.2:26",
+        ),
+    ] {
+        let warnings = parse(text).unwrap().warnings;
+        assert_eq!(
+            warnings.iter().filter(|warning| warning.contains("no effect")).count(),
+            1,
+            "{warnings:?}"
+        );
+        assert!(warnings.iter().any(|warning| warning.contains(said)), "{warnings:?}");
+    }
+}

@@ -3,9 +3,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use quell_relay::reception::RefusedRecipient;
+use quell_relay::reception::{NotTheirs, RefusedRecipient};
 use quell_storm::facts::Ms;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::deliver::verify::Answer;
 
@@ -43,6 +43,19 @@ impl Refusals {
         let (from, reply, dsn) = (crate::deliver::sender(reverse_path), reply.to_string(), reply.enhanced());
         let (next_hop, asked) = (answer.map(|a| a.next_hop.as_str()), answer.and_then(|a| a.how));
         info!(event = "refused", rcpt, from, source, next_hop, asked, reply, dsn);
+    }
+
+    /// The same of a user who wrote under somebody else's address.
+    pub fn log_not_theirs(&self, refused: &NotTheirs<'_>, at_ms: Ms) {
+        let (unsaid, has_line) = self.count(at_ms);
+        if unsaid > 0 {
+            warn!(event = "not_theirs", messages = unsaid, "more were refused within a second");
+        }
+        if has_line {
+            let source = refused.source.map(|address| address.to_string());
+            let (user, reply) = (refused.user, refused.reply.to_string());
+            warn!(event = "not_theirs", user, source, reply, "a user wrote under somebody else's address");
+        }
     }
 
     /// How many of the second before had no line, and whether this one gets one.

@@ -13,7 +13,7 @@ use quell_queue::clock::Now;
 use quell_queue::door::{self, Incoming};
 use quell_relay::directory::CannotTell;
 use quell_relay::reception::{
-    Ask, Asked, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
+    Ask, Asked, NotTheirs, Policy, Reception, Refused, RefusedRecipient, Submission, Want, World,
 };
 use quell_storm::facts::Answered;
 use quell_wire::reply::Reply;
@@ -53,6 +53,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub const SYNCING: usize = 32;
 /// Of all connections together.
 static REFUSALS: Refusals = Refusals::new();
+static NOT_THEIRS: Refusals = Refusals::new();
 static SYNCS: Semaphore = Semaphore::const_new(SYNCING);
 
 /// What all connections share; replaced as a whole on reload.
@@ -146,6 +147,10 @@ impl World for Around<'_> {
 
     fn recipient_refused(&self, refused: &RefusedRecipient<'_>) {
         REFUSALS.log(refused, self.answer, self.outer.time.now().ms);
+    }
+
+    fn not_theirs(&self, refused: &NotTheirs<'_>) {
+        NOT_THEIRS.log_not_theirs(refused, self.outer.time.now().ms);
     }
 
     fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {

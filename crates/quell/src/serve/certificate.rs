@@ -71,6 +71,15 @@ impl Watch {
             return;
         }
         self.told_day = Some(now_secs / DAY_SECS);
+        if leaf.not_after_secs < now_secs {
+            error!(
+                event = "certificate_ended",
+                file = %files.certificate.display(),
+                until = until(leaf),
+                "the certificate has ended: clients that check it do not connect; renew it"
+            );
+            return;
+        }
         warn!(
             event = "certificate_ends",
             file = %files.certificate.display(),

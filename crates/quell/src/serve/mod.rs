@@ -115,7 +115,7 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     let mut hangup = signal(SignalKind::hangup()).map_err(io("no signals"))?;
     let (stop, stopping) = watch::channel(false);
     let listening = listeners::start(&parts, sockets, &stopping)?;
-    info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, smtp_tls = ?parts.config().smtp_listen_tls, console = %parts.config().console_listen, "quell is ready");
+    info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, smtp_tls = ?parts.config().smtp_listen_tls, submission = ?parts.config().submission_listen, submission_tls = ?parts.config().submission_listen_tls, console = %parts.config().console_listen, "quell is ready");
     let mut certificate = certificate::Watch::default();
     let mut look = tokio::time::interval(certificate::look_every());
     manager::ready();

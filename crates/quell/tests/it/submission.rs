@@ -223,6 +223,8 @@ fn users_write_under_their_own_addresses_only() {
         client.command("RSET").expect("a reply");
     }
     firm.sent(2);
+    let log = firm.server.output();
+    assert!(log.matches("event=\"not_theirs\" user=\"jane@firm.example\"").count() == 5, "{log}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::operate::done;
 use crate::support::peers::{available, exim, opensmtpd, postfix, swaks};
 use crate::support::server::config;
 use crate::support::smtp::Client;
@@ -183,6 +184,8 @@ fn a_renewed_certificate_is_in_use_after_a_reload_and_a_faulty_one_changes_nothi
     std::fs::write(&files.key, "no key").expect("a file");
     reload("reload_refused");
     assert_eq!(serves(&files), first);
+    // What is asked of the running server needs no certificate.
+    assert_eq!(done(&server, &["user", "list"]), "");
     files.authority.issue(&directory.join("tls"), &[NAME], (-1, 90));
     reload("reloaded");
     assert_ne!(serves(&files), first);

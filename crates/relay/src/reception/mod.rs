@@ -94,6 +94,17 @@ pub struct RefusedRecipient<'a> {
     pub reply: &'a Reply,
 }
 
+/// What a user who has signed in was refused, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct NotTheirs<'a> {
+    /// The user.
+    pub user: &'a str,
+    /// Where they are.
+    pub source: Option<IpAddr>,
+    /// What they were told: it names the address.
+    pub reply: &'a Reply,
+}
+
 /// What only the world outside can say.
 pub trait World {
     /// True if a mailbox of that name is there.
@@ -117,6 +128,9 @@ pub trait World {
     /// A recipient was refused, which is counted by [`World::refused`] too. Clients can make this
     /// happen as often as they like.
     fn recipient_refused(&self, refused: &RefusedRecipient<'_>);
+    /// A user who has signed in wrote under somebody else's address, and was refused: the sign of a stolen
+    /// password, or of a mistake. Clients can make this happen as often as they like.
+    fn not_theirs(&self, _refused: &NotTheirs<'_>) {}
     /// Runs file work that may block: a server with few threads lets others take over meanwhile.
     fn blocking<V>(&self, work: impl FnOnce() -> V) -> V {
         work()
@@ -304,6 +318,7 @@ impl Reception {
             }
             Err(reply) => {
                 world.refused(Refused::by(&reply));
+                self.tell_not_theirs(&reply, world);
                 self.session.answer(question, reply);
                 None
             }

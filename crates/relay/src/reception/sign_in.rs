@@ -7,7 +7,7 @@ use quell_wire::sasl::{Credentials, StoredScram};
 use quell_wire::server::{MailFrom, Question, SignIn};
 
 use super::transaction::Transaction;
-use super::{Reception, Refused, Want, World};
+use super::{NotTheirs, Reception, Refused, Want, World};
 use crate::submission::{User, check_reverse_path};
 
 /// Why somebody is not signed in.
@@ -81,6 +81,13 @@ impl Reception {
         Want::ScramFor(user)
     }
 
+    /// 5.7.1 is what the rules of submission say, and nothing else here.
+    pub(super) fn tell_not_theirs(&self, reply: &Reply, world: &impl World) {
+        if let Some(user) = self.user.as_deref().filter(|_| reply.enhanced().as_deref() == Some("5.7.1")) {
+            world.not_theirs(&NotTheirs { user: &user.name, source: self.source.address, reply });
+        }
+    }
+
     /// MAIL: a transaction begins, if whoever is there may begin it.
     pub(super) fn mail(&mut self, question: Question, mail: MailFrom, world: &impl World) {
         let may = match &self.user {
@@ -95,6 +102,7 @@ impl Reception {
             }
             Err(reply) => {
                 world.refused(Refused::Message);
+                self.tell_not_theirs(&reply, world);
                 self.session.answer(question, reply);
             }
         }

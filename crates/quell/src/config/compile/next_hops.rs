@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use quell_relay::directory::normal_domain;
-use quell_relay::route::{NextHop, Routes};
+use quell_relay::route::{Host, NextHop, Routes};
 use quell_relay::tls::{Level, Rule, Rules};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -59,6 +59,7 @@ impl Check<'_> {
             });
         }
         self.never_and_implicit(settings, routes, &all);
+        self.without_effect(routes, &all);
         all
     }
 
@@ -83,7 +84,7 @@ impl Check<'_> {
     }
 
     fn authorities(&mut self, written: &str, table: &NextHopTable) -> Option<Arc<RootCertStore>> {
-        let file = self.folder.join(table.ca_file.as_deref()?);
+        let file = self.folder.join(table.ca_file.as_deref().filter(|_| self.reads_keys)?);
         match read_authorities(&file) {
             Ok(authorities) => Some(Arc::new(authorities)),
             Err((message, help)) => {
@@ -109,6 +110,9 @@ impl Check<'_> {
             }
             (Some(certificate), Some(key)) => (self.folder.join(certificate), self.folder.join(key)),
         };
+        if !self.reads_keys {
+            return None;
+        }
         if let Some(mode) = too_open(&key) {
             let message = format!("{}: others can read the key (mode {mode:04o})", key.display());
             let help = format!("chmod 600 {}", key.display());
@@ -121,6 +125,43 @@ impl Check<'_> {
                 self.fault(&["next_hops", written, which], why.to_string(), help);
                 None
             }
+        }
+    }
+
+    /// Tables that no mail meets, and authorities that nothing is checked against.
+    fn without_effect(&mut self, routes: &Routes, all: &[NextHopTls]) {
+        for table in all.iter().filter(|table| table.rule.name != "*") {
+            let name = &table.rule.name;
+            let is_host = |hop: &NextHop| match hop {
+                NextHop::Smtp(peer) | NextHop::Lmtp(peer) => match &peer.host {
+                    Host::Address(address) => address.to_string() == *name,
+                    Host::Name(host) => host == name,
+                },
+                NextHop::LmtpUnix(path) => path == name,
+                _ => false,
+            };
+            if routes.domains.values().chain(&routes.via).any(is_host) {
+                continue;
+            }
+            if let Some(own) = routes.domains.get(name) {
+                let warning = format!(
+                    "[next_hops.\"{name}\"] has no effect: mail for {name} goes to {own}; write the table for that host"
+                );
+                self.warnings.push(warning);
+            } else if let Some(via) = &routes.via {
+                let warning = format!(
+                    "[next_hops.\"{name}\"] has no effect: mail for other domains goes to {via} ([relay] via); write the table for that host"
+                );
+                self.warnings.push(warning);
+            }
+        }
+        let is_checked = |rule: &Rule| rule.level == Some(Level::Require);
+        for table in all.iter().filter(|table| table.authorities.is_some() && !is_checked(&table.rule)) {
+            let warning = format!(
+                "[next_hops.\"{}\"] names a ca_file, but certificates are checked against it only with tls = \"require\", or where MTA-STS or smtps:// demands it",
+                table.rule.name
+            );
+            self.warnings.push(warning);
         }
     }
 

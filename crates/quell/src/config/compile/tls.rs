@@ -29,6 +29,9 @@ impl Check<'_> {
             }
             (Some(certificate), Some(key)) => (self.folder.join(certificate), self.folder.join(key)),
         };
+        if !self.reads_keys {
+            return None;
+        }
         match Certificate::load(&certificate, &key) {
             Ok(loaded) => Some((TlsFiles { certificate, key }, loaded)),
             Err(why) => {
