@@ -92,8 +92,10 @@ macro_rules! section {
     (@range $least:literal, $greatest:literal) => { Some(($least, $greatest)) };
 }
 
+mod acme;
 mod judging;
 mod tls;
+pub use acme::{ACME, Acme};
 pub use judging::{EXCEPTIONS, ExceptionsTable, HOLD, Hold, JUDGE, Judge, POLICY, PolicyTable};
 pub use tls::{TLS, Tls};
 
@@ -291,9 +293,9 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 16] = [
-    SERVER, TLS, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS, HOLD,
-    TELL, LOG, PRIVACY,
+pub const SECTIONS: [Section; 17] = [
+    SERVER, TLS, ACME, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, DNS, JUDGE, POLICY, EXCEPTIONS,
+    HOLD, TELL, LOG, PRIVACY,
 ];
 
 /// `recipients` of a domain as written.
@@ -314,6 +316,8 @@ pub struct Settings {
     pub server: Server,
     /// `[tls]`
     pub tls: Tls,
+    /// `[acme]`
+    pub acme: Acme,
     /// `[smtp]`
     pub smtp: Smtp,
     /// `[submission]`

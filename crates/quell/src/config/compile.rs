@@ -12,6 +12,7 @@ use super::problem::{Places, Problem};
 use super::{Config, hint};
 use crate::settings::{Judge, SECTIONS, Settings};
 
+mod acme;
 mod domains;
 mod hold;
 mod outgoing;
@@ -78,7 +79,8 @@ impl Check<'_> {
         let console_listen = self.listen(&["console", "listen"], &console);
         let all_listen = [&smtp_listen[..], &smtp_listen_tls].concat();
         let relay_from = self.relay(&settings, &all_listen);
-        let tls = self.tls(&settings);
+        let acme = self.acme(&settings, &hostname, &data);
+        let tls = self.tls(&settings, acme.as_ref());
         self.needs_tls(&settings, &smtp_listen);
         let (plans, mut routes) = self.domains(&settings);
         routes.via = self.smart_host(&settings);
@@ -98,6 +100,7 @@ impl Check<'_> {
             smtp_listen,
             smtp_listen_tls,
             tls,
+            acme,
             console_listen: *console_listen.first()?,
             relay_from,
             outgoing: self.outgoing(&settings),

@@ -3,7 +3,7 @@
 use super::Config;
 
 /// Keys that a running server cannot change (DESIGN.md, "Configuration").
-const NEEDS_RESTART: [&str; 9] = [
+const NEEDS_RESTART: [&str; 15] = [
     "server.data",
     "server.user",
     "server.secret_file",
@@ -12,6 +12,12 @@ const NEEDS_RESTART: [&str; 9] = [
     "smtp.listen_tls",
     "console.listen",
     "console.tls",
+    "acme.contact",
+    "acme.directory",
+    "acme.names",
+    "acme.challenge",
+    "acme.listen",
+    "acme.ca_file",
     "judge.recent_entries",
 ];
 

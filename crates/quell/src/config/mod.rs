@@ -11,6 +11,7 @@ use quell_storm::limits::Limits;
 use crate::settings::Settings;
 use crate::tls::Certificate;
 
+mod acme;
 mod compile;
 mod diff;
 mod hint;
@@ -19,6 +20,7 @@ mod problem;
 #[cfg(test)]
 mod tests;
 
+pub use acme::{Acme, Challenge};
 pub use diff::Change;
 pub use ipnet::IpNet;
 pub use problem::{Faults, Problem};
@@ -47,6 +49,8 @@ pub struct Config {
     pub smtp_listen_tls: Vec<SocketAddr>,
     /// The certificate, and the files it came from.
     pub tls: Option<(TlsFiles, Certificate)>,
+    /// Where a certificate comes from by itself.
+    pub acme: Option<Acme>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
     /// Our own machines.
@@ -143,6 +147,12 @@ impl Config {
             text: text.to_owned(),
             problems,
         })
+    }
+
+    /// Where the certificate is, or will be: by ACME it may come after the start.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let by_acme = || self.acme.as_ref().map(Acme::files);
+        self.tls.as_ref().map(|(files, _)| files.clone()).or_else(by_acme)
     }
 
     /// Where the Maildirs are.

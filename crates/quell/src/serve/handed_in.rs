@@ -17,8 +17,8 @@ use tracing::{info, warn};
 use super::ServeError;
 
 /// Names by which a socket says what it is for (`FileDescriptorName=`): `[smtp] listen`,
-/// `[smtp] listen_tls`, `[console] listen`.
-const SERVICES: [&str; 3] = ["smtp", "smtp-tls", "console"];
+/// `[smtp] listen_tls`, `[console] listen`, `[acme] listen`.
+const SERVICES: [&str; 4] = ["smtp", "smtp-tls", "console", "acme"];
 /// Most sockets that are taken.
 const MAX_SOCKETS: usize = 64;
 

@@ -27,6 +27,9 @@ pub(super) struct Sockets {
     /// Each, and whether TLS begins with the first byte.
     smtp: Vec<(std::net::TcpListener, bool)>,
     console: Vec<std::net::TcpListener>,
+    /// Where the authority looks for answers.
+    #[cfg(feature = "acme")]
+    pub acme: Vec<std::net::TcpListener>,
 }
 
 /// Binds all addresses, but for those whose sockets the service manager has handed in.
@@ -40,9 +43,19 @@ pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
     let in_clear = handed.listeners("smtp", &config.smtp_listen, bind)?;
     let tls_first = handed.listeners("smtp-tls", &config.smtp_listen_tls, bind)?;
     let console = handed.listeners("console", &[config.console_listen], bind)?;
+    #[cfg(feature = "acme")]
+    let acme = match &config.acme {
+        Some(acme) => handed.listeners("acme", &[acme.listen], bind)?,
+        None => Vec::new(),
+    };
     handed.nothing_left()?;
     let smtp = in_clear.into_iter().map(|socket| (socket, false));
-    Ok(Sockets { smtp: smtp.chain(tls_first.into_iter().map(|socket| (socket, true))).collect(), console })
+    Ok(Sockets {
+        smtp: smtp.chain(tls_first.into_iter().map(|socket| (socket, true))).collect(),
+        console,
+        #[cfg(feature = "acme")]
+        acme,
+    })
 }
 
 /// Descriptors that are neither connections nor sessions to next hops: store, bodies, Maildirs,
