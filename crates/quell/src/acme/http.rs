@@ -113,3 +113,77 @@ async fn exchange(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing::Authority;
+    use crate::tls::{Acceptor, Certificate, Stream};
+    use instant_acme::Account;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// What is made of a directory that answers so.
+    async fn said_of(name: &str, answer: String) -> String {
+        let folder = std::env::temp_dir().join(format!("quell-acme-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let authority = Authority::new();
+        let (chain, key) = authority.issue(&folder, &["localhost"], (-1, 30));
+        let ca = folder.join("ca.pem");
+        std::fs::write(&ca, &authority.pem).unwrap();
+        let acceptor = Acceptor::new(&Certificate::load(&chain, &key).unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(Stream::Plain(stream)).await.unwrap();
+            let mut asked = [0; 1024];
+            let read = stream.read(&mut asked).await.unwrap();
+            let asked = String::from_utf8_lossy(&asked[..read]).to_ascii_lowercase();
+            assert!(asked.starts_with("get /dir?a=b http/1.1\r\n"), "{asked}");
+            assert!(asked.contains(&format!("\r\nhost: localhost:{port}\r\n")), "{asked}");
+            // It may hang up before all is written.
+            let _cut = stream.write_all(answer.as_bytes()).await;
+            let _cut = stream.shutdown().await;
+        });
+        let https = Https::new(Some(&ca)).unwrap();
+        let new = instant_acme::NewAccount {
+            contact: &[],
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+        };
+        let directory = format!("https://localhost:{port}/dir?a=b");
+        let made = Account::builder_with_http(Box::new(https)).create(&new, directory, None).await;
+        std::fs::remove_dir_all(&folder).unwrap();
+        made.err().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn answers_without_end_and_without_sense_are_failures() {
+        let long = "x".repeat(MAX_ANSWER_BYTES + 1);
+        let endless =
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{long}", 1_u64 << 40);
+        for (name, answer, word) in [
+            ("large", format!("HTTP/1.1 200 OK\r\n\r\n{long}"), "length limit exceeded"),
+            ("endless", endless, "length limit exceeded"),
+            ("cut", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_owned(), "localhost: "),
+            ("nothing", String::new(), "localhost: "),
+            ("smtp", "220 mx.firm.example\r\n".to_owned(), "localhost: "),
+            ("no-json", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno".to_owned(), "JSON"),
+        ] {
+            let said = said_of(name, answer).await;
+            assert!(said.contains(word), "{name}: {said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_asked_in_the_clear() {
+        let file = std::env::temp_dir().join(format!("quell-acme-clear-{}", std::process::id()));
+        std::fs::write(&file, Authority::new().pem).unwrap();
+        let https = Https::new(Some(&file)).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let request = Request::get("http://127.0.0.1:9/").body(BodyWrapper::default()).unwrap();
+        let why = https.request(request).await.err().unwrap().to_string();
+        assert_eq!(why, "127.0.0.1: the authority names a place that is no https URL");
+    }
+}

@@ -37,9 +37,11 @@ impl Drop for Open<'_> {
 
 /// Gets a certificate for the names wanted, with a new key: both in PEM.
 pub async fn obtain(wanted: &Acme, keep: &Keep, pending: &Pending) -> Result<String, Failure> {
-    let account = account(wanted, keep).await?;
-    let names: Vec<_> = wanted.names.iter().cloned().map(Identifier::Dns).collect();
-    let mut order = account.new_order(&NewOrder::new(&names)).await?;
+    let mut order = match begin(wanted, keep, true).await {
+        // One that was set up anew has forgotten us.
+        Err(why) if is_unknown(&*why) => begin(wanted, keep, false).await?,
+        order => order?,
+    };
     let _open = Open(pending);
     answer_all(&mut order, wanted.challenge, pending).await?;
     // An order of names that were shown to be ours a while ago is ready at once.
@@ -62,12 +64,24 @@ pub async fn obtain(wanted: &Acme, keep: &Keep, pending: &Pending) -> Result<Str
     Ok(key + &chain)
 }
 
-/// The account that is kept, or a new one.
-async fn account(wanted: &Acme, keep: &Keep) -> Result<Account, Failure> {
+/// An order of the account that is kept, if that is to count, or else of a new one.
+async fn begin(wanted: &Acme, keep: &Keep, kept_counts: bool) -> Result<Order, Failure> {
+    let account = account(wanted, keep, kept_counts).await?;
+    let names: Vec<_> = wanted.names.iter().cloned().map(Identifier::Dns).collect();
+    Ok(account.new_order(&NewOrder::new(&names)).await?)
+}
+
+/// The authority does not know the account (RFC 8555 §6.7).
+fn is_unknown(why: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let unknown = Some("urn:ietf:params:acme:error:accountDoesNotExist");
+    matches!(why.downcast_ref(), Some(instant_acme::Error::Api(said)) if said.r#type.as_deref() == unknown)
+}
+
+async fn account(wanted: &Acme, keep: &Keep, kept_counts: bool) -> Result<Account, Failure> {
     let contact = format!("mailto:{}", wanted.contact);
     let (kept, https) = (keep.account()?, block_in_place(|| Https::new(wanted.ca_file.as_deref()))?);
     let builder = Account::builder_with_http(Box::new(https));
-    match kept.filter(|kept| kept.directory == wanted.directory) {
+    match kept.filter(|kept| kept_counts && kept.directory == wanted.directory) {
         Some(kept) if kept.contact == wanted.contact => {
             Ok(builder.from_credentials(kept.credentials).await?)
         }

@@ -159,6 +159,30 @@ fn a_running_server_renews_its_certificate_and_keeps_its_account() {
 }
 
 #[test]
+fn an_authority_that_has_forgotten_the_account_gets_a_new_one() {
+    if !pebble::available() {
+        return;
+    }
+    let directory = TempDir::new("acme-forgotten");
+    let pebble = Pebble::start(&directory, DAYS_90);
+    let mut server = start(&directory, &acme(&pebble, &by_http(&pebble)));
+    wait_for(&server, "acme_done", 1);
+    server.term();
+    let mut account = kept(&server, "account.json");
+    let old = account["credentials"]["key_pkcs8"].clone();
+    let id = account["credentials"]["id"].as_str().expect("a URL").to_owned();
+    account["credentials"]["id"] = format!("{id}-forgotten").into();
+    let folder = server.data.join("acme");
+    std::fs::write(folder.join("account.json"), account.to_string()).expect("a file");
+    for file in ["certificate.pem", "tries.json"] {
+        std::fs::remove_file(folder.join(file)).expect("a file");
+    }
+    server.restart();
+    assert!(wait_until(LIMIT, || offers_starttls(&server)), "{}\n{}", server.output(), pebble.output());
+    assert_ne!(kept(&server, "account.json")["credentials"]["key_pkcs8"], old);
+}
+
+#[test]
 fn a_failure_is_told_in_the_authoritys_words_and_not_repeated_at_once() {
     if !pebble::available() {
         return;
