@@ -17,8 +17,8 @@ test:
 	cargo test --workspace
 	cargo deny check licenses bans sources
 
-# A certificate by ACME, which is behind a feature, so that `make test` builds without it: two minutes with
-# what `make test` has built, most of them the compiler's.
+# A certificate by ACME, which is behind a feature, so that `make test` builds without it: some minutes
+# after `make test`, most of them the compiler's, and half a minute for the tests.
 test-acme:
 	scripts/setup-tests
 	cargo clippy --locked -p quell --features acme --all-targets -- -D warnings
