@@ -1,5 +1,5 @@
 # run, demo and test do their own set-up on a bare Debian 12 with Rust.
-.PHONY: run demo test build fuzz bench bench-parts recent-memory trace-worlds offices proof near
+.PHONY: run demo test test-acme build fuzz bench bench-parts recent-memory trace-worlds offices proof near
 
 run:
 	@scripts/run
@@ -16,6 +16,14 @@ test:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 	cargo deny check licenses bans sources
+
+# A certificate by ACME, which is behind a feature, so that `make test` builds without it: some minutes
+# after `make test`, most of them the compiler's, and half a minute for the tests.
+test-acme:
+	scripts/setup-tests
+	cargo clippy --locked -p quell --features acme --all-targets -- -D warnings
+	cargo test --locked -p quell --features acme --lib -- acme
+	cargo test --locked -p quell --features acme --test acme
 
 build:
 	@scripts/setup-build

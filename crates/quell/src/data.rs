@@ -6,6 +6,7 @@
 //! <data>/token         64 hex digits: the console's Bearer token (0600)
 //! <data>/ledger.db     the ledger (0600; its -wal and -shm follow its mode)
 //! <data>/users.db      who may sign in (0600)
+//! <data>/acme/         account and certificate by ACME (0700)
 //! <data>/control.sock  where the running server takes commands (0600)
 //! <data>/spool/        bodies
 //! <data>/mail/         Maildirs
@@ -26,7 +27,7 @@ use quell_mail::key::Secret;
 
 pub use self::modes::{belongs_to_another, check_key_mode, open_to_others};
 pub use self::private::random_bytes;
-use self::private::{make_private, read_private};
+pub(crate) use self::private::{make_private, read_private};
 
 /// The id of the secret, as rows carry it, until secrets can be rotated.
 const SECRET_ID: u8 = 1;
@@ -136,6 +137,11 @@ impl Paths {
     /// The users.
     pub fn users(&self) -> PathBuf {
         self.dir.join("users.db")
+    }
+
+    /// Account and certificate that came by ACME.
+    pub fn acme(&self) -> PathBuf {
+        self.dir.join("acme")
     }
 
     /// The control socket.

@@ -1,5 +1,7 @@
 //! The program: what listens, delivers, tells, and is typed at a shell.
 
+#[cfg(feature = "acme")]
+pub mod acme;
 pub mod archive;
 pub mod cli;
 pub mod config;

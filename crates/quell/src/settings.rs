@@ -92,10 +92,12 @@ macro_rules! section {
     (@range $least:literal, $greatest:literal) => { Some(($least, $greatest)) };
 }
 
+mod acme;
 mod judging;
 mod next_hops;
 mod submission;
 mod tls;
+pub use acme::{ACME, Acme};
 pub use judging::{EXCEPTIONS, ExceptionsTable, HOLD, Hold, JUDGE, Judge, POLICY, PolicyTable};
 pub use next_hops::{NEXT_HOP, NextHopTable};
 pub use submission::{SUBMISSION, Submission};
@@ -287,9 +289,9 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 17] = [
-    SERVER, TLS, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, NEXT_HOP, DNS, JUDGE, POLICY, EXCEPTIONS,
-    HOLD, TELL, LOG, PRIVACY,
+pub const SECTIONS: [Section; 18] = [
+    SERVER, TLS, ACME, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, NEXT_HOP, DNS, JUDGE, POLICY,
+    EXCEPTIONS, HOLD, TELL, LOG, PRIVACY,
 ];
 
 /// `recipients` of a domain as written.
@@ -310,6 +312,8 @@ pub struct Settings {
     pub server: Server,
     /// `[tls]`
     pub tls: Tls,
+    /// `[acme]`
+    pub acme: Acme,
     /// `[smtp]`
     pub smtp: Smtp,
     /// `[submission]`

@@ -12,6 +12,7 @@ use super::problem::{Places, Problem};
 use super::{Config, hint};
 use crate::settings::{Judge, SECTIONS, Settings};
 
+mod acme;
 mod domains;
 mod hold;
 pub(super) mod next_hops;
@@ -91,7 +92,8 @@ impl Check<'_> {
         let all_listen = [&smtp_listen[..], &smtp_listen_tls, &for_users].concat();
         self.listens_once(&settings);
         let relay_from = self.relay(&settings, &all_listen);
-        let tls = self.tls(&settings);
+        let acme = self.acme(&settings, &hostname, &data);
+        let tls = self.tls(&settings, acme.as_ref());
         self.needs_tls(&settings, &smtp_listen);
         let (plans, mut routes) = self.domains(&settings);
         routes.via = self.smart_host(&settings);
@@ -113,6 +115,7 @@ impl Check<'_> {
             submission_listen,
             submission_listen_tls,
             tls,
+            acme,
             console_listen: *console_listen.first()?,
             relay_from,
             outgoing: self.outgoing(&settings, &routes),

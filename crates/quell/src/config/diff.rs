@@ -3,7 +3,7 @@
 use super::Config;
 
 /// Keys that a running server cannot change (DESIGN.md, "Configuration").
-const NEEDS_RESTART: [&str; 11] = [
+const NEEDS_RESTART: [&str; 17] = [
     "server.data",
     "server.user",
     "server.secret_file",
@@ -14,6 +14,12 @@ const NEEDS_RESTART: [&str; 11] = [
     "submission.listen_tls",
     "console.listen",
     "console.tls",
+    "acme.contact",
+    "acme.directory",
+    "acme.names",
+    "acme.challenge",
+    "acme.listen",
+    "acme.ca_file",
     "judge.recent_entries",
 ];
 

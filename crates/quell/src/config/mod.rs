@@ -15,6 +15,7 @@ use crate::deliver::resolver::Dnssec;
 use crate::settings::Settings;
 use crate::tls::Certificate;
 
+mod acme;
 mod compile;
 mod diff;
 mod hint;
@@ -23,6 +24,7 @@ mod problem;
 #[cfg(test)]
 mod tests;
 
+pub use acme::{Acme, Challenge};
 pub use diff::Change;
 pub use ipnet::IpNet;
 pub use problem::{Faults, Problem};
@@ -55,6 +57,8 @@ pub struct Config {
     pub submission_listen_tls: Vec<SocketAddr>,
     /// The certificate, and the files it came from.
     pub tls: Option<(TlsFiles, Certificate)>,
+    /// Where a certificate comes from by itself.
+    pub acme: Option<Acme>,
     /// Where the console listens.
     pub console_listen: SocketAddr,
     /// Our own machines.
@@ -196,6 +200,12 @@ impl Config {
             text: text.to_owned(),
             problems,
         })
+    }
+
+    /// Where the certificate is, or will be: by ACME it may come after the start.
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let by_acme = || self.acme.as_ref().map(Acme::files);
+        self.tls.as_ref().map(|(files, _)| files.clone()).or_else(by_acme)
     }
 
     /// Where the Maildirs are.

@@ -31,6 +31,7 @@ pub fn open_to_others(paths: &Paths, secret_file: &Path) -> Vec<DataError> {
         look(&file, 0o077, "read or write it", "600");
     }
     look(&paths.spool(), 0o077, "look into it", "700");
+    look(&paths.acme(), 0o077, "look into it", "700");
     // An IMAP server may read there, if the operator lets it.
     look(&paths.mail(), 0o022, "write in it", "go-w");
     found

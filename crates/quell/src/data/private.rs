@@ -24,7 +24,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N], DataError> {
 }
 
 /// Writes a new file, all of it or nothing, durable when this returns. The caller has the lock.
-pub(super) fn make_private(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+pub(crate) fn make_private(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let io = |e| DataError::Io(path.to_owned(), e);
     let fresh = path.with_extension("new");
     let mut file =
@@ -36,7 +36,7 @@ pub(super) fn make_private(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
 }
 
 /// Reads a file, and refuses one that others may read or write.
-pub(super) fn read_private(path: &Path) -> Result<Vec<u8>, DataError> {
+pub(crate) fn read_private(path: &Path) -> Result<Vec<u8>, DataError> {
     let io = |e| DataError::Io(path.to_owned(), e);
     let file = File::open(path).map_err(io)?;
     closed_to_others(path, &file.metadata().map_err(io)?, 0o077, "read or write it", "600")?;

@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::parts::{Parts, current};
 use crate::config::TlsFiles;
-use crate::tls::{Certificate, Leaf};
+use crate::tls::{Certificate, CertificateError, Leaf};
 
 /// The files are looked at so often; tests ask for more.
 pub(super) fn look_every() -> Duration {
@@ -35,29 +35,34 @@ impl Watch {
     /// Takes a new certificate into use, if there is one. A faulty one changes nothing.
     pub fn look(&mut self, parts: &Parts) {
         let now = current(&parts.in_force);
-        let (Some((files, certificate)), Some(acceptor)) = (&now.config.tls, &now.shared.tls) else {
+        let Some(files) = now.config.tls_files() else {
             self.seen = None;
             return;
         };
+        let known = now.config.tls.as_ref().map(|(_, certificate)| certificate);
         let there = (files.clone(), stamp(&files.certificate), stamp(&files.key));
         // The first time too: the files may have changed since the configuration was read.
         let changed = self.seen.as_ref() != Some(&there);
         self.seen = Some(there);
         if !changed {
-            return self.tell_end(&certificate.leaf, files);
+            known.iter().for_each(|certificate| self.tell_end(&certificate.leaf, &files));
+            return;
         }
+        let serves = |certificate| now.shared.tls.as_ref().is_some_and(|tls| tls.serves(certificate));
         match Certificate::load(&files.certificate, &files.key) {
-            Ok(certificate) if acceptor.serves(&certificate) => self.tell_end(&certificate.leaf, files),
+            Ok(certificate) if serves(&certificate) => self.tell_end(&certificate.leaf, &files),
             Ok(certificate) => {
-                acceptor.replace(&certificate);
                 self.told_day = None;
                 info!(
                     event = "certificate",
                     until = until(&certificate.leaf),
                     "the certificate has changed and is in use"
                 );
-                self.tell_end(&certificate.leaf, files);
+                self.tell_end(&certificate.leaf, &files);
+                parts.use_certificate(files, certificate);
             }
+            // It is still to come by ACME.
+            Err(CertificateError::Io(..)) if known.is_none() => {}
             Err(why) => {
                 error!(event = "certificate_refused", reason = %why, "the changed certificate cannot be used, the old one stays");
             }

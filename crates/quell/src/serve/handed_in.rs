@@ -17,8 +17,8 @@ use tracing::{info, warn};
 use super::ServeError;
 
 /// Names by which a socket says what it is for (`FileDescriptorName=`): `[smtp] listen`,
-/// `[smtp] listen_tls`, `[submission] listen` and `listen_tls`, `[console] listen`.
-const SERVICES: [&str; 5] = ["smtp", "smtp-tls", "submission", "submissions", "console"];
+/// `[smtp] listen_tls`, `[submission] listen` and `listen_tls`, `[console] listen`, `[acme] listen`.
+const SERVICES: [&str; 6] = ["smtp", "smtp-tls", "submission", "submissions", "console", "acme"];
 /// Most sockets that are taken.
 const MAX_SOCKETS: usize = 64;
 

@@ -27,6 +27,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Sockets {
     smtp: Vec<(std::net::TcpListener, Entry)>,
     console: Vec<std::net::TcpListener>,
+    /// Where the authority looks for answers.
+    #[cfg(feature = "acme")]
+    pub acme: Vec<std::net::TcpListener>,
 }
 
 /// Binds all addresses, but for those whose sockets the service manager has handed in.
@@ -48,8 +51,18 @@ pub(super) fn bind(config: &Config) -> Result<Sockets, ServeError> {
         smtp.extend(sockets.into_iter().map(|socket| (socket, entry)));
     }
     let console = handed.listeners("console", &[config.console_listen], bind)?;
+    #[cfg(feature = "acme")]
+    let acme = match &config.acme {
+        Some(acme) => handed.listeners("acme", &[acme.listen], bind)?,
+        None => Vec::new(),
+    };
     handed.nothing_left()?;
-    Ok(Sockets { smtp, console })
+    Ok(Sockets {
+        smtp,
+        console,
+        #[cfg(feature = "acme")]
+        acme,
+    })
 }
 
 /// Descriptors that are neither connections nor sessions to next hops: store, bodies, Maildirs,

@@ -12,10 +12,11 @@ mod reload;
 mod watcher;
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tracing::{error, info, warn};
 
 use self::parts::Parts;
@@ -108,12 +109,14 @@ fn look_at_modes(config: &Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), ServeError> {
+async fn serve(mut parts: Parts, mut sockets: listeners::Sockets) -> Result<(), ServeError> {
     let io = |what| move |e| ServeError::Io(what, e);
     let mut terminate = signal(SignalKind::terminate()).map_err(io("no signals"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io("no signals"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(io("no signals"))?;
     let (stop, stopping) = watch::channel(false);
+    let news = News::default();
+    by_acme(&parts, &mut sockets, &news, &stopping)?;
     let listening = listeners::start(&parts, sockets, &stopping)?;
     info!(event = "started", version = env!("CARGO_PKG_VERSION"), smtp = ?parts.config().smtp_listen, smtp_tls = ?parts.config().smtp_listen_tls, submission = ?parts.config().submission_listen, submission_tls = ?parts.config().submission_listen_tls, console = %parts.config().console_listen, "quell is ready");
     let mut certificate = certificate::Watch::default();
@@ -123,10 +126,12 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     loop {
         tokio::select! {
             _ = look.tick() => certificate.look(&parts),
+            () = news.renewed.notified() => certificate.look(&parts),
             _ = hangup.recv() => {
                 manager::reloading();
                 reload::reload(&mut parts);
                 manager::ready();
+                news.asked.notify_one();
             }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
@@ -160,6 +165,49 @@ async fn serve(mut parts: Parts, sockets: listeners::Sockets) -> Result<(), Serv
     // It has the way to the desk, which ends when nobody has that any more.
     let _ended = tokio::time::timeout(STOP_WITHIN, keeping_told).await;
     stop_threads(parts).await;
+    Ok(())
+}
+
+/// Between what keeps a certificate by ACME and the rest.
+#[derive(Default)]
+struct News {
+    /// There is a new certificate.
+    renewed: Arc<Notify>,
+    /// A person wants the next try now.
+    asked: Arc<Notify>,
+}
+
+/// Starts what keeps the certificate, if that comes by ACME.
+#[cfg(feature = "acme")]
+fn by_acme(
+    parts: &Parts,
+    sockets: &mut listeners::Sockets,
+    news: &News,
+    stopping: &watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    let Some(wanted) = &parts.config().acme else { return Ok(()) };
+    let sockets = std::mem::take(&mut sockets.acme).into_iter().map(tokio::net::TcpListener::from_std);
+    let sockets = sockets.collect::<io::Result<Vec<_>>>();
+    let sockets = sockets.map_err(|e| ServeError::Io("the socket for the authority", e))?;
+    let (renewed, asked) = (Arc::clone(&news.renewed), Arc::clone(&news.asked));
+    let keeper = crate::acme::Keeper::new(wanted, certificate::look_every(), renewed, asked);
+    let mut stopping = stopping.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = keeper.run(sockets) => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(feature = "acme"))]
+fn by_acme(
+    _: &Parts,
+    _: &mut listeners::Sockets,
+    _: &News,
+    _: &watch::Receiver<bool>,
+) -> Result<(), ServeError> {
     Ok(())
 }
 

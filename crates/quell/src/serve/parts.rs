@@ -25,7 +25,7 @@ use super::listeners::possible;
 use super::log::Log;
 use super::outward::{destinations, outward};
 use super::watcher::Watcher;
-use crate::config::Config;
+use crate::config::{Config, TlsFiles};
 use crate::data::{Data, Token, random_bytes};
 use crate::deliver::maildir::MaildirStore;
 use crate::deliver::remote::{Outward, OutwardNow, Remote, Starter};
@@ -44,7 +44,7 @@ use crate::server::time::Timekeeper;
 use crate::sign_in::accounts::Accounts;
 use crate::sign_in::{Means, SignIn};
 use crate::tell::{Mailer, Outbox, StopBy, Teller};
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Certificate};
 
 /// Threads that deliver. Each waits for the disk most of the time.
 const WORKERS: usize = 4;
@@ -98,6 +98,14 @@ impl Parts {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
         current(&self.in_force).config
+    }
+
+    /// Another certificate, from the next connection on.
+    pub fn use_certificate(&self, files: TlsFiles, certificate: Certificate) {
+        let old = current(&self.in_force);
+        let config = Config { tls: Some((files, certificate)), ..(*old.config).clone() };
+        let new = in_force(config, old.shared.policy.secret.clone(), Some(&old));
+        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
     /// Opens what is kept, recovers it, and starts the threads.
@@ -452,8 +460,12 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
 
 /// Makes handshakes with the certificate of `config`. Session tickets that clients have stay good.
 fn acceptor(config: &Config, before: Option<&InForce>) -> Option<Acceptor> {
-    let (_, certificate) = config.tls.as_ref()?;
-    if let Some(acceptor) = before.and_then(|before| before.shared.tls.clone()) {
+    let before = before.and_then(|before| before.shared.tls.clone());
+    let Some((_, certificate)) = &config.tls else {
+        // Where one is to come by ACME, the old one serves until then.
+        return before.filter(|_| config.acme.is_some());
+    };
+    if let Some(acceptor) = before {
         acceptor.replace(certificate);
         return Some(acceptor);
     }

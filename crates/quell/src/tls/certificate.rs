@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -62,14 +63,24 @@ impl Certificate {
     /// # Errors
     /// [`CertificateError`].
     pub fn load(chain_file: &Path, key_file: &Path) -> Result<Self, CertificateError> {
-        let chain = read(chain_file)?;
-        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain).take(MAX_CHAIN).collect();
+        Self::parse((&read(chain_file)?, chain_file), (&read(key_file)?, key_file))
+    }
+
+    /// Of the content of both files.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn parse(
+        (chain, chain_file): (&[u8], &Path),
+        (key, key_file): (&[u8], &Path),
+    ) -> Result<Self, CertificateError> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).take(MAX_CHAIN).collect();
         let chain = chain.map_err(|_| CertificateError::BadCertificate(chain_file.to_owned()))?;
         let Some(own) = chain.first() else {
             return Err(CertificateError::NoCertificate(chain_file.to_owned()));
         };
         let leaf = Leaf::read(own).ok_or_else(|| CertificateError::BadCertificate(chain_file.to_owned()))?;
-        let key = PrivateKeyDer::from_pem_slice(&read(key_file)?);
+        let key = PrivateKeyDer::from_pem_slice(key);
         let key = key.map_err(|_| CertificateError::NoKey(key_file.to_owned()))?;
         let key = CertifiedKey::from_der(chain, key, &super::provider()).map_err(|why| {
             let why = match why {
@@ -121,6 +132,25 @@ impl Leaf {
             None => *name == host,
         })
     }
+}
+
+/// The authorities in a file.
+///
+/// # Errors
+/// [`CertificateError`]: it cannot be read, or there is no certificate in it.
+pub fn authorities(file: &Path) -> Result<RootCertStore, CertificateError> {
+    let bad = |_| CertificateError::BadCertificate(file.to_owned());
+    let pem = read(file)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        roots
+            .add(certificate.map_err(bad)?)
+            .map_err(|_| CertificateError::BadCertificate(file.to_owned()))?;
+    }
+    if roots.is_empty() {
+        return Err(CertificateError::NoCertificate(file.to_owned()));
+    }
+    Ok(roots)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {

@@ -10,7 +10,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use certificate::{Certificate, CertificateError, Leaf};
+pub use certificate::{Certificate, CertificateError, Leaf, authorities};
 pub use names::negotiated;
 pub use stream::Stream;
 

@@ -203,6 +203,23 @@ fn a_renewed_certificate_is_found_without_being_told() {
     assert!(server.output().contains("the certificate has changed and is in use"), "{}", server.output());
 }
 
+#[test]
+fn the_end_of_a_certificate_that_was_replaced_is_told_no_more() {
+    let directory = TempDir::new("tls-ended");
+    let files = Files::make(&directory);
+    files.authority.issue(&directory.join("tls"), &[NAME], (-1, 7));
+    let looks = vec![("QUELL_CERTIFICATE_LOOK_MS", "50".into())];
+    let server = Server::start_with(&directory, &config(&files.settings()), looks);
+    let told = || server.output().matches("certificate_ends").count();
+    assert!(wait_until(LIMIT, || told() == 1), "{}", server.output());
+    files.authority.issue(&directory.join("tls"), &[NAME], (-1, 90));
+    let changed = || server.output().contains("the certificate has changed and is in use");
+    assert!(wait_until(LIMIT, changed), "{}", server.output());
+    // Many looks later.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(told(), 1, "{}", server.output());
+}
+
 /// Findings that no server can pass with a certificate of a test's own: it names no place where its
 /// revocation could be looked up, and DNS knows nothing of its host.
 const BOUND_TO_A_PUBLIC_AUTHORITY: [&str; 3] =

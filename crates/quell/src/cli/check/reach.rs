@@ -29,6 +29,10 @@ pub(super) fn facts(config: &Config) -> Vec<String> {
     let console = &config.console_listen;
     let read = "to read, from this machine without the token, else with it; to change something with it";
     facts.push(format!("reachable: the console at {console}, by {}: {read}", from_where(console)));
+    if let Some(acme) = &config.acme {
+        let who = from_where(&acme.listen);
+        facts.push(format!("reachable: answers to {} at {}, by {who}", acme.challenge.name(), acme.listen));
+    }
     let socket = config.data.join("control.sock");
     facts.push(format!("reachable: {}, by this server's user and root on this machine", socket.display()));
     facts

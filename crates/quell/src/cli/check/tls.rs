@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Acme, Config};
 use crate::serve::certificate::{now_secs, until};
 use crate::tls::Leaf;
 
@@ -11,16 +11,24 @@ const SOON_SECS: i64 = 14 * 86_400;
 
 /// Where TLS can be had.
 pub(super) fn facts(config: &Config) -> Vec<String> {
+    let mut facts: Vec<_> = config.acme.iter().map(about_acme).collect();
     let Some((files, certificate)) = &config.tls else {
-        return vec!["no TLS: [tls] names no certificate".to_owned()];
+        let none = match &config.acme {
+            None => "no TLS: [tls] names no certificate",
+            Some(_) => {
+                "no TLS yet: the certificate comes after the start, and STARTTLS is offered from then on"
+            }
+        };
+        facts.push(none.to_owned());
+        return facts;
     };
     let leaf = &certificate.leaf;
-    let mut facts = vec![format!(
+    facts.push(format!(
         "the certificate in {} is for {}, until {}",
         files.certificate.display(),
         if leaf.names.is_empty() { "no name".to_owned() } else { leaf.names.join(", ") },
         until(leaf)
-    )];
+    ));
     let must = if config.settings.smtp.require_tls { "and demanded before MAIL" } else { "and not demanded" };
     facts.push(format!("STARTTLS is offered at {}, {must}", super::list(&config.smtp_listen)));
     if !config.submission_listen.is_empty() {
@@ -32,6 +40,18 @@ pub(super) fn facts(config: &Config) -> Vec<String> {
         facts.push(format!("TLS begins with the first byte at {}", super::list(&tls_first)));
     }
     facts
+}
+
+fn about_acme(acme: &Acme) -> String {
+    format!(
+        "a certificate for {} is asked of {}, and renewed, by {}: the authority must reach {}, which it \
+         tries at port {}",
+        acme.names.join(", "),
+        acme.directory,
+        acme.challenge.name(),
+        acme.listen,
+        acme.challenge.port()
+    )
 }
 
 /// What is wrong with the certificate or its key file.

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::Check;
-use crate::config::TlsFiles;
 use crate::config::ipnet::is_private;
+use crate::config::{Acme, TlsFiles};
 use crate::settings::Settings;
 use crate::tls::{Certificate, CertificateError};
 
@@ -14,7 +14,14 @@ const KEY: [&str; 2] = ["tls", "key"];
 
 impl Check<'_> {
     /// The certificate and its files; None: there is to be none, or it is faulty.
-    pub(super) fn tls(&mut self, settings: &Settings) -> Option<(TlsFiles, Certificate)> {
+    pub(super) fn tls(
+        &mut self,
+        settings: &Settings,
+        acme: Option<&Acme>,
+    ) -> Option<(TlsFiles, Certificate)> {
+        if settings.acme.contact.is_some() {
+            return self.tls_by_acme(settings, acme);
+        }
         let (certificate, key) = match (&settings.tls.certificate, &settings.tls.key) {
             (None, None) => return None,
             (Some(_), None) => {
@@ -42,9 +49,28 @@ impl Check<'_> {
         }
     }
 
+    /// The certificate that ACME has brought, if it has by now.
+    fn tls_by_acme(&mut self, settings: &Settings, acme: Option<&Acme>) -> Option<(TlsFiles, Certificate)> {
+        let both = [(CERTIFICATE, &settings.tls.certificate), (KEY, &settings.tls.key)];
+        if let Some((path, _)) = both.into_iter().find(|(_, file)| file.is_some()) {
+            let help = "remove `certificate` and `key` from [tls], or `contact` from [acme]";
+            self.fault(&path, "the certificate comes by ACME", help);
+        }
+        let files = acme?.files();
+        match Certificate::load(&files.certificate, &files.key) {
+            Ok(loaded) => Some((files, loaded)),
+            Err(CertificateError::Io(_, why)) if why.kind() == std::io::ErrorKind::NotFound => None,
+            Err(why) => {
+                self.warnings.push(format!("the certificate that came by ACME cannot be used: {why}"));
+                None
+            }
+        }
+    }
+
     /// What cannot be had without a certificate, and what others can read on the way.
     pub(super) fn needs_tls(&mut self, settings: &Settings, listen: &[SocketAddr]) {
-        let is_set = settings.tls.certificate.is_some() || settings.tls.key.is_some();
+        let by_acme = settings.acme.contact.is_some();
+        let is_set = by_acme || settings.tls.certificate.is_some() || settings.tls.key.is_some();
         let public = listen.iter().find(|address| !is_private(address.ip()));
         if let (false, Some(address)) = (is_set, public) {
             let warning = format!(

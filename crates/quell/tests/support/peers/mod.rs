@@ -11,6 +11,7 @@ pub mod exim;
 pub mod lmtp;
 pub mod mutt;
 pub mod opensmtpd;
+pub mod pebble;
 pub mod postfix;
 pub mod sink;
 pub mod smtp_source;
