@@ -3,7 +3,9 @@
 use crate::cpu;
 use crate::run::Pairs;
 use crate::support::peers::smtp_source::{self, Load};
+use crate::support::tls::Files;
 use crate::support::{Running, TempDir, free_port, peers, wait_until};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -52,17 +54,30 @@ pub struct Count {
 pub struct Recorder {
     running: Running,
     client: std::cell::RefCell<crate::support::smtp::Client>,
+    /// Where mail goes.
     pub port: u16,
 }
 
 impl Recorder {
     pub fn start(directory: &TempDir) -> Self {
         let port = free_port();
+        Self::start_with(directory, port, port, &[])
+    }
+
+    /// Mail comes with TLS from the first byte.
+    pub fn start_tls(directory: &TempDir, files: &Files) -> Self {
+        let (asked, port) = (free_port(), free_port());
+        let more = [port.to_string().into(), files.chain.clone(), files.key.clone()];
+        Self::start_with(directory, asked, port, &more)
+    }
+
+    /// It is asked in the clear.
+    fn start_with(directory: &TempDir, asked: u16, port: u16, more: &[PathBuf]) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg(crate::sink::ROLE).arg(port.to_string());
+        command.arg(crate::sink::ROLE).arg(asked.to_string()).args(more);
         let mut running = Running::start(command, &directory.join("recorder.log"));
-        running.wait_for_greeting(port, START_LIMIT);
-        let client = crate::support::smtp::Client::hello(port).into();
+        running.wait_for_greeting(asked, START_LIMIT);
+        let client = crate::support::smtp::Client::hello(asked).into();
         Recorder { running, client, port }
     }
 
@@ -162,4 +177,14 @@ pub fn generate(directory: &TempDir, job: &crate::generator::Job) -> Result<Sent
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(job.arguments());
     run_to_end(command, directory, "generator")
+}
+
+/// The same for a job of the sender that takes turns; and how many of its sessions were resumed.
+pub fn take_turns(directory: &TempDir, job: &crate::sender::Job) -> Result<(Sent, usize), String> {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(job.arguments());
+    let sent = run_to_end(command, directory, "sender")?;
+    let said = std::fs::read_to_string(directory.join("sender.log")).unwrap_or_default();
+    let resumed = said.trim().parse().map_err(|_| format!("sender: {said}"))?;
+    Ok((sent, resumed))
 }

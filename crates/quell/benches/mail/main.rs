@@ -6,8 +6,8 @@
 //! fails, whatever its rate. All load goes to 127.0.0.1. Programs run one after the other, each with
 //! a time limit, and are ended by their own ids; their directories are removed.
 //!
-//! The same program is, under another first argument, the sink that counts ([`sink`]) and the generator
-//! that pipelines ([`generator`]): processes of their own, so that their CPU time can be told from the rest.
+//! The same program is, under another first argument, the sink that counts ([`sink`]), the generator
+//! that pipelines ([`generator`]) and the sender that takes turns ([`sender`]): processes of their own, so that their CPU time can be told from the rest.
 
 // A program for people: it prints, and what it cannot do without ends it.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
@@ -18,16 +18,20 @@ mod support;
 mod cpu;
 mod figures;
 mod generator;
+mod handshakes;
 mod header;
 mod latency;
 mod ledger;
+mod line;
 mod load;
 mod machine;
 mod options;
 mod recipients;
 mod relay;
+mod relay_tls;
 mod report;
 mod run;
+mod sender;
 mod servers;
 mod sink;
 mod startup;
@@ -45,6 +49,8 @@ fn plan() -> Vec<Measurement> {
     vec![
         ("relay", relay::kept),
         ("relay-connections", relay::connection_each),
+        ("relay-tls", relay_tls::kept),
+        ("handshakes", handshakes::full_and_resumed),
         ("ledger", ledger::ten_million),
         ("storm", storm::kept),
         ("storm-pipelined", storm::pipelined),
@@ -63,6 +69,7 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some(sink::ROLE) => return sink::run(&arguments[1..]),
         Some(generator::ROLE) => return generator::run(&arguments[1..]),
+        Some(sender::ROLE) => return sender::run(&arguments[1..]),
         _ => {}
     }
     let options = Options::from_environment();

@@ -87,9 +87,21 @@ pub fn ceiling(section: &mut Section, who: &str, sent: usize, send: Send<'_>) {
 pub fn through(section: &mut Section, who: &str, pairs: Pairs, start: Start<'_>, send: Send<'_>) {
     let directory = TempDir::new("bench-run");
     let sink = Recorder::start(&directory);
-    let server = start(&directory, sink.port);
+    through_to(section, who, pairs, (&directory, &sink), start, send);
+}
+
+/// The same with a sink that was started for it, in this directory.
+pub fn through_to(
+    section: &mut Section,
+    who: &str,
+    pairs: Pairs,
+    (directory, sink): (&TempDir, &Recorder),
+    start: Start<'_>,
+    send: Send<'_>,
+) {
+    let server = start(directory, sink.port);
     let (cpu_before, sink_before, threads_before) = (server.cpu_secs(), sink.cpu_secs(), server.threads());
-    let run = match send(&directory, server.port()) {
+    let run = match send(directory, server.port()) {
         Ok(run) => run,
         Err(error) => return section.fault(who, &error),
     };

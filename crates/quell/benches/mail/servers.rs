@@ -4,6 +4,7 @@
 use crate::cpu;
 use crate::run::Pairs;
 use crate::support::peers::postfix::Postfix;
+use crate::support::tls::{Files, NAME};
 use crate::support::{Running, TempDir, free_port, smtp, wait_until};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub struct Quell {
     config: PathBuf,
     program: PathBuf,
     smtp_port: u16,
+    /// Where load goes: the same, or where TLS begins at once.
+    load_port: u16,
     pub console_port: u16,
 }
 
@@ -48,17 +51,36 @@ impl Quell {
 
     /// On this data directory, with `more` behind the rest of the configuration.
     pub fn start_on(program: &Path, directory: &TempDir, data: &Path, next_hop: u16, more: &str) -> Self {
+        let via = format!("[relay]\nvia = \"smtp://127.0.0.1:{next_hop}\"\n{more}");
+        Self::begin(program, directory, data, None, &via)
+    }
+
+    /// TLS from the first byte on both sides, each with a certificate of `files`; that of the next hop is looked at.
+    pub fn start_tls(program: &Path, directory: &TempDir, next_hop: u16, files: &Files) -> Self {
+        let via = format!(
+            "[relay]\nvia = \"smtps://127.0.0.1:{next_hop}\"\n[next_hops.\"127.0.0.1\"]\nca_file = {:?}\n\
+             name = \"{NAME}\"\n{}",
+            files.ca,
+            files.settings()
+        );
+        Self::begin(program, directory, &directory.join("quell-data"), Some(free_port()), &via)
+    }
+
+    /// `tls_port`: where mail comes with TLS, beside the port in the clear.
+    fn begin(program: &Path, directory: &TempDir, data: &Path, tls_port: Option<u16>, more: &str) -> Self {
         let (smtp_port, console_port) = (free_port(), free_port());
+        let listen_tls =
+            tls_port.map_or(String::new(), |port| format!("listen_tls = [\"127.0.0.1:{port}\"]\n"));
         let config = directory.join("quell.toml");
         let text = format!(
             "[server]\nhostname = \"mx.firm.example\"\ndata = {data:?}\n[smtp]\nlisten = [\"127.0.0.1:{smtp_port}\"]\n\
-             [console]\nlisten = \"127.0.0.1:{console_port}\"\n[relay]\nvia = \"smtp://127.0.0.1:{next_hop}\"\n{more}"
+             {listen_tls}[console]\nlisten = \"127.0.0.1:{console_port}\"\n{more}"
         );
         std::fs::write(&config, text).expect("a configuration");
         let mut running = Self::run(program, &config, directory);
         running.wait_for_greeting(smtp_port, START_LIMIT);
         let program = program.to_path_buf();
-        Quell { running, config, program, smtp_port, console_port }
+        Quell { running, config, program, smtp_port, load_port: tls_port.unwrap_or(smtp_port), console_port }
     }
 
     fn run(program: &Path, config: &Path, directory: &TempDir) -> Running {
@@ -98,7 +120,7 @@ fn number(metrics: &str, name: &str) -> usize {
 
 impl Server for Quell {
     fn port(&self) -> u16 {
-        self.smtp_port
+        self.load_port
     }
 
     fn cpu_secs(&self) -> f64 {
@@ -148,26 +170,77 @@ const POSTFIX: &str = "smtpd_recipient_limit = 100000\n";
 /// Debian's Postfix, with a queue of its own.
 pub struct PostfixServer {
     /// Ended when dropped.
-    postfix: Postfix,
+    _postfix: Postfix,
+    port: u16,
     master: u32,
 }
 
 impl PostfixServer {
     pub fn start(directory: &TempDir, next_hop: u16) -> Self {
         let postfix = Postfix::start_with(directory, next_hop, POSTFIX);
+        let port = postfix.port;
+        Self::of(directory, postfix, port)
+    }
+
+    /// TLS from the first byte on both sides, each with a certificate of `files`; that of the next hop is looked at.
+    /// With `keeps` sessions to the next hop are kept, which Postfix does not do by itself where there is TLS.
+    pub fn start_tls(directory: &TempDir, next_hop: u16, files: &Files, keeps: bool) -> Self {
+        let port = free_port();
+        let (ca, chain, key) = (files.ca.display(), files.chain.display(), files.key.display());
+        let main = format!(
+            "{POSTFIX}smtpd_tls_cert_file = {chain}\nsmtpd_tls_key_file = {key}\nsmtpd_tls_security_level = may\n\
+             smtp_tls_wrappermode = yes\nsmtp_tls_security_level = secure\nsmtp_tls_CAfile = {ca}\n\
+             smtp_tls_secure_cert_match = {NAME}\nsmtp_tls_connection_reuse = {}\n\
+             smtp_tls_session_cache_database = btree:${{data_directory}}/smtp_scache\n",
+            if keeps { "yes" } else { "no" }
+        );
+        let services = format!(
+            "127.0.0.1:{port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\ntlsproxy unix - - n - 0 tlsproxy\n"
+        );
+        Self::of(directory, Postfix::start_with_services(directory, next_hop, &main, &services), port)
+    }
+
+    fn of(directory: &TempDir, postfix: Postfix, port: u16) -> Self {
         let file = directory.join("postfix/queue/pid/master.pid");
         let text = std::fs::read_to_string(&file).expect("master.pid");
-        PostfixServer { postfix, master: text.trim().parse().expect("a process id") }
+        PostfixServer { _postfix: postfix, port, master: text.trim().parse().expect("a process id") }
     }
 }
 
 impl Server for PostfixServer {
     fn port(&self) -> u16 {
-        self.postfix.port
+        self.port
     }
 
     fn cpu_secs(&self) -> f64 {
         cpu::of_family(self.master)
+    }
+
+    fn threads(&self) -> BTreeMap<String, f64> {
+        BTreeMap::new()
+    }
+
+    fn peak_mib(&self) -> f64 {
+        f64::NAN
+    }
+
+    fn faults(&self, _: Pairs) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn stop(self: Box<Self>) {}
+}
+
+/// No server: the load goes straight into the sink.
+pub struct Nothing(pub u16);
+
+impl Server for Nothing {
+    fn port(&self) -> u16 {
+        self.0
+    }
+
+    fn cpu_secs(&self) -> f64 {
+        f64::NAN
     }
 
     fn threads(&self) -> BTreeMap<String, f64> {

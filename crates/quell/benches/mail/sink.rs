@@ -1,15 +1,18 @@
 //! The sink that counts: takes all mail as cheaply as `smtp-sink` does, and notes for each message and
 //! recipient how often it came. One thread, epoll, a process of its own.
 //!
-//! `XCOUNT` in any session asks for the numbers.
+//! `XCOUNT` in any session asks for the numbers. On a second port, if there is one, TLS begins at once.
 
+use crate::line::{Line, server_config};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// First argument of this program in this part.
@@ -22,16 +25,18 @@ const MAX_CONNECTIONS: usize = 4096;
 /// Longest line, and what a session may leave unread behind a message; at more it ends.
 const MAX_LINE_BYTES: usize = 1 << 16;
 const READ_BYTES: usize = 1 << 18;
-const LISTENER: u64 = u64::MAX;
+const PLAIN: u64 = u64::MAX;
+const TLS: u64 = u64::MAX - 1;
 
-/// Serves 127.0.0.1 at the given port until it is killed, or its parent ends.
+/// Serves 127.0.0.1 at the given port until it is killed, or its parent ends; with TLS at a second one, behind
+/// which stand the files of a certificate and its key.
 pub fn run(arguments: &[String]) {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).expect("prctl");
-    let port: u16 = arguments[0].parse().expect("a port");
-    let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
-    listener.set_nonblocking(true).expect("a socket");
     let epoll = Epoll::new(EpollCreateFlags::empty()).expect("epoll");
-    epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER)).expect("epoll");
+    let plain = listen(&arguments[0], &epoll, PLAIN);
+    let tls = arguments
+        .get(1)
+        .map(|port| (listen(port, &epoll, TLS), server_config(arguments[2].as_ref(), arguments[3].as_ref())));
     let mut sessions: Vec<Option<Session>> = Vec::new();
     let mut counts = Counts::default();
     let mut buffer = vec![0; READ_BYTES];
@@ -43,9 +48,16 @@ pub fn run(arguments: &[String]) {
             Err(error) => panic!("epoll: {error}"),
         };
         for event in &events[..ready] {
-            if event.data() == LISTENER {
-                accept(&listener, &epoll, &mut sessions);
-                continue;
+            match (event.data(), &tls) {
+                (PLAIN, _) => {
+                    accept(&plain, None, &epoll, &mut sessions);
+                    continue;
+                }
+                (TLS, Some((listener, config))) => {
+                    accept(listener, Some(config), &epoll, &mut sessions);
+                    continue;
+                }
+                _ => {}
             }
             let slot = &mut sessions[event.data() as usize];
             let goes_on = slot.as_mut().is_some_and(|session| session.serve(&mut buffer, &mut counts));
@@ -57,7 +69,20 @@ pub fn run(arguments: &[String]) {
     }
 }
 
-fn accept(listener: &TcpListener, epoll: &Epoll, sessions: &mut Vec<Option<Session>>) {
+fn listen(port: &str, epoll: &Epoll, name: u64) -> TcpListener {
+    let port: u16 = port.parse().expect("a port");
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+    listener.set_nonblocking(true).expect("a socket");
+    epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, name)).expect("epoll");
+    listener
+}
+
+fn accept(
+    listener: &TcpListener,
+    tls: Option<&Arc<ServerConfig>>,
+    epoll: &Epoll,
+    sessions: &mut Vec<Option<Session>>,
+) {
     while let Ok((stream, _)) = listener.accept() {
         stream.set_nodelay(true).expect("a socket");
         let index = stream.as_raw_fd() as usize;
@@ -65,9 +90,13 @@ fn accept(listener: &TcpListener, epoll: &Epoll, sessions: &mut Vec<Option<Sessi
         if sessions.len() <= index {
             sessions.resize_with(index + 1, || None);
         }
-        let mut session = Session::new(stream);
-        if session.say(b"220 sink.example ESMTP\r\n") {
-            epoll.add(&session.stream, EpollEvent::new(EpollFlags::EPOLLIN, index as u64)).expect("epoll");
+        let line = match tls {
+            Some(config) => Line::server(stream, config),
+            None => Line::plain(stream),
+        };
+        let mut session = Session::new(line);
+        if session.line.say(b"220 sink.example ESMTP\r\n").is_ok() {
+            epoll.add(&session.line, EpollEvent::new(EpollFlags::EPOLLIN, index as u64)).expect("epoll");
             sessions[index] = Some(session);
         }
     }
@@ -134,7 +163,7 @@ enum State {
 }
 
 struct Session {
-    stream: TcpStream,
+    line: Line,
     state: State,
     unread: Vec<u8>,
     recipients: Vec<u64>,
@@ -143,28 +172,23 @@ struct Session {
 }
 
 impl Session {
-    fn new(stream: TcpStream) -> Self {
+    fn new(line: Line) -> Self {
         let (unread, recipients, out) = (Vec::new(), Vec::new(), Vec::new());
-        Session { stream, state: State::Commands, unread, recipients, id: None, out }
+        Session { line, state: State::Commands, unread, recipients, id: None, out }
     }
 
     /// Reads what is there and answers it; false when the session is over.
     fn serve(&mut self, buffer: &mut [u8], counts: &mut Counts) -> bool {
-        match self.stream.read(buffer) {
-            Ok(0) => false,
-            Ok(count) => {
-                self.unread.extend_from_slice(&buffer[..count]);
+        match self.line.read(buffer, &mut self.unread) {
+            Ok(false) => false,
+            Ok(true) => {
                 let goes_on = self.take_all(counts);
+                // Replies are a few bytes: a client that does not read them would have to leave thousands.
                 let out = std::mem::take(&mut self.out);
-                (out.is_empty() || self.say(&out)) && goes_on
+                (out.is_empty() || self.line.say(&out).is_ok()) && goes_on
             }
             Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
-    }
-
-    /// Replies are a few bytes: a client that does not read them would have to leave thousands.
-    fn say(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
     }
 
     /// All that is there in whole; false after QUIT.

@@ -29,6 +29,11 @@ impl Postfix {
 
     /// The same with more lines of `main.cf`.
     pub fn start_with(directory: &TempDir, next_hop: u16, more: &str) -> Self {
+        Self::start_with_services(directory, next_hop, more, "")
+    }
+
+    /// The same with more lines of `master.cf`.
+    pub fn start_with_services(directory: &TempDir, next_hop: u16, more: &str, services: &str) -> Self {
         let (home, port) = (directory.join("postfix"), free_port());
         let (config, log) = (home.join("conf"), home.join("log"));
         for part in ["conf", "queue"] {
@@ -37,7 +42,7 @@ impl Postfix {
         directory_of(&home.join("data"), "postfix");
         let home_text = home.to_str().expect("a path");
         fs::write(config.join("main.cf"), main_cf(home_text, next_hop) + more).expect("main.cf");
-        fs::write(config.join("master.cf"), master_cf(port)).expect("master.cf");
+        fs::write(config.join("master.cf"), master_cf(port) + services).expect("master.cf");
         run(Command::new(program("postfix")).arg("-c").arg(&config).arg("check"));
         let mut command = Command::new("/usr/lib/postfix/sbin/master");
         command.arg("-c").arg(&config).arg("-d").env("MAIL_CONFIG", &config);
