@@ -62,6 +62,8 @@ pub struct InForce {
     pub connections: Arc<Connections>,
     /// What deliveries to next hops go by.
     pub outward: Arc<Outward>,
+    /// Something that needs TLS has listened since the start, and does so until the end.
+    needs_tls: bool,
 }
 
 /// A running server.
@@ -413,7 +415,10 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         max_rows: clamp(smtp.max_recipients),
         memory,
     };
+    let needs_tls = before.map_or_else(|| listens_by_tls(&config), |before| before.needs_tls);
     let tls = acceptor(&config, before);
+    // What is kept for others is offered to nobody else.
+    let offer_starttls = tls.is_some() && config.tls.is_some();
     let session = |bare_newlines, is_submission| Session {
         max_message_bytes: smtp.max_message_bytes,
         max_line_bytes: clamp(smtp.max_line_bytes),
@@ -422,7 +427,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         max_errors: narrow(smtp.max_errors),
         bare_newlines,
         offer_dsn: true,
-        offer_starttls: tls.is_some(),
+        offer_starttls: if is_submission { tls.is_some() } else { offer_starttls },
         require_tls: is_submission || smtp.require_tls,
         auth_required: is_submission,
         ..Session::new(config.hostname.clone())
@@ -447,12 +452,29 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         before.map_or_else(|| Connections::new(most, from_one), |before| Arc::clone(&before.connections));
     connections.set_limits(most, from_one);
     let outward = Arc::new(outward(&config, before.map(|before| &*before.outward)));
-    InForce { shared: Arc::new(shared), connections, outward, config: Arc::new(config) }
+    InForce { shared: Arc::new(shared), connections, outward, needs_tls, config: Arc::new(config) }
 }
 
-/// Makes handshakes with the certificate of `config`. Session tickets that clients have stay good.
+/// Whether something listens that nobody can use without TLS.
+fn listens_by_tls(config: &Config) -> bool {
+    let listeners = [&config.smtp_listen_tls, &config.submission_listen, &config.submission_listen_tls];
+    listeners.iter().any(|addresses| !addresses.is_empty()) || config.settings.console.tls
+}
+
+/// Makes handshakes with the certificate of `config`. Session tickets that clients have stay good. Where
+/// there is none any more, what listens since the start goes on with the last.
 fn acceptor(config: &Config, before: Option<&InForce>) -> Option<Acceptor> {
-    let (_, certificate) = config.tls.as_ref()?;
+    let Some((_, certificate)) = &config.tls else {
+        let kept = before.filter(|before| before.needs_tls).and_then(|before| before.shared.tls.clone());
+        if kept.is_some() {
+            warn!(
+                event = "reload_needs_restart",
+                key = "tls",
+                "taken away, but the ports that need it go on with the last certificate until a restart"
+            );
+        }
+        return kept;
+    };
     if let Some(acceptor) = before.and_then(|before| before.shared.tls.clone()) {
         acceptor.replace(certificate);
         return Some(acceptor);
