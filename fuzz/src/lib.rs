@@ -18,7 +18,9 @@ mod wire;
 
 pub use digest::digest;
 pub use kept::{copy_times, dots, filter, sample, storm_id};
-pub use mail::{body, content_key, date, fingerprint, header, hop, letter, message_id, reading, received};
+pub use mail::{
+    body, content_key, date, fingerprint, header, hop, letter, mailbox_list, message_id, reading, received,
+};
 pub use mbox::mbox;
 pub use outgoing::{attempt, client, client_bytes, encoder, mta_sts, next_hop};
 pub use recent::recent;
@@ -34,7 +36,7 @@ pub use wire::{content, lines, pop3_client, pop3_server, sasl, session};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 41] = [
+pub const TARGETS: [(&str, Target); 42] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -57,6 +59,7 @@ pub const TARGETS: [(&str, Target); 41] = [
     ("hop_line", hop_line),
     ("letter", letter),
     ("lines", lines),
+    ("mailbox_list", mailbox_list),
     ("maildir_name", maildir_name),
     ("mbox", mbox),
     ("message_id", message_id),

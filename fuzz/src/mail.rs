@@ -12,7 +12,7 @@ use quell_mail::key::{ExactKey, Secret};
 use quell_mail::letter::{self, MAX_ADDRESSED, MAX_AUTHOR_BYTES, MAX_LIST_ID_BYTES, Machine};
 use quell_mail::reading::{MAX_DELIVERED_TO, MAX_TOKENS, Reader, Reading};
 use quell_mail::trace::{ReceivedStamp, strip_return_path, token, verify};
-use quell_mail::{date, message_id};
+use quell_mail::{date, mailbox_list, message_id};
 
 /// Header of a target's messages: no input reaches it, so it never stands in the way.
 const MAX_HEADER_BYTES: usize = 1 << 24;
@@ -217,6 +217,15 @@ pub fn message_id(bytes: &[u8]) {
     assert_eq!(message_id::parse(id.as_bytes()).as_ref(), Some(&id));
     let folded = [b" (a comment)\r\n\t", bytes, b" (another)\r\n"].concat();
     assert_eq!(message_id::parse(&folded), Some(id));
+}
+
+/// Who has written a message: no more addresses than are allowed, read again as they are.
+pub fn mailbox_list(bytes: &[u8]) {
+    let Ok(found) = mailbox_list::mailboxes(bytes) else { return };
+    assert!((1..=mailbox_list::MAX_MAILBOXES).contains(&found.len()));
+    assert!(found.iter().all(|address| address.contains('@')), "{found:?}");
+    let again = found.join(",\r\n ");
+    assert_eq!(mailbox_list::mailboxes(again.as_bytes()).as_deref(), Ok(&found[..]));
 }
 
 /// A date: whole seconds within the years that mail can write, read back from what is printed,

@@ -16,6 +16,7 @@ pub mod hop;
 pub mod id;
 pub mod key;
 pub mod letter;
+pub mod mailbox_list;
 pub mod maildir;
 pub mod mbox;
 pub mod message_id;

@@ -1,8 +1,9 @@
 //! What submission asks of whoever has signed in (RFC 6409 §6, §8): that they write under their own
 //! addresses, and a Message-ID and a Date where their program has put none.
 //!
-//! Bound to the user are the reverse-path, every mailbox in From, and Sender. Resent- fields are not
-//! looked at, and count for nothing: whoever sends a stranger's message on must do it under their own
+//! Bound to the user are the reverse-path, every mailbox in From, and Sender. Both fields are read
+//! strictly ([`mailboxes`]): what one reader passes over, another takes for the author. Resent- fields are
+//! not looked at, and count for nothing: whoever sends a stranger's message on must do it under their own
 //! name. Bcc stays as it is; to leave it out is the program's business (RFC 5322 §3.6.3).
 //!
 //! A message that gets a Message-ID or a Date has the exact key of the message *with* them: what
@@ -12,10 +13,11 @@
 #[cfg(test)]
 mod tests;
 
-use quell_mail::address::{self, Mailbox, lower_local, normal_domain, strip_detail};
+use quell_mail::address::{Mailbox, lower_local, normal_domain, strip_detail};
 use quell_mail::date;
 use quell_mail::header::{Field, fields};
 use quell_mail::id::QueueId;
+use quell_mail::mailbox_list::{Unclear, mailboxes};
 use quell_mail::reading::Missing;
 use quell_wire::path::Path;
 use quell_wire::reply::Reply;
@@ -74,15 +76,12 @@ fn check_field(user: &User, header: &[u8], name: &'static str) -> Result<usize, 
     if found.next().is_some() {
         return Err(no_author(&format!("it has more than one {name}")));
     }
-    let mut any = false;
-    for address in address::in_field(value) {
-        any = true;
-        let text = str::from_utf8(address).map(str::trim).ok();
-        if !text.is_some_and(|text| user.may_use(text)) {
-            return Err(not_yours(name, &String::from_utf8_lossy(address)));
+    for address in mailboxes(value).map_err(|why| unclear(name, why))? {
+        if !user.may_use(address) {
+            return Err(not_yours(name, address));
         }
     }
-    if any { Ok(1) } else { Err(no_author(&format!("there is no address in {name}"))) }
+    Ok(1)
 }
 
 /// The fields that a message gets if it has none, for an arrival at `wall_ms`.
@@ -96,6 +95,13 @@ fn not_yours(place: &str, address: &str) -> Reply {
         "<{shown}> in {place} is not yours: write under one of your own addresses, or have the postmaster add this one to them"
     );
     Reply::new(550, (7, 1), text)
+}
+
+fn unclear(name: &str, why: Unclear) -> Reply {
+    let text = format!(
+        "{name} cannot be read: {why}; write it as Jane Doe <jane@example.org>, a name with special characters in quotes, a comma between two (RFC 5322 3.4)"
+    );
+    Reply::new(550, (6, 0), text)
 }
 
 /// RFC 6409 §8.1 lets us add a From, but nobody knows under which of their addresses they write.

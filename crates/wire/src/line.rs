@@ -1,5 +1,7 @@
 //! Command lines: where one ends, and what is refused as an end (RFC 5321 §2.3.8).
 
+use std::fmt;
+
 /// Bytes of one over-long line that are read and thrown away before the framer gives up: enough for
 /// any honest mistake, and a bound on what a stranger can make us read for nothing.
 pub const MAX_SKIPPED_BYTES: u64 = 1 << 20;
@@ -23,7 +25,6 @@ pub enum Framed<'a> {
 }
 
 /// Cuts a stream into lines. It keeps at most `max_line_bytes` of a line whose end is not there yet.
-#[derive(Debug)]
 pub struct Framer {
     partial: Vec<u8>,
     after_cr: bool,
@@ -31,6 +32,17 @@ pub struct Framer {
     max_content: usize,
     lf_ends_line: bool,
     bare_lf: u64,
+}
+
+/// Without what is kept of a line: it may be a password.
+impl fmt::Debug for Framer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framer")
+            .field("partial_bytes", &self.partial.len())
+            .field("skipped", &self.skipped)
+            .field("max_content", &self.max_content)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Framer {

@@ -1,13 +1,12 @@
 //! The log lines of refused recipients. Whoever guesses at names can bring about thousands of them a
 //! second, and must not fill the disk.
 
-use std::sync::{Mutex, PoisonError};
-
 use quell_relay::reception::{NotTheirs, RefusedRecipient};
 use quell_storm::facts::Ms;
 use tracing::{info, warn};
 
 use crate::deliver::verify::Answer;
+use crate::server::log_lines::LogLines;
 
 /// Refused recipients with a line of their own, each second; the others are counted in one line, with
 /// the first one of a later second.
@@ -15,23 +14,17 @@ const LINES: u64 = 20;
 
 /// How many lines there were lately.
 #[derive(Debug)]
-pub struct Refusals(Mutex<Second>);
-
-#[derive(Debug)]
-struct Second {
-    number: i64,
-    refused: u64,
-}
+pub struct Refusals(LogLines);
 
 impl Refusals {
     /// None yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(Second { number: 0, refused: 0 }))
+        Self(LogLines::new(LINES))
     }
 
     /// Writes a line, or counts. `answer`: what the next hop said, where it was asked.
     pub fn log(&self, refused: &RefusedRecipient<'_>, answer: Option<&Answer>, at_ms: Ms) {
-        let (unsaid, has_line) = self.count(at_ms);
+        let (unsaid, has_line) = self.0.count(at_ms);
         if unsaid > 0 {
             info!(event = "refused", recipients = unsaid, "more recipients were refused within a second");
         }
@@ -47,7 +40,7 @@ impl Refusals {
 
     /// The same of a user who wrote under somebody else's address.
     pub fn log_not_theirs(&self, refused: &NotTheirs<'_>, at_ms: Ms) {
-        let (unsaid, has_line) = self.count(at_ms);
+        let (unsaid, has_line) = self.0.count(at_ms);
         if unsaid > 0 {
             warn!(event = "not_theirs", messages = unsaid, "more were refused within a second");
         }
@@ -56,33 +49,5 @@ impl Refusals {
             let (user, reply) = (refused.user, refused.reply.to_string());
             warn!(event = "not_theirs", user, source, reply, "a user wrote under somebody else's address");
         }
-    }
-
-    /// How many of the second before had no line, and whether this one gets one.
-    fn count(&self, at_ms: Ms) -> (u64, bool) {
-        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = at_ms.div_euclid(1000);
-        let mut unsaid = 0;
-        if number != second.number {
-            unsaid = second.refused.saturating_sub(LINES);
-            *second = Second { number, refused: 0 };
-        }
-        second.refused += 1;
-        (unsaid, second.refused <= LINES)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn twenty_lines_a_second_and_one_for_the_rest() {
-        let refusals = Refusals::new();
-        let lines = (0..500).filter(|n| refusals.count(5000 + n).1).count();
-        assert_eq!(lines, 20);
-        assert_eq!(refusals.count(5999), (0, false));
-        assert_eq!(refusals.count(7000), (481, true));
-        assert_eq!(refusals.count(9000), (0, true), "said once");
     }
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{error, info, warn};
 
-use super::parts::{Parts, current};
-use crate::config::TlsFiles;
-use crate::tls::{Certificate, CertificateError, Leaf};
+use super::parts::{InForce, Parts, current};
+use crate::config::{Config, TlsFiles};
+use crate::tls::{Acceptor, Certificate, CertificateError, Leaf};
 
 /// The files are looked at so often; tests ask for more.
 pub(super) fn look_every() -> Duration {
@@ -92,6 +92,32 @@ impl Watch {
             "the certificate must be renewed: clients that check it will not connect after its end"
         );
     }
+}
+
+/// Makes handshakes with the certificate of `config`. Session tickets that clients have stay good. Where
+/// there is none any more, what listens since the start goes on with the last.
+pub(super) fn acceptor(config: &Config, before: Option<&InForce>) -> Option<Acceptor> {
+    let Some((_, certificate)) = &config.tls else {
+        // Where one is to come by ACME, the old one serves until then.
+        let waits = config.acme.is_some();
+        let kept =
+            before.filter(|before| before.needs_tls || waits).and_then(|before| before.shared.tls.clone());
+        if kept.is_some() && !waits {
+            warn!(
+                event = "reload_needs_restart",
+                key = "tls",
+                "taken away, but the ports that need it go on with the last certificate until a restart"
+            );
+        }
+        return kept;
+    };
+    if let Some(acceptor) = before.and_then(|before| before.shared.tls.clone()) {
+        acceptor.replace(certificate);
+        return Some(acceptor);
+    }
+    Acceptor::new(certificate)
+        .inspect_err(|why| error!(event = "no_tls", reason = %why, "TLS cannot be offered"))
+        .ok()
 }
 
 fn stamp(path: &Path) -> Stamp {

@@ -44,7 +44,7 @@ use crate::server::time::Timekeeper;
 use crate::sign_in::accounts::Accounts;
 use crate::sign_in::{Means, SignIn};
 use crate::tell::{Mailer, Outbox, StopBy, Teller};
-use crate::tls::{Acceptor, Certificate};
+use crate::tls::Certificate;
 
 /// Threads that deliver. Each waits for the disk most of the time.
 const WORKERS: usize = 4;
@@ -62,6 +62,8 @@ pub struct InForce {
     pub connections: Arc<Connections>,
     /// What deliveries to next hops go by.
     pub outward: Arc<Outward>,
+    /// Something that needs TLS has listened since the start, and does so until the end.
+    pub needs_tls: bool,
 }
 
 /// A running server.
@@ -421,7 +423,10 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         max_rows: clamp(smtp.max_recipients),
         memory,
     };
-    let tls = acceptor(&config, before);
+    let needs_tls = before.map_or_else(|| listens_by_tls(&config), |before| before.needs_tls);
+    let tls = super::certificate::acceptor(&config, before);
+    // What is kept for others is offered to nobody else.
+    let offer_starttls = tls.is_some() && config.tls.is_some();
     let session = |bare_newlines, is_submission| Session {
         max_message_bytes: smtp.max_message_bytes,
         max_line_bytes: clamp(smtp.max_line_bytes),
@@ -430,7 +435,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         max_errors: narrow(smtp.max_errors),
         bare_newlines,
         offer_dsn: true,
-        offer_starttls: tls.is_some(),
+        offer_starttls: if is_submission { tls.is_some() } else { offer_starttls },
         require_tls: is_submission || smtp.require_tls,
         auth_required: is_submission,
         ..Session::new(config.hostname.clone())
@@ -455,23 +460,13 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
         before.map_or_else(|| Connections::new(most, from_one), |before| Arc::clone(&before.connections));
     connections.set_limits(most, from_one);
     let outward = Arc::new(outward(&config, before.map(|before| &*before.outward)));
-    InForce { shared: Arc::new(shared), connections, outward, config: Arc::new(config) }
+    InForce { shared: Arc::new(shared), connections, outward, needs_tls, config: Arc::new(config) }
 }
 
-/// Makes handshakes with the certificate of `config`. Session tickets that clients have stay good.
-fn acceptor(config: &Config, before: Option<&InForce>) -> Option<Acceptor> {
-    let before = before.and_then(|before| before.shared.tls.clone());
-    let Some((_, certificate)) = &config.tls else {
-        // Where one is to come by ACME, the old one serves until then.
-        return before.filter(|_| config.acme.is_some());
-    };
-    if let Some(acceptor) = before {
-        acceptor.replace(certificate);
-        return Some(acceptor);
-    }
-    Acceptor::new(certificate)
-        .inspect_err(|why| error!(event = "no_tls", reason = %why, "TLS cannot be offered"))
-        .ok()
+/// Whether something listens that nobody can use without TLS.
+fn listens_by_tls(config: &Config) -> bool {
+    let listeners = [&config.smtp_listen_tls, &config.submission_listen, &config.submission_listen_tls];
+    listeners.iter().any(|addresses| !addresses.is_empty()) || config.settings.console.tls
 }
 
 fn clamp(n: u64) -> usize {

@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod committer;
 pub mod desk;
 pub mod fresh;
+pub mod log_lines;
 mod mark;
 pub mod sessions;
 pub mod time;

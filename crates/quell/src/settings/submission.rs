@@ -24,7 +24,8 @@ section! {
         users: String = "store".to_owned(), "", hint "\"store\"";
         /// Program and arguments that say whose a bearer token (OAUTHBEARER) is. The token comes on
         /// standard input, the name that the client gave in `QUELL_USER`. It prints the user's address
-        /// and ends with status 0, within 10 seconds; any other status refuses the token.
+        /// and ends with status 0, within 10 seconds; any other status refuses the token. An address in
+        /// none of our domains is refused too, unless it is that of a user of `quell user`.
         token_command: Option<Vec<String>> = None, "unset: OAUTHBEARER is not offered, unless Dovecot has it",
             hint "[\"/usr/local/bin/whose-token\"]";
         /// Hosts that sign in for many people, such as a web mail server: there failures count for each

@@ -67,10 +67,11 @@ impl Accounts {
 }
 
 /// A name in the form in which users are stored: an address, local part and domain in lower case.
-/// None: it is no address.
+/// None: it is no address, or one that means all of a domain ([`normal_sender`]).
 pub fn normal_name(name: &str) -> Option<String> {
     let (local, domain) = name.trim().rsplit_once('@')?;
-    Some(format!("{}@{}", normal_local(local)?, normal_domain(domain)?))
+    let local = normal_local(local).filter(|local| local != "*")?;
+    Some(format!("{local}@{}", normal_domain(domain)?))
 }
 
 /// What a user may send as, in normal form: an address, or `*@domain`.
@@ -90,7 +91,10 @@ mod tests {
         assert_eq!(normal_name(" Jane@Firm.EXAMPLE ").as_deref(), Some("jane@firm.example"));
         assert_eq!(normal_name("\"jane\"@firm.example").as_deref(), Some("jane@firm.example"));
         assert_eq!(normal_name("jane@bücher.example").as_deref(), Some("jane@xn--bcher-kva.example"));
-        for none in ["jane", "", "@firm.example", "jane@", "jane doe@firm.example", "ja\0ne@firm.example"] {
+        for none in ["jane", "", "@firm.example", "jane@", "jane doe@firm.example", "ja\0ne@firm.example"]
+            .into_iter()
+            .chain(["*@firm.example", "\"*\"@firm.example"])
+        {
             assert_eq!(normal_name(none), None, "{none}");
         }
         assert_eq!(normal_sender("*@Firm.Example").as_deref(), Some("*@firm.example"));

@@ -10,7 +10,7 @@ use super::accounts::{Accounts, normal_name};
 use super::dovecot::{Dovecot, Step, Trouble};
 use super::guard::Attempt;
 use super::pool::Busy;
-use super::{Client, InForce, ScramTry, SignIn, SignedIn, Verdict, token, verifier};
+use super::{By, Client, InForce, ScramTry, SignIn, SignedIn, Verdict, token, verifier};
 
 /// Longest name that is looked at; a longer one is wrong.
 const MAX_NAME_BYTES: usize = 1024;
@@ -23,7 +23,11 @@ impl From<Busy> for Verdict {
 
 impl From<Trouble> for Verdict {
     fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble.to_string())
+        match trouble {
+            // No password and no token is so long: that is no trouble of ours, and counts.
+            Trouble::TooLong => Self::No,
+            trouble => Self::Trouble(trouble.to_string()),
+        }
     }
 }
 
@@ -36,7 +40,7 @@ impl From<UsersError> for Verdict {
 /// A found user as he is signed in.
 fn signed_in(user: &User, changes: u64) -> SignedIn {
     let addresses = [vec![user.name.clone()], user.addresses.clone()].concat();
-    SignedIn { name: user.name.clone(), addresses, changes, verifier: Some(stamp(user)) }
+    SignedIn { name: user.name.clone(), addresses, changes, by: By::Store(stamp(user)) }
 }
 
 fn stamp(user: &User) -> blake3::Hash {
@@ -44,18 +48,29 @@ fn stamp(user: &User) -> blake3::Hash {
 }
 
 /// What `accounts` says of somebody whom others have let in under this name: a user of that name brings
-/// his addresses, and may be disabled.
-fn known_elsewhere(accounts: &Accounts, name: &str, address: Option<&str>, changes: u64) -> Verdict {
+/// his addresses, and may be disabled. `strangers`: one who is no user may sign in.
+fn known_elsewhere(
+    accounts: &Accounts,
+    (name, address): (&str, Option<&str>),
+    (by, strangers): (By, bool),
+    changes: u64,
+) -> Verdict {
     let user = match address.map(|address| accounts.get(address)).transpose() {
         Ok(found) => found.flatten(),
         Err(why) => return why.into(),
     };
-    if user.as_ref().is_some_and(|user| user.disabled) {
+    if user.as_ref().map_or(!strangers, |user| user.disabled) {
         return Verdict::No;
     }
     let own = address.map(str::to_owned).into_iter();
     let addresses = own.chain(user.into_iter().flat_map(|user| user.addresses)).collect();
-    Verdict::Yes(SignedIn { name: name.to_owned(), addresses, changes, verifier: None })
+    Verdict::Yes(SignedIn { name: name.to_owned(), addresses, changes, by })
+}
+
+/// Whom a program has let in. Its word is enough for our domains only: a service that has users of other
+/// firms too would make an open relay of us.
+fn by_token(accounts: &Accounts, now: &InForce, whose: &str, changes: u64) -> Verdict {
+    known_elsewhere(accounts, (whose, Some(whose)), (By::Token, now.rules.is_ours(whose)), changes)
 }
 
 impl SignIn {
@@ -128,12 +143,10 @@ impl SignIn {
 
     /// Whom Dovecot has let in under this name.
     pub(super) async fn found_by_dovecot(&self, now: &InForce, user: String) -> Verdict {
-        let name = match (user.contains('@'), &now.rules.first_domain) {
-            (false, Some(domain)) => format!("{user}@{domain}"),
-            _ => user.clone(),
-        };
+        let first = if user.contains('@') { None } else { now.rules.in_first_domain(&user) };
+        let name = normal_name(first.as_deref().unwrap_or(&user));
         let (accounts, changes) = (Arc::clone(&self.accounts), self.accounts.changes());
-        let look = move || known_elsewhere(&accounts, &user, normal_name(&name).as_deref(), changes);
+        let look = move || known_elsewhere(&accounts, (&user, name.as_deref()), (By::Dovecot, true), changes);
         tokio::task::spawn_blocking(look).await.unwrap_or_else(|_| Busy.into())
     }
 
@@ -195,7 +208,7 @@ impl SignIn {
         };
         attempt.begin();
         let verdict = match (&now.rules.token_command, &now.dovecot) {
-            (Some(command), _) => self.ask_command(command.clone(), user, token).await,
+            (Some(command), _) => self.ask_command(&now, command.clone(), user, token).await,
             // What separates the parts of the message is in none of them (RFC 7628 §3.1).
             (None, Some(_)) if token.contains(&1) || user.is_some_and(|user| user.contains('\u{1}')) => {
                 Verdict::No
@@ -210,7 +223,14 @@ impl SignIn {
         attempt.settle(verdict, None)
     }
 
-    async fn ask_command(&self, command: Vec<String>, user: Option<&str>, token: &[u8]) -> Verdict {
+    async fn ask_command(
+        &self,
+        now: &Arc<InForce>,
+        command: Vec<String>,
+        user: Option<&str>,
+        token: &[u8],
+    ) -> Verdict {
+        let now = Arc::clone(now);
         let (user, token) = (user.map(str::to_owned), token.to_vec());
         let (accounts, changes) = (Arc::clone(&self.accounts), self.accounts.changes());
         let asked = self.tokens.run(move || match token::run(&command, user.as_deref(), &token) {
@@ -220,7 +240,7 @@ impl SignIn {
                 None => Verdict::Trouble("[submission] token_command printed no address".to_owned()),
                 Some(whose) => match user.as_deref().map(normal_name) {
                     Some(given) if given.as_deref() != Some(&whose) => Verdict::No,
-                    _ => known_elsewhere(&accounts, &whose, Some(&whose), changes),
+                    _ => by_token(&accounts, &now, &whose, changes),
                 },
             },
         });
@@ -232,10 +252,15 @@ impl SignIn {
         let (accounts, now, before) = (Arc::clone(&self.accounts), self.now(), before.clone());
         let look = move || {
             let changes = accounts.changes();
-            let Some(verifier) = before.verifier else {
-                let first = now.rules.first_domain.as_ref().map(|domain| format!("{}@{domain}", before.name));
-                let name = normal_name(&before.name).or_else(|| normal_name(&first?));
-                return known_elsewhere(&accounts, &before.name, name.as_deref(), changes);
+            let verifier = match before.by {
+                By::Store(verifier) => verifier,
+                By::Token => return by_token(&accounts, &now, &before.name, changes),
+                By::Dovecot => {
+                    let first = || now.rules.in_first_domain(&before.name);
+                    let name = normal_name(&before.name).or_else(|| normal_name(&first()?));
+                    let who = (&*before.name, name.as_deref());
+                    return known_elsewhere(&accounts, who, (By::Dovecot, true), changes);
+                }
             };
             match accounts.get(&before.name) {
                 Ok(Some(user)) if !user.disabled && stamp(&user) == verifier => {

@@ -72,6 +72,21 @@ impl SignIn {
         Ok(attempt)
     }
 
+    /// A stranger may be able to bring it about, as often as he likes.
+    fn trouble(&self, user: &str, from: IpAddr, why: &str) {
+        let (unsaid, has_line) = self.troubles.count(self.time.now().wall_ms);
+        if unsaid > 0 {
+            warn!(
+                event = "sign_in_trouble",
+                sign_ins = unsaid,
+                "more sign-ins were in trouble within a second"
+            );
+        }
+        if has_line {
+            warn!(event = "sign_in_trouble", user, %from, reason = why, "nobody could say whether a sign-in is right");
+        }
+    }
+
     /// The operator hears of it: always in the log, and by an alert where it is meant for one.
     fn began(&self, block: Block, user: Option<&str>) {
         let (net, failures, minutes) = (block.whom.net(), block.failures, REFUSED_MS / 60_000);
@@ -124,7 +139,7 @@ impl Attempt {
             Verdict::Trouble(why) => {
                 sign_in.guesses().withdrawn(now, &who);
                 sign_in.metrics.sign_in("trouble");
-                warn!(event = "sign_in_trouble", user, %from, reason = why, "nobody could say whether a sign-in is right");
+                sign_in.trouble(user, from, why);
             }
             Verdict::Refused => sign_in.guesses().withdrawn(now, &who),
         }

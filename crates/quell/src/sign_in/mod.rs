@@ -36,6 +36,7 @@ pub use self::passed_on::{PassedOn, Turn};
 use self::pool::Pool;
 use crate::config::IpNet;
 use crate::metrics::Metrics;
+use crate::server::log_lines::LogLines;
 use crate::server::time::Timekeeper;
 use crate::tell::Outbox;
 
@@ -44,6 +45,8 @@ use crate::tell::Outbox;
 const DELAYED: usize = 64;
 /// Commands of `token_command` at a time, and those that wait for one.
 const TOKENS: (usize, usize) = (4, 32);
+/// Sign-ins in trouble that have a line in the log, each second.
+const TROUBLE_LINES: u64 = 5;
 
 /// Who says whether a password is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +67,21 @@ pub struct Rules {
     pub token_command: Option<Vec<String>>,
     /// Hosts that sign in for many people.
     pub shared_hosts: Vec<IpNet>,
-    /// The domain of names without one, as Dovecot has them.
-    pub first_domain: Option<String>,
+    /// Our domains. The first is that of names without one, as Dovecot has them.
+    pub domains: Vec<String>,
+}
+
+impl Rules {
+    /// Whether an address, in normal form, is in one of our domains.
+    fn is_ours(&self, address: &str) -> bool {
+        let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+        domain.is_some_and(|domain| self.domains.iter().any(|ours| ours == domain))
+    }
+
+    /// `name` with our first domain.
+    fn in_first_domain(&self, name: &str) -> Option<String> {
+        self.domains.first().map(|domain| format!("{name}@{domain}"))
+    }
 }
 
 /// The two ends of a client's connection.
@@ -86,8 +102,18 @@ pub struct SignedIn {
     pub addresses: Vec<String>,
     /// The state of the users that this was read from.
     changes: u64,
-    /// Of what the password was checked against; None: of nothing in our store.
-    verifier: Option<blake3::Hash>,
+    by: By,
+}
+
+/// Who has said that he is it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// Our store; this is of what the password was checked against.
+    Store(blake3::Hash),
+    /// Dovecot.
+    Dovecot,
+    /// `token_command`.
+    Token,
 }
 
 impl SignedIn {
@@ -188,6 +214,7 @@ pub struct SignIn {
     tokens: Pool,
     guesses: Mutex<Guesses>,
     delayed: Semaphore,
+    troubles: LogLines,
 }
 
 impl SignIn {
@@ -204,6 +231,7 @@ impl SignIn {
             tokens: Pool::of(TOKENS.0, TOKENS.1),
             guesses: Mutex::default(),
             delayed: Semaphore::new(DELAYED),
+            troubles: LogLines::new(TROUBLE_LINES),
         })
     }
 
@@ -262,7 +290,7 @@ mod addresses {
     fn a_user_sends_as_his_own_addresses() {
         let own = ["jane@firm.example", "info@firm.example", "*@shop.example"];
         let addresses = own.map(str::to_owned).to_vec();
-        let jane = SignedIn { name: own[0].to_owned(), addresses, changes: 0, verifier: None };
+        let jane = SignedIn { name: own[0].to_owned(), addresses, changes: 0, by: By::Dovecot };
         for yes in [
             "jane@firm.example",
             "Jane+lists@FIRM.example",

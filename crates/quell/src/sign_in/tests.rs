@@ -21,8 +21,8 @@ fn user(name: &str, password: &[u8]) -> User {
 }
 
 fn rules() -> Rules {
-    let first_domain = Some("firm.example".to_owned());
-    Rules { users: Users::Store, token_command: None, shared_hosts: Vec::new(), first_domain }
+    let domains = vec!["firm.example".to_owned(), "other.example".to_owned()];
+    Rules { users: Users::Store, token_command: None, shared_hosts: Vec::new(), domains }
 }
 
 /// Jane signs in, Bob is disabled, both with the same password.
@@ -190,7 +190,8 @@ async fn a_token_is_the_commands_business() {
     assert!(!none.sign_in.mechanisms().await.token);
     assert_eq!(none.sign_in.token(&client(1), None, b"good").await, Verdict::No);
     let script = "case \"$(cat)\" in good) echo Jane@firm.example;; bob) echo bob@firm.example;; \
-                  new) echo new@firm.example;; odd) echo odd;; ill) kill -9 $$;; *) exit 1;; esac";
+                  new) echo new@firm.example;; out) echo eve@elsewhere.example;; all) echo '*@firm.example';; \
+                  guest) echo guest@elsewhere.example;; odd) echo odd;; ill) kill -9 $$;; *) exit 1;; esac";
     let command = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let world = world(Rules { token_command: Some(command), ..rules() });
     let offered = Mechanisms { password: true, scram: ScramBy::Us, token: true };
@@ -205,6 +206,15 @@ async fn a_token_is_the_commands_business() {
     assert_eq!(token(None, b"bad").await, Verdict::No);
     assert!(matches!(token(None, b"odd").await, Verdict::Trouble(_)));
     assert!(matches!(token(None, b"ill").await, Verdict::Trouble(_)));
+    assert!(matches!(token(None, b"all").await, Verdict::Trouble(_)), "nobody is all of a domain");
+    // Of another domain only who is a user.
+    assert_eq!(token(None, b"out").await, Verdict::No);
+    let guest_user = user("guest@elsewhere.example", PASSWORD);
+    world.sign_in.accounts().change(|store| store.add(&guest_user)).unwrap();
+    let Verdict::Yes(guest) = token(None, b"guest").await else { panic!() };
+    assert!(matches!(world.sign_in.still(&guest).await, Verdict::Yes(_)));
+    world.sign_in.accounts().change(|store| store.remove(&guest.name)).unwrap();
+    assert_eq!(world.sign_in.still(&guest).await, Verdict::No);
     let accounts = world.sign_in.accounts();
     let stored = accounts.get("jane@firm.example").unwrap().unwrap();
     accounts.change(|store| store.change(&User { disabled: true, ..stored })).unwrap();
@@ -223,4 +233,33 @@ async fn rules_may_change_while_it_runs() {
     assert_eq!(offered, Mechanisms { password: true, scram: ScramBy::Nobody, token: false });
     world.sign_in.set(&rules());
     world.jane().await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_dovecot_is_wrong_and_counts() {
+    let (socket, verdict) =
+        (PathBuf::from("/nonexistent/auth-client"), Verdict::from(dovecot::Trouble::TooLong));
+    assert_eq!(verdict, Verdict::No);
+    let world = world(Rules { users: Users::Dovecot(socket), ..rules() });
+    // Nobody is there to ask: that counts for nobody, however often, and has few lines.
+    for n in 0..200 {
+        let Verdict::Trouble(_) = world.password(1, &format!("{n}@firm.example"), b"x").await else {
+            panic!()
+        };
+    }
+    assert_eq!((world.count("trouble"), world.count("no")), (200, 0));
+    let lines = format!("{:?}", world.sign_in.troubles);
+    assert!(lines.contains("most: 5") && !lines.contains("events: 0"), "{lines}");
+}
+
+/// Whoever others call `*` is not all of a domain.
+#[tokio::test]
+async fn a_name_is_no_wildcard() {
+    let world = world(rules());
+    for name in ["*@firm.example", "*", "\"*\"@firm.example"] {
+        let verdict = world.sign_in.found_by_dovecot(&world.sign_in.now(), name.to_owned()).await;
+        let Verdict::Yes(user) = verdict else { panic!() };
+        assert_eq!(user.addresses, [""; 0], "{name}");
+        assert_eq!(world.sign_in.still(&user).await, Verdict::Yes(user));
+    }
 }

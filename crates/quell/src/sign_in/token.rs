@@ -2,16 +2,18 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+use crate::tell::of_the_operator;
 
 /// A command that takes longer is ended.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// What it may print.
 const MAX_OUTPUT_BYTES: usize = 1024;
-/// Longest token; it fits into a pipe's buffer.
+/// Longest token; it mostly fits into a pipe's buffer.
 pub const MAX_TOKEN_BYTES: usize = 16 << 10;
 
 /// Whose the token is, in the command's words; None: the command refused it. Blocks for up to 10 s.
@@ -26,33 +28,33 @@ pub(super) fn run(argv: &[String], user: Option<&str>, token: &[u8]) -> io::Resu
         return Ok(None);
     }
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut child = Command::new(program)
+    let mut child = of_the_operator(program)
         .args(arguments)
         .env("QUELL_USER", user.unwrap_or_default())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let said = talk(&mut child, token);
+    let said = talk(&mut child, token, TIME_LIMIT);
     if said.is_err() {
         // It may have ended by itself; either way nothing of it is left behind.
-        child.kill()?;
+        drop(child.kill());
         child.wait()?;
     }
     said
 }
 
-fn talk(child: &mut Child, token: &[u8]) -> io::Result<Option<String>> {
-    // A program that does not read its token is no failure.
-    match child.stdin.take().map(|mut stdin| stdin.write_all(token)) {
-        Some(Err(why)) if why.kind() != io::ErrorKind::BrokenPipe => return Err(why),
-        _ => {}
-    }
+fn talk(child: &mut Child, mut token: &[u8], limit: Duration) -> io::Result<Option<String>> {
     let began = Instant::now();
+    let mut stdin = child.stdin.take();
+    if let Some(stdin) = &stdin {
+        fcntl(stdin.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    }
     let status = loop {
+        feed(&mut stdin, &mut token)?;
         match child.try_wait()? {
             Some(status) => break status,
-            None if began.elapsed() > TIME_LIMIT => {
+            None if began.elapsed() > limit => {
                 return Err(io::Error::other("it took longer than 10 s and was ended"));
             }
             None => std::thread::sleep(Duration::from_millis(10)),
@@ -63,6 +65,24 @@ fn talk(child: &mut Child, token: &[u8]) -> io::Result<Option<String>> {
         Some(_) => Ok(None),
         None => Err(io::Error::other(format!("it ended with {status}"))),
     }
+}
+
+/// Writes what there is room for, and closes the pipe after the end. A program that does not read its
+/// token is no failure.
+fn feed(stdin: &mut Option<ChildStdin>, token: &mut &[u8]) -> io::Result<()> {
+    while let Some(pipe) = stdin
+        && !token.is_empty()
+    {
+        match pipe.write(token) {
+            Ok(written) => *token = token.get(written..).unwrap_or_default(),
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) if why.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(why) => return Err(why),
+        }
+    }
+    *stdin = None;
+    Ok(())
 }
 
 /// What it has printed. Something that it started may hold the pipe open: that is not waited for.
@@ -106,5 +126,22 @@ mod tests {
         assert!(run(&["/nonexistent/program".to_owned()], None, b"x").is_err());
         assert!(shell("kill -9 $$", b"x").is_err());
         assert!(run(&[], None, b"x").is_err());
+    }
+
+    /// More than a pipe holds: to write it must not wait for whom nobody stops.
+    #[test]
+    fn a_program_that_reads_late_or_never_is_waited_for_within_the_limit() {
+        let long = vec![b'x'; 1 << 20];
+        let start = |script: &str| {
+            let mut sh = of_the_operator("/bin/sh");
+            sh.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        };
+        let mut never = start("exec sleep 600");
+        let why = talk(&mut never, &long, Duration::from_millis(50)).unwrap_err();
+        assert!(why.to_string().contains("was ended"), "{why}");
+        never.kill().unwrap();
+        never.wait().unwrap();
+        let mut late = start("sleep 0.1; wc -c");
+        assert_eq!(talk(&mut late, &long, TIME_LIMIT).unwrap().as_deref(), Some("1048576"));
     }
 }

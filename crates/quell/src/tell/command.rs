@@ -15,6 +15,15 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 const OF_THE_SERVICE: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"];
 
+/// A program of the operator's, which is no part of the service.
+pub(crate) fn of_the_operator(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in OF_THE_SERVICE {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs `argv` with the text on standard input, and `QUELL_EVENT` (`opened`, `ended`,
 /// `still_held`, of a storm; `maybe_delivered`, of a message; `guessing`, of passwords), `QUELL_STORM` (the storm's id, or nothing), `QUELL_CULPRITS`
 /// (`host [address]`, with commas between, or nothing) and `QUELL_SUBJECT` in the environment. It has
@@ -30,11 +39,7 @@ pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Resul
         AlertKind::Guessing => "guessing",
     };
     let storm = if alert.storm.is_some() { alert.about.as_str() } else { "" };
-    let mut command = Command::new(program);
-    for name in OF_THE_SERVICE {
-        command.env_remove(name);
-    }
-    let mut child = command
+    let mut child = of_the_operator(program)
         .args(arguments)
         .env("QUELL_EVENT", event)
         .env("QUELL_STORM", storm)
@@ -68,7 +73,20 @@ pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Resul
 }
 
 fn end(mut child: Child, why: &str) -> io::Result<()> {
-    child.kill()?;
+    drop(child.kill());
     child.wait()?;
     Err(io::Error::other(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_service_managers_is_not_passed_on() {
+        let command = of_the_operator("/bin/true");
+        let removed: Vec<_> = command.get_envs().filter(|(_, value)| value.is_none()).collect();
+        assert_eq!(removed.len(), OF_THE_SERVICE.len());
+        assert!(OF_THE_SERVICE.iter().all(|name| removed.iter().any(|(removed, _)| removed == name)));
+    }
 }

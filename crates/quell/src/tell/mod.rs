@@ -19,6 +19,7 @@ use std::time::Instant;
 use quell_storm::tell::{Alert, AlertKind};
 use tracing::{info, warn};
 
+pub(crate) use command::of_the_operator;
 pub use mail::Mailer;
 
 use crate::metrics::Metrics;

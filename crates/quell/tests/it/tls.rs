@@ -192,6 +192,30 @@ fn a_renewed_certificate_is_in_use_after_a_reload_and_a_faulty_one_changes_nothi
 }
 
 #[test]
+fn a_reload_that_takes_tls_away_leaves_it_to_the_ports_that_need_it() {
+    let (_directory, files, server, port) = server("tls-taken", "");
+    let serves = || {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        Secure::handshake(stream, files.client()).expect("a handshake").certificate()
+    };
+    let (first, text) = (serves(), std::fs::read_to_string(server.config_path()).expect("a configuration"));
+    let without =
+        text.replace(&files.settings(), "").replace(&format!("listen_tls = [\"127.0.0.1:{port}\"]"), "");
+    assert!(!without.contains("tls"), "{without}");
+    std::fs::write(server.config_path(), without).expect("a configuration");
+    // The second time nothing has changed any more.
+    for times in 1..=2 {
+        kill(Pid::from_raw(server.pid().cast_signed()), Signal::SIGHUP).expect("our own process");
+        let done = || server.output().matches("the configuration was read again").count() == times;
+        assert!(wait_until(LIMIT, done), "{}", server.output());
+        assert_eq!(server.output().matches("go on with the last certificate").count(), times);
+        assert_eq!(serves(), first);
+        // Nobody else gets it.
+        assert_ne!(Client::hello(server.smtp_port).command("STARTTLS").expect("a reply").code, 220);
+    }
+}
+
+#[test]
 fn a_renewed_certificate_is_found_without_being_told() {
     let directory = TempDir::new("tls-found");
     let files = Files::make(&directory);

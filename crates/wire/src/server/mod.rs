@@ -63,7 +63,8 @@ pub struct Settings {
     pub auth: Vec<Mechanism>,
     /// Mail is taken from who has signed in only: before, MAIL is answered 530 5.7.0.
     pub auth_required: bool,
-    /// Attempts to sign in that fail. After the last, `421 4.7.0` follows its 535.
+    /// Attempts to sign in that fail, or that nobody can judge. After the last, `421 4.7.0` follows its 535
+    /// or 454.
     pub max_failed_sign_ins: u32,
 }
 

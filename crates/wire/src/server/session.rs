@@ -1,5 +1,6 @@
 //! The state of a session, and the way from input to steps.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::answers::Owed;
@@ -18,7 +19,6 @@ pub(crate) const FLUSH_AT_BYTES: usize = 16 << 10;
 /// Feed it input with [`Session::next`] until it says [`Step::NeedInput`], write
 /// [`Session::output`] before waiting for more, answer what it asks. Replies come out in the order
 /// of the commands (RFC 2920 §3.2).
-#[derive(Debug)]
 pub struct Session {
     pub(super) settings: Arc<Settings>,
     pub(super) framer: Framer,
@@ -82,6 +82,23 @@ pub(super) struct Transaction {
 impl Transaction {
     pub fn of(mail: &MailFrom) -> Self {
         Self { smtputf8: mail.smtputf8, declared_bytes: mail.size_bytes, accepted: 0, refused: 0 }
+    }
+}
+
+/// Without what was said: it may be a password.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("framer", &self.framer)
+            .field("output_bytes", &self.output.len())
+            .field("state", &self.state)
+            .field("secure", &self.secure)
+            .field("signed_in", &self.signed_in)
+            .field("transaction", &self.transaction)
+            .field("commands", &self.commands)
+            .field("errors", &self.errors)
+            .field("failed_sign_ins", &self.failed_sign_ins)
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,7 +186,13 @@ impl Session {
                 self.sign_in(question, SignIn::of(&reply));
                 return;
             }
-            Asked::Stored(_) => return self.say(&super::sign_in::reply_of(SignIn::Trouble)),
+            Asked::Stored(_) => {
+                // Before its proof nobody is right, whatever the reply says.
+                let is_refusal = reply.code() >= 400;
+                let said = if is_refusal { reply } else { super::sign_in::reply_of(SignIn::Trouble) };
+                self.nobody(&said);
+                return;
+            }
         }
         if reply.closes() {
             self.state = State::Closed(Closing::Caller);

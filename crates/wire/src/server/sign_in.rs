@@ -54,14 +54,14 @@ impl Session {
                 let turn = exchange.checked(answer == SignIn::Accepted);
                 self.turn(exchange, turn);
             }
-            SignIn::Trouble => self.say(&reply_of(answer)),
-            SignIn::TooMany => self.close(&reply_of(answer), Closing::Caller),
+            SignIn::Trouble | SignIn::TooMany => drop(self.nobody(&reply_of(answer))),
         }
         self.signed_in
     }
 
     /// Answers [`Step::StoredFor`], see [`Exchange::stored`]; another question as [`Session::answer`]
-    /// with 454.
+    /// with 454. [`Session::sign_in`] and [`Session::answer`] answer it too: that nobody signs in, and
+    /// nothing goes on.
     pub fn stored(&mut self, question: Question, stored: Option<StoredScram>, nonce: &[u8]) {
         match std::mem::replace(&mut self.state, State::Command) {
             State::Asked(Asked::Stored(mut exchange)) => {
@@ -168,17 +168,20 @@ impl Session {
                 self.say(&reply_of(SignIn::Accepted));
                 None
             }
-            Turn::Refused => self.refused_sign_in(),
+            Turn::Refused => self.nobody(&reply_of(SignIn::Refused)),
             Turn::Malformed(text) => self.error(&fault(501, 2, text)),
-            Turn::Trouble => {
-                self.say(&reply_of(SignIn::Trouble));
-                None
-            }
+            Turn::Trouble => self.nobody(&reply_of(SignIn::Trouble)),
         }
     }
 
-    fn refused_sign_in(&mut self) -> Done {
-        self.say(&reply_of(SignIn::Refused));
+    /// Nobody has signed in. Trouble counts as failures do: whoever can bring it about would otherwise
+    /// try for ever.
+    pub(super) fn nobody(&mut self, reply: &Reply) -> Done {
+        if reply.closes() {
+            self.close(reply, Closing::Caller);
+            return None;
+        }
+        self.say(reply);
         self.failed_sign_ins += 1;
         if self.failed_sign_ins >= self.settings.max_failed_sign_ins {
             return self.close_421("closing, too many failed attempts", Closing::SignIns);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use quell_wire::reply::Reply;
-use quell_wire::server::{Closing, Question, Session, Settings, Step};
+use quell_wire::sasl::Mechanism;
+use quell_wire::server::{Closing, Question, Session, Settings, SignIn, Step};
 
 fn session() -> Session {
     Session::new(Arc::new(Settings::new("mx")))
@@ -16,7 +17,10 @@ fn feed(session: &mut Session, input: &[u8]) -> Option<Question> {
         let (taken, step) = session.next(&input[used..]);
         used += taken;
         match step {
-            Step::Mail(question, _) | Step::Rcpt(question, _) => return Some(question),
+            Step::Mail(question, _)
+            | Step::Rcpt(question, _)
+            | Step::SignIn(question, _)
+            | Step::StoredFor(question, _) => return Some(question),
             Step::NeedInput | Step::NeedAnswer | Step::Closed(_) => return None,
             _ => {}
         }
@@ -184,4 +188,67 @@ fn an_answer_after_the_end_is_not_written() {
     session.answer(question, Reply::sender_ok());
     assert_eq!(said(&mut session), "");
     assert_eq!(session.next(b"x"), (1, Step::Closed(Closing::Caller)));
+}
+
+/// One that is secured and has been greeted.
+fn offering_sign_in() -> Session {
+    let settings = Settings { auth: Mechanism::ALL.to_vec(), ..Settings::new("mx") };
+    let mut session = Session::new(Arc::new(settings));
+    session.secured();
+    assert!(feed(&mut session, b"EHLO x\r\n").is_none());
+    said(&mut session);
+    session
+}
+
+/// `jane`, `right`; and `n,,n=jane,r=abc`.
+const PASSWORD: &[u8] = b"AUTH PLAIN AGphbmUAcmlnaHQ=\r\n";
+const SCRAM: &[u8] = b"AUTH SCRAM-SHA-256 biwsbj1qYW5lLHI9YWJj\r\n";
+
+const TROUBLE: &str = "454 4.7.0 sign-in is not possible at the moment; try again later\r\n";
+
+#[test]
+fn trouble_counts_as_failures_do() {
+    let mut session = offering_sign_in();
+    let asks = [PASSWORD, SCRAM, PASSWORD];
+    for (n, input) in asks.into_iter().enumerate() {
+        let question = feed(&mut session, input).unwrap();
+        match n {
+            1 => session.stored(question, None, &[7; 18]),
+            _ => assert!(!session.sign_in(question, SignIn::Trouble)),
+        }
+        let said = said(&mut session);
+        let closing = if n == 2 { "421 4.7.0 closing, too many failed attempts\r\n" } else { "" };
+        assert_eq!(said, format!("{TROUBLE}{closing}"));
+    }
+    assert_eq!(session.next(b""), (0, Step::Closed(Closing::SignIns)));
+}
+
+#[test]
+fn who_asks_what_is_stored_is_told_what_was_answered() {
+    for (answer, wanted) in [
+        (SignIn::TooMany, "421 4.7.0 too many attempts to sign in; try again later\r\n"),
+        (SignIn::Refused, "535 5.7.8 name or password wrong\r\n"),
+        (SignIn::Trouble, TROUBLE),
+        // Nothing is proved yet.
+        (SignIn::Accepted, TROUBLE),
+    ] {
+        let mut session = offering_sign_in();
+        let question = feed(&mut session, SCRAM).unwrap();
+        assert!(!session.sign_in(question, answer) && !session.is_signed_in());
+        assert_eq!(said(&mut session), wanted);
+        let closed = session.next(b"") == (0, Step::Closed(Closing::Caller));
+        assert_eq!(closed, answer == SignIn::TooMany, "{answer:?}");
+    }
+}
+
+#[test]
+fn what_was_said_is_not_shown() {
+    let mut session = offering_sign_in();
+    assert!(feed(&mut session, &PASSWORD[..PASSWORD.len() - 2]).is_none());
+    let secret = |text: &[u8]| format!("{text:?}").trim_matches(['[', ']']).to_owned();
+    let shown = format!("{session:?}");
+    assert!(shown.contains("partial_bytes: 27"), "{shown}");
+    assert!(!shown.contains(&secret(b"cmlnaHQ=")) && !shown.contains("cmlnaHQ="), "{shown}");
+    assert!(feed(&mut session, b"\r\n").is_some());
+    assert!(!format!("{session:?} {session:#?}").contains("right"));
 }

@@ -30,7 +30,7 @@ impl Check<'_> {
             users: self.users(&table.users),
             token_command: table.token_command.clone(),
             shared_hosts,
-            first_domain: directory.domains().next().map(|domain| domain.name.clone()),
+            domains: directory.domains().map(|domain| domain.name.clone()).collect(),
         }
     }
 

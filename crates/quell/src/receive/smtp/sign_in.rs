@@ -79,7 +79,12 @@ impl Connection {
         let nonce = random_bytes::<NONCE_BYTES>().inspect_err(
             |why| warn!(event = "no_random", reason = %why, "no random numbers: nobody can sign in by SCRAM"),
         );
-        let stored = match self.user.by.scram_for(&self.user.client, name).await {
+        let mut stop = self.stop.clone();
+        let begun = tokio::select! {
+            begun = self.user.by.scram_for(&self.user.client, name) => begun,
+            _ = stop.wait_for(|stop| *stop) => Err(Verdict::Trouble("the server stops".to_owned())),
+        };
+        let stored = match begun {
             Ok(begun) => {
                 let stored = stored(&begun);
                 self.user.scram = Some(begun);

@@ -42,7 +42,7 @@ fn rules(socket: &Path) -> Rules {
         users: Users::Dovecot(socket.to_owned()),
         token_command: None,
         shared_hosts: Vec::new(),
-        first_domain: Some("firm.example".to_owned()),
+        domains: vec!["firm.example".to_owned()],
     }
 }
 
