@@ -43,7 +43,7 @@ static HERE: Rule = Rule { name: String::new(), level: None, certificate_name: N
 
 impl Rule {
     /// It is for one next hop, and not for `"*"`.
-    fn is_named(&self) -> bool {
+    pub fn is_named(&self) -> bool {
         !matches!(self.name.as_str(), "" | "*")
     }
 }
