@@ -38,12 +38,22 @@ pub struct Rule {
     pub certificate_name: Option<String>,
 }
 
+/// For next hops on this machine that have none of their own.
+static HERE: Rule = Rule { name: String::new(), level: None, certificate_name: None };
+
+impl Rule {
+    /// It is for one next hop, and not for `"*"`.
+    pub fn is_named(&self) -> bool {
+        !matches!(self.name.as_str(), "" | "*")
+    }
+}
+
 /// `[next_hops]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Those with a name, by it.
     pub named: HashMap<String, Rule>,
-    /// `"*"`: all others.
+    /// `"*"`: all others, but those on this machine.
     pub others: Rule,
 }
 
@@ -60,14 +70,29 @@ impl Rules {
             NextHop::Mx(domain) => self.named.get(domain),
             NextHop::Literal(address) => self.named.get(&address.to_string()),
         };
-        named.unwrap_or(&self.others)
+        named.unwrap_or(if is_here(next_hop) { &HERE } else { &self.others })
     }
 
     /// True if the domain's own word counts: no one here has decided for it by name, or against TLS.
     pub fn asks_the_domain(&self, next_hop: &NextHop) -> bool {
         let rule = self.of(next_hop);
-        let decided = rule.level.is_some() && rule.name != self.others.name;
+        let decided = rule.level.is_some() && rule.is_named();
         matches!(next_hop, NextHop::Mx(_)) && !decided && rule.level != Some(Level::Never)
+    }
+}
+
+/// A socket, or a loopback address: nobody stands in between. By what the configuration says, not the
+/// DNS: who can forge an answer could name a loopback address.
+fn is_here(next_hop: &NextHop) -> bool {
+    match next_hop {
+        NextHop::LmtpUnix(_) => true,
+        NextHop::Smtp(peer) | NextHop::Lmtp(peer) => match &peer.host {
+            Host::Address(address) => address.to_canonical().is_loopback(),
+            // RFC 6761 §6.3: a resolver answers it without asking.
+            Host::Name(name) => name == "localhost",
+        },
+        NextHop::Literal(address) => address.to_canonical().is_loopback(),
+        NextHop::Maildir | NextHop::Mx(_) => false,
     }
 }
 
@@ -116,10 +141,15 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// By a rule, for a host of this name.
+    /// By a rule, for a host of this name. Only a rule of its own asks less of implicit TLS than a valid
+    /// certificate.
     pub fn by_rule(rule: &Rule, implicit: bool, host: &str) -> Self {
         let usual = if implicit { Level::Require } else { Level::Opportunistic };
-        let level = rule.level.unwrap_or(usual);
+        let level = match rule.level {
+            // What is wanted of all others raises, and takes nothing from who wrote `smtps://`.
+            Some(level) if implicit && !rule.is_named() => level.max(usual),
+            level => level.unwrap_or(usual),
+        };
         let name = rule.certificate_name.as_deref().unwrap_or(host).to_owned();
         Self {
             starttls: match level {

@@ -100,6 +100,12 @@ fn every_fault_names_its_key_and_what_to_do() {
     each_is_named(&cases);
 }
 
+#[test]
+fn what_is_wanted_of_all_others_takes_nothing_from_implicit_tls() {
+    let text = format!("{GOOD}[relay]\nvia = \"smtps://b.example\"\n[next_hops.\"*\"]\ntls = \"never\"\n");
+    assert!(parse(&text).is_ok());
+}
+
 /// What newcomers write.
 #[test]
 fn likely_mistakes_are_answered_with_what_was_meant() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as Answered, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -14,6 +15,7 @@ use quell_relay::route::DnsError;
 use tokio::time::timeout;
 
 mod dane;
+mod negative;
 
 pub use dane::Dnssec;
 
@@ -53,13 +55,16 @@ pub struct Resolver {
     dns: Result<TokioResolver, String>,
     /// Configured hosts are asked of the system, which knows its hosts file and search list too.
     system: bool,
+    /// Signatures are checked.
+    validates: bool,
 }
 
 impl Resolver {
     /// A resolver that asks `servers`; the system's, if there are none.
     pub fn new(servers: &[SocketAddr], dnssec: &Dnssec) -> Self {
+        let validates = *dnssec != Dnssec::Off;
         if let Dnssec::Broken(why) = dnssec {
-            return Self { dns: Err(why.clone()), system: servers.is_empty() };
+            return Self { dns: Err(why.clone()), system: servers.is_empty(), validates };
         }
         let builder = match servers {
             [] => TokioResolver::builder_tokio(),
@@ -71,23 +76,23 @@ impl Resolver {
         };
         if servers.is_empty() && system_servers().is_ok_and(|found| found.is_empty()) {
             let why = format!("{RESOLV_CONF} names no DNS server: write [dns] servers");
-            return Self { dns: Err(why), system: true };
+            return Self { dns: Err(why), system: true, validates };
         }
         let built = builder.and_then(|mut builder| {
             set(builder.options_mut());
-            builder.options_mut().validate = *dnssec != Dnssec::Off;
+            builder.options_mut().validate = validates;
             match dnssec.anchors() {
                 Some(anchors) => builder.with_trust_anchor(anchors).build(),
                 None => builder.build(),
             }
         });
-        Self { dns: built.map_err(|why| why.to_string()), system: servers.is_empty() }
+        Self { dns: built.map_err(|why| why.to_string()), system: servers.is_empty(), validates }
     }
 
     /// One that could not be made, for tests.
     #[cfg(test)]
     pub fn broken() -> Self {
-        Self { dns: Err("no configuration".to_owned()), system: true }
+        Self { dns: Err("no configuration".to_owned()), system: true, validates: false }
     }
 
     /// Why no name can be looked up, if that is so.
@@ -101,7 +106,7 @@ impl Resolver {
     /// [`DnsError`].
     pub async fn mx(&self, domain: &str) -> Result<Vec<(u16, String)>, DnsError> {
         let (dns, name) = (self.dns()?, absolute(domain)?);
-        let found = within(dns.mx_lookup(name)).await?;
+        let found = self.proven(&name, dns.mx_lookup(name.clone())).await?;
         let of = |data: &RData| match data {
             RData::MX(mx) => Some((mx.preference, relative(&mx.exchange))),
             _ => None,
@@ -117,7 +122,7 @@ impl Resolver {
     /// [`DnsError`]: trouble with one family counts only if the other has no address.
     pub async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DnsError> {
         let (dns, name) = (self.dns()?, absolute(host)?);
-        let (v4, v6) = tokio::join!(within(dns.ipv4_lookup(name.clone())), within(dns.ipv6_lookup(name)));
+        let (v4, v6) = self.both_families(dns, &name).await;
         let mut found = Vec::new();
         for records in [&v6, &v4].into_iter().flatten() {
             found.extend(
@@ -181,6 +186,35 @@ impl Resolver {
         Ok(found.answers().iter().filter_map(|record| of(&record.data)).take(MAX_RECORDS).collect())
     }
 
+    async fn both_families(
+        &self,
+        dns: &TokioResolver,
+        name: &Name,
+    ) -> (Result<Lookup, DnsError>, Result<Lookup, DnsError>) {
+        let (v4, v6) = (dns.ipv4_lookup(name.clone()), dns.ipv6_lookup(name.clone()));
+        tokio::join!(self.proven(name, v4), self.proven(name, v6))
+    }
+
+    /// What is asked about `name`. While signatures are checked, that there is none must be proven.
+    async fn proven<V>(
+        &self,
+        name: &Name,
+        asked: impl Future<Output = Result<V, NetError>>,
+    ) -> Result<V, DnsError> {
+        let Ok(answer) = timeout(WITHIN, asked).await else { return Err(silent()) };
+        let why = match answer {
+            Ok(found) => return Ok(found),
+            Err(why) => why,
+        };
+        match meaning(&why) {
+            trouble @ DnsError::Trouble(_) => Err(trouble),
+            _ if self.validates && !negative::is_believed(self.dns()?, name, &why).await => {
+                Err(DnsError::Trouble("the DNS says that there is none, and does not prove it".to_owned()))
+            }
+            none => Err(none),
+        }
+    }
+
     fn dns(&self) -> Result<&TokioResolver, DnsError> {
         let why = |why: &String| DnsError::Trouble(format!("no DNS: {why}"));
         self.dns.as_ref().map_err(why)
@@ -226,8 +260,12 @@ fn relative(name: &Name) -> String {
 async fn within<V>(asked: impl Future<Output = Result<V, NetError>>) -> Result<V, DnsError> {
     match timeout(WITHIN, asked).await {
         Ok(answer) => answer.map_err(|why| meaning(&why)),
-        Err(_) => Err(DnsError::Trouble("the DNS does not answer".to_owned())),
+        Err(_) => Err(silent()),
     }
+}
+
+fn silent() -> DnsError {
+    DnsError::Trouble("the DNS does not answer".to_owned())
 }
 
 /// Only a clear answer is one; everything else is trouble, and trouble passes.

@@ -8,7 +8,7 @@ use quell_queue::claim::Claim;
 use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
-use quell_relay::attempt::{Address, Attempt, Content, Reached, Settled, Step, Target};
+use quell_relay::attempt::{Address, Attempt, Content, Reached, Sending, Settled, Step, Target};
 use quell_relay::route::{DnsError, NextHop};
 use quell_wire::client::{Lost, Wait};
 use tokio::sync::oneshot;
@@ -51,6 +51,8 @@ pub(super) struct Session {
     destination: Destination,
     stopping: Stopping,
     attempt: Attempt,
+    /// What it goes by, from its first message on.
+    sending: Arc<Sending>,
     hop: NextHop,
     link: Option<Link>,
     /// Where it leads.
@@ -79,6 +81,7 @@ impl Session {
         let (random, to_dot) = (remote.random(), ToDot::new(content.size_bytes, claims.len()));
         Self {
             attempt: Attempt::new(Arc::clone(&now.sending), hop.clone(), claims, content, random),
+            sending: Arc::clone(&now.sending),
             remote: Arc::clone(remote),
             destination: destination.clone(),
             stopping: remote.stopping(),
@@ -113,10 +116,16 @@ impl Session {
     /// Messages that it may send.
     fn most(&self) -> usize {
         match &self.slot {
-            _ if self.keeps_for().is_zero() => 0,
+            _ if self.keeps_for().is_zero() || !self.is_in_force() => 0,
             Some(slot) if slot.is_wanted() => MAX_MESSAGES_WANTED,
             _ => MAX_MESSAGES,
         }
+    }
+
+    /// It goes by what is in force. After a reload, which may demand more of connections than this one
+    /// has, it takes no further message.
+    fn is_in_force(&self) -> bool {
+        Arc::ptr_eq(&self.sending, &self.remote.now().sending)
     }
 
     /// So long the connection still takes further messages.

@@ -20,6 +20,7 @@ fn a_rule_is_found_by_what_the_next_hop_is_called() {
         ("lmtp:///run/lmtp", "/run/lmtp", false),
         ("[192.0.2.1]", "192.0.2.1", false),
         ("smtp://[::1]:25", "::1", false),
+        ("smtp://[::2]:25", "*", false),
         ("smtp://b.example.org:25", "*", false),
     ] {
         let next_hop = NextHop::of_destination(&quell_queue::destination::Destination::new(next_hop));
@@ -34,6 +35,42 @@ fn a_rule_is_found_by_what_the_next_hop_is_called() {
     // A name without a level is for its certificates: the domain's word counts.
     let named = HashMap::from([("c.example".to_owned(), rule("c.example", None))]);
     assert!(Rules { named, others: Rule::default() }.asks_the_domain(&mx));
+}
+
+#[test]
+fn what_is_wanted_of_all_others_is_not_wanted_on_this_machine() {
+    let names = ["127.0.0.3", "/run/named"];
+    let named = names.iter().map(|name| ((*name).to_owned(), rule(name, Some(Level::Require)))).collect();
+    let rules = Rules { named, others: rule("*", Some(Level::Require)) };
+    for (next_hop, name, level) in [
+        ("lmtp:///run/lmtp", "", None),
+        ("lmtp:///run/named", "/run/named", Some(Level::Require)),
+        ("smtp://127.0.0.2:25", "", None),
+        ("smtp://127.0.0.3:25", "127.0.0.3", Some(Level::Require)),
+        ("smtps://[::1]:465", "", None),
+        ("lmtp://[::ffff:127.0.0.1]:24", "", None),
+        ("lmtp://localhost:24", "", None),
+        ("[127.0.0.1]", "", None),
+        ("smtp://192.0.2.1:25", "*", Some(Level::Require)),
+        ("lmtp://localhost.example:24", "*", Some(Level::Require)),
+        // Where its MX leads is for the DNS to say.
+        ("localhost", "*", Some(Level::Require)),
+    ] {
+        let next_hop = NextHop::of_destination(&quell_queue::destination::Destination::new(next_hop));
+        let rule = rules.of(&next_hop);
+        assert_eq!((rule.name.as_str(), rule.level), (name, level), "{next_hop}");
+    }
+}
+
+#[test]
+fn only_a_rule_of_its_own_asks_less_of_implicit_tls() {
+    for level in [None, Some(Level::Never), Some(Level::Opportunistic), Some(Level::Encrypt)] {
+        let tls = Tls::by_rule(&rule("*", level), true, "mx.example");
+        let by_name = Check::Name { name: "mx.example".to_owned(), by: By::Configuration };
+        assert_eq!((tls.implicit, tls.check), (true, by_name), "{level:?}");
+    }
+    let named = Tls::by_rule(&rule("mx.example", Some(Level::Opportunistic)), true, "mx.example");
+    assert_eq!(named.check, Check::Nothing);
 }
 
 #[test]

@@ -171,7 +171,8 @@ impl Check<'_> {
         for hop in routes.domains.values().chain(&routes.via) {
             let implicit = matches!(hop, NextHop::Smtp(peer) | NextHop::Lmtp(peer) if peer.implicit_tls);
             let rule = rules.of(hop);
-            if !implicit || rule.level != Some(Level::Never) {
+            // What is wanted of all others takes nothing from it.
+            if !implicit || rule.level != Some(Level::Never) || !rules.named.contains_key(&rule.name) {
                 continue;
             }
             let written =

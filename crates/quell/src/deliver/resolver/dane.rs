@@ -9,7 +9,7 @@ use hickory_resolver::proto::rr::RData;
 use quell_relay::route::DnsError;
 use quell_relay::tls::dane::{Found, MAX_RECORDS, Tlsa};
 
-use super::{Resolver, absolute, within};
+use super::{Resolver, absolute};
 
 /// Whether signatures are checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Resolver {
         }
         let (dns, name) =
             (self.dns().map_err(in_words)?, absolute(&format!("_{port}._tcp.{host}")).map_err(in_words)?);
-        match within(dns.tlsa_lookup(name)).await {
+        match self.proven(&name, dns.tlsa_lookup(name.clone())).await {
             Ok(found) if is_proven(&found) => Ok(records(&found)),
             Ok(_) | Err(DnsError::NoSuchDomain | DnsError::NoRecords) => Ok(Found::Nothing),
             Err(DnsError::Trouble(why)) => Err(why),
@@ -82,22 +82,32 @@ impl Resolver {
     /// Both were asked for before, so this is answered out of what is remembered.
     async fn way_is_proven(&self, domain: &str, host: &str) -> Result<bool, DnsError> {
         let (dns, domain, name) = (self.dns()?, absolute(domain)?, absolute(host)?);
-        match within(dns.mx_lookup(domain)).await {
+        match self.proven(&domain, dns.mx_lookup(domain.clone())).await {
             Ok(found) if !is_proven(&found) => return Ok(false),
             // Without MX records the domain is its own host, and its addresses tell whether it is signed.
             Ok(_) | Err(DnsError::NoRecords) => {}
             Err(why) => return Err(why),
         }
-        let (v4, v6) = tokio::join!(within(dns.ipv4_lookup(name.clone())), within(dns.ipv6_lookup(name)));
-        let mut proven = false;
-        for found in [v4, v6] {
-            match found {
-                Ok(found) if is_proven(&found) => proven = true,
-                Ok(_) => return Ok(false),
-                Err(_) => {}
-            }
+        let (v4, v6) = self.both_families(dns, &name).await;
+        together([v4, v6].map(|found| found.map(|found| is_proven(&found))))
+    }
+}
+
+/// Of the addresses of both families, whether they are proven: all that there are.
+fn together(families: [Result<bool, DnsError>; 2]) -> Result<bool, DnsError> {
+    let (mut proven, mut trouble) = (false, None);
+    for family in families {
+        match family {
+            Ok(true) => proven = true,
+            Ok(false) => return Ok(false),
+            Err(why @ DnsError::Trouble(_)) => trouble = trouble.or(Some(why)),
+            Err(DnsError::NoSuchDomain | DnsError::NoRecords) => {}
         }
-        Ok(proven)
+    }
+    // What cannot be looked up may be signed (RFC 7672 §2.1.1): the mail waits.
+    match trouble {
+        Some(why) if !proven => Err(why),
+        _ => Ok(proven),
     }
 }
 
@@ -119,4 +129,27 @@ fn records(found: &Lookup) -> Found {
     let records: Vec<_> =
         found.answers().iter().filter_map(|record| of(&record.data)).take(MAX_RECORDS).collect();
     if records.is_empty() { Found::Nothing } else { Found::Proven(records) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_looked_up_does_not_count_as_unsigned() {
+        let none = || Err(DnsError::NoRecords);
+        let trouble = |why: &str| Err(DnsError::Trouble(why.to_owned()));
+        for (v4, v6, expected) in [
+            (Ok(true), none(), Ok(true)),
+            (Ok(true), Ok(false), Ok(false)),
+            (Ok(true), trouble("a"), Ok(true)),
+            (none(), none(), Ok(false)),
+            (Ok(false), trouble("a"), Ok(false)),
+            (trouble("a"), none(), trouble("a")),
+            (none(), trouble("a"), trouble("a")),
+            (trouble("a"), trouble("b"), trouble("a")),
+        ] {
+            assert_eq!(together([v4, v6]), expected);
+        }
+    }
 }

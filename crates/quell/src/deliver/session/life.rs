@@ -68,6 +68,11 @@ pub(in crate::deliver) async fn run(remote: Arc<Remote>, destination: Destinatio
                 continue;
             }
         };
+        // The configuration was read again while it waited for them: they get a connection of their own.
+        if let Some(mut old) = session.take_if(|session| !session.is_in_force()) {
+            old.quit().await;
+            sent = 0;
+        }
         let kept = match session.as_mut() {
             Some(session) => session.begin(some, &stored).await,
             None => {

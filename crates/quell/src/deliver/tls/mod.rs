@@ -34,7 +34,8 @@ const HANDSHAKE: Duration = Duration::from_secs(HANDSHAKE_SECS);
 /// What all connections to next hops go by: one for each entry of `[next_hops]`.
 pub struct Clients {
     named: HashMap<String, Client>,
-    others: Client,
+    /// Without an entry.
+    plain: Client,
     system: OnceLock<Result<Arc<RootCertStore>, String>>,
 }
 
@@ -56,9 +57,8 @@ impl Clients {
             identity: one.identity.as_ref().map(crate::tls::Certificate::key),
             ..Client::default()
         };
-        let mut named: HashMap<_, _> =
-            next_hops.iter().map(|one| (one.rule.name.clone(), client(one))).collect();
-        Self { others: named.remove("*").unwrap_or_default(), named, system: OnceLock::new() }
+        let named = next_hops.iter().map(|one| (one.rule.name.clone(), client(one))).collect();
+        Self { named, plain: Client::default(), system: OnceLock::new() }
     }
 
     /// Makes `stream` a TLS connection with the target: it, and what was negotiated, for the log.
@@ -86,11 +86,11 @@ impl Clients {
     /// # Errors
     /// There are none.
     pub fn public(&self) -> Result<Arc<ClientConfig>, String> {
-        self.others.known_by(|| self.system())
+        self.plain.known(|| self.system())
     }
 
     fn config(&self, target: &Target) -> Result<Arc<ClientConfig>, String> {
-        let client = self.named.get(&target.tls.rule).unwrap_or(&self.others);
+        let client = self.named.get(&target.tls.rule).unwrap_or(&self.plain);
         match &target.tls.check {
             Check::Nothing => client.anybody(),
             Check::Name { .. } => client.known(|| self.system()),
@@ -115,13 +115,6 @@ impl Client {
     ) -> Result<Arc<ClientConfig>, String> {
         let of = || self.authorities.clone().map_or_else(&system, Ok);
         self.known.get_or_init(|| self.make(authorised(of()?)?).map(Arc::new)).clone()
-    }
-
-    fn known_by(
-        &self,
-        system: impl Fn() -> Result<Arc<RootCertStore>, String>,
-    ) -> Result<Arc<ClientConfig>, String> {
-        Client::default().known(system)
     }
 
     fn make(&self, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, String> {

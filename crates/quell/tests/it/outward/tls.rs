@@ -176,12 +176,41 @@ fn sighup_reads_the_authorities_again() {
     let server = server(&directory, &dns, &files, &[("mx", "smtp", peer.postfix.port)], rules);
     waits(&server, "a@mx.example", "its certificate is by no authority");
     std::fs::copy(directory.join("good.pem"), &files.ca).expect("a copy");
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(server.pid()).expect("a pid"));
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).expect("a signal");
+    sighup(&server);
     let told = || server.output().contains("next_hops.mx.host.example.ca_file");
     assert!(wait_until(LIMIT, told), "{}", server.output());
     retry(&server, &format!("smtp://mx.host.example:{}", peer.postfix.port));
     goes(&server, "b@mx.example", &verified());
+}
+
+fn sighup(server: &Server) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(server.pid()).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).expect("a signal");
+}
+
+#[test]
+fn a_connection_from_before_a_stricter_rule_takes_no_more() {
+    if !postfix::available() {
+        return;
+    }
+    let directory = TempDir::new("outtls-stricter");
+    let (files, dns) = (Files::make(&directory), dns());
+    let peer = Peer::start("stricter", &issue(&files, &directory, "*.host.example", (-1, 30)), "");
+    let between = Between::start(peer.postfix.port, Does::Strip);
+    // The connection would be kept for longer than all of this takes.
+    let rules = "[relay]\nkeep_idle_secs = 300\n[next_hops.\"mx.host.example\"]\ntls = \"opportunistic\"\n";
+    let server = server(&directory, &dns, &files, &[("mx", "smtp", between.port)], rules);
+    goes(&server, "a@mx.example", &Value::Null);
+    goes(&server, "b@mx.example", &Value::Null);
+    let text = std::fs::read_to_string(server.config_path()).expect("a configuration");
+    std::fs::write(server.config_path(), text.replace("\"opportunistic\"", "\"require\"")).expect("a file");
+    sighup(&server);
+    let read = || server.output().contains("\"event\":\"reloaded\"");
+    assert!(wait_until(LIMIT, read), "{}", server.output());
+    waits(&server, "c@mx.example", "4.7.4 TLS is required, and the next hop does not offer it");
+    let seen = between.seen();
+    assert_eq!(seen.matches("EHLO").count(), 2, "one connection before, one after: {seen}");
+    assert!(seen.contains("b@mx.example") && !seen.contains("c@mx.example"), "{seen}");
 }
 
 #[test]

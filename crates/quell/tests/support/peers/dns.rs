@@ -9,7 +9,8 @@ use hickory_server::proto::dnssec::crypto::Ed25519SigningKey;
 use hickory_server::proto::dnssec::rdata::DNSKEY;
 use hickory_server::proto::dnssec::{DnssecSigner, SigningKey};
 use hickory_server::proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
-use hickory_server::proto::rr::{LowerName, Name};
+use hickory_server::proto::rr::rdata::SOA;
+use hickory_server::proto::rr::{LowerName, Name, RData, Record};
 use hickory_server::proto::serialize::txt::Parser;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::store::in_memory::InMemoryZoneHandler;
@@ -43,6 +44,9 @@ pub enum Fault {
     Truncated,
     /// Over UDP an empty answer with TC, over TCP none.
     TruncatedNoTcp,
+    /// That there is none, by the SOA of `foreign.example`: in a signed zone one that is delegated
+    /// without signatures.
+    ForeignSoa,
 }
 
 /// One question that came.
@@ -237,6 +241,7 @@ impl RequestHandler for Handler {
             Some(Fault::ServFail) => return say(request, response, ResponseCode::ServFail, false).await,
             Some(Fault::Refused) => return say(request, response, ResponseCode::Refused, false).await,
             Some(Fault::Silent) => return nothing(request),
+            Some(Fault::ForeignSoa) => return foreign(request, response).await,
             Some(Fault::TruncatedNoTcp) if tcp => return nothing(request),
             Some(Fault::Truncated | Fault::TruncatedNoTcp) if !tcp => {
                 return say(request, response, ResponseCode::NoError, true).await;
@@ -260,6 +265,17 @@ async fn say<R: ResponseHandler>(
     (metadata.response_code, metadata.truncation, metadata.authoritative) = (code, cut, true);
     let message = MessageResponseBuilder::from_message_request(request).build_no_records(metadata);
     // A client that has gone needs no answer.
+    response.send_response(message).await.unwrap_or_else(|_| nothing(request))
+}
+
+/// That there is none, as the zone `foreign.example` would say it of its own names.
+async fn foreign<R: ResponseHandler>(request: &Request, mut response: R) -> ResponseInfo {
+    let mut metadata = Metadata::response_from_request(&request.metadata);
+    metadata.authoritative = true;
+    let name = |text| Name::from_ascii(text).expect("a name");
+    let soa = SOA::new(name("ns.invalid."), name("admin.invalid."), 1, 60, 60, 60, 0);
+    let soa = Record::from_rdata(name("foreign.example."), 0, RData::SOA(soa));
+    let message = MessageResponseBuilder::from_message_request(request).build(metadata, [], [], [&soa], []);
     response.send_response(message).await.unwrap_or_else(|_| nothing(request))
 }
 

@@ -4,7 +4,7 @@ use super::{Expected, Session, Stage};
 use crate::client::offer::Offer;
 use crate::client::outcome::{Outcome, Status};
 use crate::client::reply::ServerReply;
-use crate::client::{Lost, MAX_RECIPIENTS};
+use crate::client::{Lost, MAX_RECIPIENTS, Starttls};
 
 /// Longest text of a reply that is quoted beside words of our own; the rest is dropped.
 const MAX_QUOTED_BYTES: usize = 200;
@@ -35,7 +35,7 @@ impl Session {
     fn greeting_replied(&mut self, reply: &ServerReply) {
         match reply.code {
             200..300 => self.greeting = reply.lines.first().cloned().unwrap_or_default(),
-            521 if !self.settings.configured => self.give_up(Outcome::refused(reply.status(), true, false)),
+            521 if self.is_believed() => self.give_up(Outcome::refused(reply.status(), true, false)),
             400.. => self.give_up(Outcome::Temporary(temporary(reply))),
             _ => self.unexpected(reply),
         }
@@ -58,10 +58,16 @@ impl Session {
                 let status = self.hello_refused(verb, reply);
                 self.give_up(Outcome::Temporary(status));
             }
-            (5, "HELO") => self.give_up(Outcome::refused(reply.status(), true, false)),
+            (5, "HELO") if self.is_believed() => self.give_up(Outcome::refused(reply.status(), true, false)),
             (4 | 5, _) => self.give_up(Outcome::Temporary(temporary(reply))),
             _ => self.unexpected(reply),
         }
+    }
+
+    /// A refusal before the envelope is for good. Not from a host of our configuration, nor in the clear
+    /// where TLS is required: anybody on the way could have said it.
+    fn is_believed(&self) -> bool {
+        !self.settings.configured && (self.secure || self.settings.starttls != Starttls::Required)
     }
 
     /// A configured next hop accepts none of our greetings: if it does not know the command at all, it

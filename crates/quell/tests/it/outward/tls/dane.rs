@@ -87,3 +87,29 @@ fn records_that_cannot_be_had_or_proven_stop_the_mail() {
     let forged = world("forged", false, &|record, port| at(port, record));
     waits(&forged.server, "a@b.example", "4.4.3 ");
 }
+
+#[test]
+fn who_sits_on_the_way_to_the_dns_cannot_switch_it_off() {
+    if !postfix::available() {
+        return;
+    }
+    let world = world("denied", true, &|record, port| {
+        format!("{}foreign.example NS ns.foreign.example.\n", at(port, record))
+    });
+    let unproven = "the DNS says that there is none, and does not prove it";
+    let name = format!("_{}._tcp.mx.b.example", world.peer.postfix.port);
+    world.dns.fault(&name, "TLSA", Fault::ForeignSoa);
+    waits(
+        &world.server,
+        "a@b.example",
+        &format!("4.4.3 the TLSA of mx.b.example cannot be looked up: {unproven}"),
+    );
+    world.dns.heal(&name);
+    world.dns.fault("b.example", "MX", Fault::ForeignSoa);
+    retry(&world.server, "b.example");
+    let why = format!("the MX of b.example cannot be looked up: {unproven}");
+    assert!(wait_until(LIMIT, || world.server.output().contains(&why)), "{}", world.server.output());
+    world.dns.heal("b.example");
+    retry(&world.server, "b.example");
+    goes(&world.server, "b@b.example", &"TLSv1.3 TLS_AES_256_GCM_SHA384 dane".into());
+}
