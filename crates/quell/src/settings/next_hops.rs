@@ -7,7 +7,8 @@ use super::{Section, Setting, literal};
 section! {
     /// How connections to a next hop are protected. NAME is a recipients' domain whose servers are
     /// found by MX records, the host (name, address, or path of a socket) of a `deliver` or `via`, or
-    /// "*" for all others.
+    /// "*" for all others but sockets, loopback addresses and localhost; under it smtps:// and lmtps://
+    /// require a valid certificate all the same.
     NextHopTable, NEXT_HOP, "next_hops.\"NAME\"" {
         /// "opportunistic": TLS where it is offered, whatever the certificate, else in the clear.
         /// "encrypt": TLS whatever the certificate, else the mail waits. "require": TLS with a
