@@ -426,7 +426,7 @@ pub(super) fn in_force(config: Config, secret: quell_mail::key::Secret, before: 
     let needs_tls = before.map_or_else(|| listens_by_tls(&config), |before| before.needs_tls);
     let tls = super::certificate::acceptor(&config, before);
     // What is kept for others is offered to nobody else.
-    let offer_starttls = tls.is_some() && config.tls.is_some();
+    let offer_starttls = tls.is_some() && (config.tls.is_some() || config.acme.is_some());
     let session = |bare_newlines, is_submission| Session {
         max_message_bytes: smtp.max_message_bytes,
         max_line_bytes: clamp(smtp.max_line_bytes),
