@@ -393,7 +393,9 @@ pub fn example() -> String {
          # A line that starts with # and a key shows its default or a possible value.\n",
     );
     for section in &SECTIONS {
-        let name = section.name.replace("NAME", "firm.example");
+        // A rule for a next hop is of somebody else's domain.
+        let of = if section.name.starts_with("next_hops") { "partner.example" } else { "firm.example" };
+        let name = section.name.replace("NAME", of);
         text.push_str(&format!("\n# {}\n[{name}]\n", joined(section.help)));
         for setting in section.settings {
             for line in setting.help {

@@ -17,7 +17,7 @@ pub(super) fn look_every() -> Duration {
 }
 
 /// So long before its end a certificate is told of. What renews itself does so 30 days before.
-const SOON_SECS: i64 = 14 * DAY_SECS;
+pub(crate) const SOON_SECS: i64 = 14 * DAY_SECS;
 const DAY_SECS: i64 = 86_400;
 
 /// When, how large, and which file: of a file that was replaced at least one is another.

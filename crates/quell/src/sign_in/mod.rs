@@ -24,7 +24,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use quell_mail::address::strip_detail;
 use quell_mail::key::Secret;
 use quell_queue::users::Scram;
 use tokio::sync::Semaphore;
@@ -114,19 +113,6 @@ enum By {
     Dovecot,
     /// `token_command`.
     Token,
-}
-
-impl SignedIn {
-    /// Whether the user may send as `address`, letter case aside; also with a `+detail` of his own.
-    pub fn may_send_as(&self, address: &str) -> bool {
-        let Some(address) = accounts::normal_name(address) else { return false };
-        let Some((local, domain)) = address.rsplit_once('@') else { return false };
-        let plain = format!("{}@{domain}", strip_detail(local));
-        self.addresses.iter().any(|own| match own.strip_prefix("*@") {
-            Some(own) => own == domain,
-            None => *own == address || *own == plain,
-        })
-    }
 }
 
 /// What is said to a try.
@@ -284,13 +270,13 @@ impl SignIn {
 
 #[cfg(test)]
 mod addresses {
-    use super::*;
+    use quell_relay::submission::User;
 
     #[test]
     fn a_user_sends_as_his_own_addresses() {
         let own = ["jane@firm.example", "info@firm.example", "*@shop.example"];
         let addresses = own.map(str::to_owned).to_vec();
-        let jane = SignedIn { name: own[0].to_owned(), addresses, changes: 0, by: By::Dovecot };
+        let jane = User { name: own[0].to_owned(), addresses };
         for yes in [
             "jane@firm.example",
             "Jane+lists@FIRM.example",
@@ -298,11 +284,11 @@ mod addresses {
             "any.body@Shop.example",
             "\"any body\"@shop.example",
         ] {
-            assert!(jane.may_send_as(yes), "{yes}");
+            assert!(jane.may_use(yes), "{yes}");
         }
         let strangers = ["", "bob@firm.example", "jane@firm.example.org", "x@sub.shop.example"];
         for no in strangers.into_iter().chain(["shop.example", "@shop.example"]) {
-            assert!(!jane.may_send_as(no), "{no}");
+            assert!(!jane.may_use(no), "{no}");
         }
     }
 }

@@ -7,7 +7,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use quell_mail::key::Secret;
 use quell_queue::users::{Scram, Verifier};
-use ring::{digest, hmac, pbkdf2};
+use quell_wire::sasl::StoredScram;
 
 /// Longest password, in bytes.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
@@ -70,14 +70,8 @@ pub fn make(password: &str, salts: &[u8; 32]) -> Result<Verifier, BadPassword> {
 /// ASCII.
 fn scram(password: &[u8], salt: [u8; 16], iterations: u32) -> Scram {
     let rounds = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
-    let mut salted = [0; 32];
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, password, &mut salted);
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &salted);
-    let client_key = hmac::sign(&key, b"Client Key");
-    let mut made = Scram { salt, iterations, stored_key: [0; 32], server_key: [0; 32] };
-    made.stored_key.copy_from_slice(digest::digest(&digest::SHA256, client_key.as_ref()).as_ref());
-    made.server_key.copy_from_slice(hmac::sign(&key, b"Server Key").as_ref());
-    made
+    let StoredScram { stored_key, server_key, .. } = StoredScram::of(password, salt.to_vec(), rounds);
+    Scram { salt, iterations, stored_key, server_key }
 }
 
 /// Whether `password` is the one. Takes the time and the memory of one Argon2; without a verifier, for
@@ -136,6 +130,7 @@ pub fn well_formed(verifier: &Verifier) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ring::{digest, hmac};
 
     #[test]
     fn a_password_is_checked() {

@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use crate::config::{Acme, Config};
-use crate::serve::certificate::{now_secs, until};
+use crate::serve::certificate::{SOON_SECS, now_secs, until};
 use crate::tls::Leaf;
-
-/// Told of so long before its end.
-const SOON_SECS: i64 = 14 * 86_400;
 
 /// Where TLS can be had.
 pub(super) fn facts(config: &Config) -> Vec<String> {

@@ -1,7 +1,6 @@
 //! `[next_hops]`: what protects connections on their way out, and the files that takes.
 
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::Check;
 use crate::config::{NextHopTls, read_limited};
+use crate::data::{DataError, check_key_mode};
 use crate::settings::{NextHopTable, Settings};
 use crate::tls::{Certificate, CertificateError};
 
@@ -25,8 +25,6 @@ const LEVELS: [(&str, Level); 4] = [
 ];
 /// Most authorities of one file that are read.
 const MAX_AUTHORITIES: usize = 1_000;
-/// Whoever is not of its user or group may do nothing with a key, and its group may only read it.
-const KEY_TOO_OPEN: u32 = 0o027;
 
 impl Check<'_> {
     /// All tables of `[next_hops]`, in the order of their names.
@@ -113,7 +111,7 @@ impl Check<'_> {
         if !self.reads_keys {
             return None;
         }
-        if let Some(mode) = too_open(&key) {
+        if let Err(DataError::Open { mode, .. }) = check_key_mode(&key) {
             let message = format!("{}: others can read the key (mode {mode:04o})", key.display());
             let help = format!("chmod 600 {}", key.display());
             self.fault(&["next_hops", written, "key"], message, help);
@@ -224,13 +222,6 @@ fn read_authorities(file: &Path) -> Result<RootCertStore, (String, &'static str)
         return Err((format!("{}: there is no certificate in it", file.display()), help));
     }
     Ok(authorities)
-}
-
-/// The mode of a key that others can read, or its group write. What cannot be looked at is told when it
-/// is read.
-fn too_open(key: &Path) -> Option<u32> {
-    let mode = std::fs::metadata(key).ok()?.permissions().mode() & 0o7777;
-    (mode & KEY_TOO_OPEN != 0).then_some(mode)
 }
 
 fn which_and_help(why: &CertificateError, key: &Path) -> (&'static str, &'static str) {
