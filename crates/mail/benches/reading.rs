@@ -188,6 +188,7 @@ fn stamp(c: &mut Criterion<CpuTime>) {
                 helo: "mail-0.relay.example",
                 client_ip: Some(IpAddr::from([192, 0, 2, 1])),
                 client_name: None,
+                account: None,
                 tls: None,
                 by: "mx.firm.example",
                 with: "ESMTP",

@@ -342,6 +342,7 @@ mod tests {
             helo: "h",
             client_ip: None,
             client_name: None,
+            account: None,
             tls: None,
             by: "mx",
             with: "SMTP",

@@ -54,6 +54,8 @@ pub struct ReceivedStamp<'a> {
     pub client_ip: Option<IpAddr>,
     /// The client's verified name, if it was looked up.
     pub client_name: Option<&'a str>,
+    /// The account that it was collected from: letters, digits, `._@+-`.
+    pub account: Option<&'a str>,
     /// What protected the connection.
     pub tls: Option<Tls>,
     /// Our own host name.
@@ -87,6 +89,9 @@ impl ReceivedStamp<'_> {
             }
             text += &literal(ip);
             text += ")\r\n\t";
+            if let Some(account) = self.account {
+                text.extend(["(account ", &plain_account(account), ")\r\n\t"]);
+            }
             if let Some(tls) = self.tls {
                 text.extend(["(using ", tls.version, " with cipher ", tls.cipher, ")\r\n\t"]);
             }
@@ -118,6 +123,12 @@ fn push_host(text: &mut String, name: &str) {
         "" => text.push_str("unknown"),
         name => text.extend(name.chars().take(MAX_HOST_BYTES).map(|c| if allowed(c) { c } else { '?' })),
     }
+}
+
+/// What a comment may hold of an account's name.
+fn plain_account(name: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
+    name.chars().take(MAX_HOST_BYTES).map(|c| if allowed(c) { c } else { '?' }).collect()
 }
 
 /// RFC 5321 §4.1.3.
@@ -160,7 +171,7 @@ pub fn verify(secret: &Secret, seen: &SeenToken, key: &ExactKey) -> bool {
 
 /// The token in the value of a `Received` field: the first that can be read. At most 8 marks of a
 /// field are looked at.
-pub(crate) fn token_in(value: &[u8]) -> Option<(QueueId, [u8; 16])> {
+pub fn token_in(value: &[u8]) -> Option<(QueueId, [u8; 16])> {
     MARK_FINDER.find_iter(value).take(8).find_map(|at| {
         let mac = mac_after(&value[at + MARK.len()..])?;
         Some((queue_id_before(&value[..at])?, mac))
@@ -200,10 +211,16 @@ fn ends_with_id(bytes: &[u8]) -> bool {
 /// The two fields of final delivery: `Return-Path` (empty for the null reverse-path) and
 /// `Delivered-To`, CRLF at the end of each. Control characters and angle brackets are dropped.
 pub fn return_path_and_delivered_to(reverse_path: &str, rcpt: &str) -> String {
-    let clean = |address: &str| -> String {
-        address.chars().filter(|c| !c.is_control() && !"<>".contains(*c)).collect()
-    };
-    format!("Return-Path: <{}>\r\nDelivered-To: {}\r\n", clean(reverse_path), clean(rcpt))
+    format!("Return-Path: <{}>\r\n{}", clean(reverse_path), delivered_to(rcpt))
+}
+
+/// The second of them alone, for a message whose Return-Path another server wrote at its final delivery.
+pub fn delivered_to(rcpt: &str) -> String {
+    format!("Delivered-To: {}\r\n", clean(rcpt))
+}
+
+fn clean(address: &str) -> String {
+    address.chars().filter(|c| !c.is_control() && !"<>".contains(*c)).collect()
 }
 
 /// The slices of `header` that remain when its `Return-Path` fields are taken out, as long as
@@ -241,6 +258,7 @@ mod tests {
             helo: "client.example",
             client_ip: Some(IpAddr::from([192, 0, 2, 1])),
             client_name: None,
+            account: None,
             tls: None,
             by: "mx.firm.example",
             with: "ESMTP",

@@ -148,6 +148,7 @@ fn our_own_stamp_is_understood() {
         helo: "client.example",
         client_ip: "2001:db8::1".parse().ok(),
         client_name: Some("rev.example"),
+        account: None,
         tls: Some(Tls { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384" }),
         by: "mx.firm.example",
         with: "ESMTPS",

@@ -95,11 +95,13 @@ macro_rules! section {
 mod acme;
 mod judging;
 mod next_hops;
+mod pickup;
 mod submission;
 mod tls;
 pub use acme::{ACME, Acme};
 pub use judging::{EXCEPTIONS, ExceptionsTable, HOLD, Hold, JUDGE, Judge, POLICY, PolicyTable};
 pub use next_hops::{NEXT_HOP, NextHopTable};
+pub use pickup::{Keep, PICKUP, PickupTable};
 pub use submission::{SUBMISSION, Submission};
 pub use tls::{TLS, Tls};
 
@@ -289,9 +291,9 @@ section! {
 }
 
 /// All tables, in the order of the manual.
-pub const SECTIONS: [Section; 18] = [
-    SERVER, TLS, ACME, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, RELAY, NEXT_HOP, DNS, JUDGE, POLICY,
-    EXCEPTIONS, HOLD, TELL, LOG, PRIVACY,
+pub const SECTIONS: [Section; 19] = [
+    SERVER, TLS, ACME, SMTP, SUBMISSION, CONSOLE, DOMAIN, ALIASES, PICKUP, RELAY, NEXT_HOP, DNS, JUDGE,
+    POLICY, EXCEPTIONS, HOLD, TELL, LOG, PRIVACY,
 ];
 
 /// `recipients` of a domain as written.
@@ -324,6 +326,8 @@ pub struct Settings {
     pub domains: BTreeMap<String, Domain>,
     /// `[aliases]`
     pub aliases: BTreeMap<String, Vec<String>>,
+    /// `[[pickup]]`
+    pub pickup: Vec<PickupTable>,
     /// `[relay]`
     pub relay: Relay,
     /// `[next_hops."NAME"]`
@@ -346,6 +350,18 @@ pub struct Settings {
     pub privacy: Privacy,
 }
 
+impl Section {
+    /// Its heading in the file, for a table of that name.
+    pub fn heading(&self, name: &str) -> String {
+        if self.repeats() { format!("[[{name}]]") } else { format!("[{name}]") }
+    }
+
+    /// There may be several tables of its name.
+    fn repeats(&self) -> bool {
+        self.name == PICKUP.name
+    }
+}
+
 impl Setting {
     /// `smtp.max_line_bytes`
     pub fn key(&self) -> String {
@@ -360,7 +376,8 @@ pub fn manual() -> String {
          default, unknown keys are errors.\n",
     );
     for section in &SECTIONS {
-        text.push_str(&format!("\n## `[{}]`\n\n{}\n", section.name, joined(section.help)));
+        let heading = section.heading(section.name);
+        text.push_str(&format!("\n## `{heading}`\n\n{}\n", joined(section.help)));
         for setting in section.settings {
             text.push_str(&format!("\n### `{}`\n\n{}\n\n", setting.name, joined(setting.help)));
             text.push_str(&format!("{}\n", facts(setting)));
@@ -396,7 +413,9 @@ pub fn example() -> String {
         // A rule for a next hop is of somebody else's domain.
         let of = if section.name.starts_with("next_hops") { "partner.example" } else { "firm.example" };
         let name = section.name.replace("NAME", of);
-        text.push_str(&format!("\n# {}\n[{name}]\n", joined(section.help)));
+        // Each of its tables is one more account: the example has none.
+        let mark = if section.repeats() { "#" } else { "" };
+        text.push_str(&format!("\n# {}\n{mark}{}\n", joined(section.help), section.heading(&name)));
         for setting in section.settings {
             for line in setting.help {
                 text.push_str(&format!("#  {}\n", line.trim()));
@@ -421,7 +440,9 @@ mod tests {
     fn keys(value: &toml::Value) -> Vec<String> {
         let mut keys = Vec::new();
         for (section, value) in value.as_table().unwrap() {
-            keys.extend(value.as_table().unwrap().keys().map(|key| format!("{section}.{key}")));
+            // A list of tables is empty by default.
+            let Some(table) = value.as_table() else { continue };
+            keys.extend(table.keys().map(|key| format!("{section}.{key}")));
         }
         keys
     }
@@ -441,8 +462,9 @@ mod tests {
         }
         for setting in SECTIONS.iter().flat_map(|s| s.settings) {
             assert!(!setting.help.is_empty(), "{}", setting.key());
-            let section = setting.section.replace("NAME", "firm.example");
-            let text = format!("[{section}]\n{} = {}\n", setting.name, setting.example);
+            let section = SECTIONS.iter().find(|section| section.name == setting.section).unwrap();
+            let heading = section.heading(&setting.section.replace("NAME", "firm.example"));
+            let text = format!("{heading}\n{} = {}\n", setting.name, setting.example);
             toml::from_str::<Settings>(&text).unwrap_or_else(|e| panic!("{text}{e}"));
         }
     }

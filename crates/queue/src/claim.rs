@@ -20,6 +20,7 @@ pub struct Claim {
     pub(crate) body: BodyRef,
     pub(crate) received_ms: i64,
     pub(crate) search_first: bool,
+    pub(crate) house_only: bool,
     /// The row was Unknown when it was claimed.
     pub(crate) unknown: bool,
     pub(crate) size_bytes: u64,
@@ -89,6 +90,11 @@ impl Claim {
     /// is searched for it first.
     pub fn search_first(&self) -> bool {
         self.search_first
+    }
+
+    /// It may go to a mailbox or the next hop of one of our domains, and nowhere else: it was collected.
+    pub fn is_for_the_house(&self) -> bool {
+        self.house_only
     }
 
     /// Bytes of the message as received, without our own `Received`.

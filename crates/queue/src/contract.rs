@@ -125,6 +125,7 @@ fn permit() -> Result<Permit, String> {
         received_ms: NOON,
         source: Source::own(),
         reverse_path: String::new(),
+        reports_to: None,
         envid: None,
         ret_full: None,
         smtputf8: false,
@@ -209,7 +210,7 @@ fn row(kid: QueueId, rcpt: &str, state: RowState) -> Row {
 }
 
 fn new(row: Row) -> Result<RowWrite, String> {
-    Ok(RowWrite::ByPermit(row, permit()?))
+    Ok(RowWrite::by_permit(row, permit()?))
 }
 
 /// A message with one row in `state`, and a body if that needs one.

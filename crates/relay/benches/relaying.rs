@@ -16,7 +16,7 @@ use quell_mail::key::Secret;
 use quell_queue::body::{LargeWriter, SpoolError};
 use quell_queue::clock::Now;
 use quell_queue::door::{Answer, Incoming};
-use quell_relay::attempt::fuzz::{claims, facts, sending};
+use quell_relay::attempt::fuzz::{claims, cleared, facts, sending};
 use quell_relay::attempt::{Attempt, Content, Step};
 use quell_relay::directory::{CannotTell, Directory, DomainPlan, Plan, Population};
 use quell_relay::reception::{Memory, Policy, Reception, Refused, RefusedRecipient, Want, World};
@@ -172,7 +172,7 @@ fn attempt(c: &mut Criterion<CpuTime>) {
     let (sending, message) = (Arc::new(sending()), letter(1, 4 * KIB));
     let hop = NextHop::parse("smtp://192.0.2.1:25").unwrap();
     let content = Content { size_bytes: message.len() as u64, eight_bit: false, header_non_ascii: false };
-    let claims = || claims(facts(1, &["jane@firm.example"]));
+    let claims = || cleared(claims(facts(1, &["jane@firm.example"])));
     let new = |claims| Attempt::new(Arc::clone(&sending), hop.clone(), claims, content, 1);
     group.bench_function("4 KiB, a connection of its own", |b| {
         b.iter_batched(

@@ -2,6 +2,7 @@
 //! sessions and outcomes.
 
 pub mod attempt;
+pub mod collect;
 pub mod directory;
 pub mod own_mail;
 pub mod reception;

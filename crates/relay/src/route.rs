@@ -7,11 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use quell_mail::address;
 use quell_queue::destination::Destination;
 
+mod cleared;
 mod mx;
 mod own;
 #[cfg(test)]
 mod tests;
 
+pub use cleared::Cleared;
 pub use mx::{DnsError, MAX_MX_HOSTS, MxHost, NoRoute, choose_hosts};
 pub use own::Own;
 

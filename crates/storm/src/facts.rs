@@ -22,17 +22,23 @@ pub struct Source {
     pub inside: bool,
     /// The user who has signed in, by the name they have here.
     pub user: Option<String>,
+    /// The account that it was collected from. `address` and `helo` are then what the provider's own
+    /// server has noted of who brought it there, as far as it has.
+    pub pickup: Option<String>,
 }
 
 impl Source {
     /// quell's own mail: alerts, digests, reports.
     pub fn own() -> Self {
-        Self { address: None, helo: String::new(), inside: true, user: None }
+        Self { address: None, helo: String::new(), inside: true, user: None, pickup: None }
     }
 
-    /// What "the same source" means: the user, wherever they are; without one the IPv4 address, the
-    /// /64 of an IPv6 address, or quell itself.
+    /// What "the same source" means: the user, wherever they are; the account that was collected from; else the
+    /// IPv4 address, the /64 of an IPv6 address, or quell itself.
     pub fn id(&self) -> SourceId {
+        if let Some(account) = &self.pickup {
+            return SourceId(format!("pickup {account}"));
+        }
         if let Some(user) = &self.user {
             return SourceId(format!("user {user}"));
         }
@@ -101,6 +107,8 @@ pub struct Facts {
     pub source: Source,
     /// Reverse-path; empty for `<>`.
     pub reverse_path: String,
+    /// Who is told of a failure in the place of the reverse-path: the postmaster, of collected mail.
+    pub reports_to: Option<String>,
     /// ENVID, as given.
     pub envid: Option<String>,
     /// RET (RFC 3461 §4.3): a report of a failure returns the message (FULL: true), or its header

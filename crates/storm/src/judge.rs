@@ -32,19 +32,19 @@ pub fn judge(
         }
     };
     let mut verdicts: Vec<Verdict> = (0..facts.recipients.len()).map(judge_one).collect();
-    hold_beside_others(&mut verdicts);
+    hold_beside_others(facts, &mut verdicts);
     verdicts
 }
 
 /// The answer to a transaction is 250 as soon as one recipient is not refused, and then nobody tells the
 /// sender of a suspicion: whoever would be refused beside others is held.
-fn hold_beside_others(verdicts: &mut [Verdict]) {
+fn hold_beside_others(facts: &Facts, verdicts: &mut [Verdict]) {
     if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Refuse(_))) {
         return;
     }
     for verdict in verdicts {
         if let Verdict::Refuse(Reason::Suspect(suspicion, _)) = verdict {
-            *verdict = Verdict::Hold(Permit(()), Reason::Suspect(*suspicion, Policy::Hold));
+            *verdict = Verdict::Hold(Permit::of(facts), Reason::Suspect(*suspicion, Policy::Hold));
         }
     }
 }

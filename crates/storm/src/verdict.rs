@@ -3,12 +3,33 @@
 use std::fmt;
 
 use crate::exceptions::LetPass;
+use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::signs::Suspicion;
 
 /// The right to be stored. Only this crate's judge can make one, and it cannot be copied.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Permit(pub(crate) ());
+pub struct Permit(Reach);
+
+/// How far what is stored may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    Anywhere,
+    House,
+}
+
+impl Permit {
+    /// What an arrival gets: collected mail may be delivered in the house, and nowhere else, whatever it
+    /// says of itself.
+    pub(crate) fn of(facts: &Facts) -> Self {
+        Self(if facts.source.pickup.is_some() { Reach::House } else { Reach::Anywhere })
+    }
+
+    /// It is a right to be delivered to a mailbox or a next hop of one of our domains only.
+    pub fn is_for_the_house(&self) -> bool {
+        self.0 == Reach::House
+    }
+}
 
 /// What happens with one recipient of one arrival.
 #[derive(Debug, PartialEq, Eq)]

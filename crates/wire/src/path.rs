@@ -63,6 +63,11 @@ impl Path {
         Ok((Self { address: address.to_owned(), at, source_route }, rest))
     }
 
+    /// The null path `<>` (RFC 5321 §4.5.5).
+    pub fn null() -> Self {
+        Self { address: String::new(), at: None, source_route: false }
+    }
+
     /// The address as given; empty for the null path `<>`.
     pub fn address(&self) -> &str {
         &self.address

@@ -126,7 +126,7 @@ fn fill_day(store: &mut SqliteStore, numbers: std::ops::Range<usize>, (start, en
     for part in all.chunks(BATCH) {
         let arrivals = part.iter().map(|number| arrival(kid(*number))).collect();
         let rows =
-            part.iter().map(|number| RowWrite::ByPermit(row(kid(*number), *number), permit())).collect();
+            part.iter().map(|number| RowWrite::by_permit(row(kid(*number), *number), permit())).collect();
         store.commit(&Batch { arrivals, rows, ..Batch::default() }).expect("a commit");
     }
 }
@@ -209,6 +209,7 @@ fn permit() -> Permit {
         received_ms: 1,
         source: Source::own(),
         reverse_path: String::new(),
+        reports_to: None,
         envid: None,
         ret_full: None,
         smtputf8: false,

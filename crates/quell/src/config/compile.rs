@@ -10,13 +10,14 @@ use quell_storm::rhythm::FloodLimits;
 use super::ipnet::{IpNet, is_private};
 use super::problem::{Places, Problem};
 use super::{Config, hint};
-use crate::settings::{Judge, SECTIONS, Settings};
+use crate::settings::{Judge, PICKUP, SECTIONS, Settings};
 
 mod acme;
 mod domains;
 mod hold;
 pub(super) mod next_hops;
 mod outgoing;
+mod pickup;
 mod submission;
 mod suspicion;
 mod tls;
@@ -100,12 +101,14 @@ impl Check<'_> {
         self.no_way_back(&settings, &routes, &hostname, &all_listen);
         let directory = self.directory(&settings, &hostname, plans);
         self.tell(&settings, &directory);
+        let pickup = self.pickup(&settings, &directory);
         let hold = self.hold(&settings);
         let sign_in = self.sign_in(&settings, &directory);
         Some(Config {
             file: file.to_owned(),
             limits: self.limits(&settings),
             hold,
+            pickup,
             sign_in,
             hostname,
             data,
@@ -129,7 +132,8 @@ impl Check<'_> {
     /// Every number against the range that its declaration gives.
     fn ranges(&mut self, settings: &Settings) {
         let Ok(tree) = toml::Value::try_from(settings) else { return };
-        for setting in SECTIONS.iter().flat_map(|section| section.settings) {
+        let single = SECTIONS.iter().filter(|section| section.name != PICKUP.name);
+        for setting in single.flat_map(|section| section.settings) {
             let value = tree.get(setting.section).and_then(|s| s.get(setting.name));
             let (Some((least, most)), Some(value)) = (setting.range, value.and_then(toml::Value::as_integer))
             else {

@@ -85,6 +85,14 @@ fn walk(path: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<S
                 walk(&format!("{path}{dot}{key}"), value, keys);
             }
         }
+        // Tables of one name are told apart by what stands first in them.
+        toml::Value::Array(tables) if tables.iter().any(toml::Value::is_table) => {
+            for (at, table) in tables.iter().enumerate() {
+                let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
+                let name = text("name").or(text("user")).map_or_else(|| at.to_string(), str::to_owned);
+                walk(&format!("{path}.{name}"), table, keys);
+            }
+        }
         value => {
             keys.insert(path.to_owned(), value.to_string());
         }

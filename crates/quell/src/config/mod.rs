@@ -49,6 +49,8 @@ pub struct Config {
     pub smtp_listen: Vec<SocketAddr>,
     /// Who may sign in.
     pub sign_in: crate::sign_in::Rules,
+    /// Mailboxes at providers.
+    pub pickup: Vec<Arc<crate::pickup::Account>>,
     /// Where SMTP listens and TLS begins with the first byte.
     pub smtp_listen_tls: Vec<SocketAddr>,
     /// Where users hand in mail, after STARTTLS.

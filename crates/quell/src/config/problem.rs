@@ -100,7 +100,10 @@ impl<'a> Places<'a> {
     /// The value at `path` (indices of lists as decimal numbers), or the deepest part of the path
     /// that is there.
     pub(super) fn span(&self, path: &[&str]) -> Option<Range<usize>> {
-        let mut table = self.0.as_ref()?;
+        Self::span_in(self.0.as_ref()?, path)
+    }
+
+    fn span_in(mut table: &DeTable<'_>, path: &[&str]) -> Option<Range<usize>> {
         let mut span = None;
         for (depth, step) in path.iter().enumerate() {
             let Some((key, value)) = table.get_key_value(*step) else {
@@ -112,7 +115,12 @@ impl<'a> Places<'a> {
                 DeValue::Array(items) => {
                     let index = path.get(depth + 1).and_then(|i| i.parse::<usize>().ok());
                     let item = index.and_then(|i| items.get(i));
-                    return Some(item.map_or(value.span(), |item| item.span()));
+                    let inside = item.and_then(|item| item.get_ref().as_table());
+                    let (Some(inside), Some(rest)) = (inside, path.get(depth + 2..)) else {
+                        return Some(item.map_or(value.span(), |item| item.span()));
+                    };
+                    let heading = item.map(|item| item.span());
+                    return Self::span_in(inside, rest).or(heading);
                 }
                 _ => return Some(value.span()),
             }
@@ -129,7 +137,13 @@ impl<'a> Places<'a> {
                 let covers = |span: Range<usize>| span.start <= at && at < span.end.max(span.start + 1);
                 if covers(key.span()) || covers(value.span()) || deep(value.get_ref(), &covers) {
                     names.push(key.get_ref().to_string());
-                    table = value.get_ref().as_table();
+                    table = match value.get_ref() {
+                        DeValue::Array(items) => items
+                            .iter()
+                            .filter_map(|item| item.get_ref().as_table())
+                            .find(|inside| inside.iter().any(|(k, v)| covers(k.span()) || covers(v.span()))),
+                        other => other.as_table(),
+                    };
                     break;
                 }
             }
@@ -140,7 +154,13 @@ impl<'a> Places<'a> {
 
 /// A table's own span is its heading alone: what stands below it is looked at too.
 fn deep(value: &DeValue<'_>, covers: &impl Fn(Range<usize>) -> bool) -> bool {
-    value.as_table().is_some_and(|table| {
+    let of_table = |table: &DeTable<'_>| {
         table.iter().any(|(k, v)| covers(k.span()) || covers(v.span()) || deep(v.get_ref(), covers))
-    })
+    };
+    match value {
+        DeValue::Table(table) => of_table(table),
+        // Tables of one name, each under a heading of its own.
+        DeValue::Array(items) => items.iter().filter_map(|item| item.get_ref().as_table()).any(of_table),
+        _ => false,
+    }
 }

@@ -14,6 +14,8 @@ pub struct Filter {
     place: Place,
     /// Start of a header line that may still become "Return-Path:".
     start: Vec<u8>,
+    /// The first Return-Path stays.
+    keeps_first: bool,
 }
 
 /// Where the next byte stands.
@@ -38,6 +40,11 @@ enum Place {
 }
 
 impl Filter {
+    /// At the start of a message; `keeps_first`: its first Return-Path field stays.
+    pub fn new(keeps_first: bool) -> Self {
+        Self { keeps_first, ..Self::default() }
+    }
+
     /// Takes the next bytes of the message, and appends what is to be written to `out`.
     pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         let mut rest = chunk;
@@ -112,7 +119,9 @@ impl Filter {
         }
         if byte == b':' || byte == b'\n' || self.start.len() >= MAX_NAME_BYTES {
             let name = self.start.trim_ascii_end();
-            let dropping = byte == b':' && name.eq_ignore_ascii_case(b"return-path");
+            let is_one = byte == b':' && name.eq_ignore_ascii_case(b"return-path");
+            let dropping = is_one && !self.keeps_first;
+            self.keeps_first &= !is_one;
             self.place = Place::Line { dropping };
             if dropping {
                 self.start.clear();
@@ -132,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn run(chunks: &[&[u8]]) -> Vec<u8> {
-        let (mut filter, mut out) = (Filter::default(), Vec::new());
+        let (mut filter, mut out) = (Filter::new(false), Vec::new());
         for chunk in chunks {
             filter.push(chunk, &mut out);
         }

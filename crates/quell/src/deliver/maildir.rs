@@ -11,7 +11,8 @@
 //! CRLF only, so every LF stands for one CRLF and the signed bytes can be made again.
 //!
 //! **The top** of the file: `Return-Path` (RFC 5321 §4.4), `Delivered-To`, then the message as the
-//! body store has it, with our own `Received` at its head and without other Return-Path fields.
+//! body store has it, with our own `Received` at its head and without other Return-Path fields. Of a collected
+//! message the provider has done the final delivery: its Return-Path stays, and is the only one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -23,7 +24,7 @@ use std::time::{Duration, SystemTime};
 
 use quell_mail::id::QueueId;
 use quell_mail::maildir::maildir_name;
-use quell_mail::trace::return_path_and_delivered_to;
+use quell_mail::trace::{delivered_to, return_path_and_delivered_to};
 
 use super::filter::Filter;
 
@@ -65,8 +66,8 @@ pub struct Delivery<'a> {
     pub domain: &'a str,
     /// Local part of the mailbox, not escaped.
     pub mailbox: &'a str,
-    /// Empty for `<>`.
-    pub reverse_path: &'a str,
+    /// Empty for `<>`. None: the message was collected, and the Return-Path that the provider wrote stays.
+    pub reverse_path: Option<&'a str>,
     /// The row may have been delivered before: it was found after a restart, or an earlier attempt
     /// ended in an error with [`DeliverError::search_first`].
     pub search_first: bool,
@@ -247,7 +248,7 @@ fn write_synced(tmp: &Path, row: &Delivery<'_>, body: &mut impl Read) -> Result<
     let mut file = create(tmp).map_err(|e| DeliverError::at("create in tmp", e))?;
     let mut out = top(row).into_bytes();
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut filter = Filter::default();
+    let mut filter = Filter::new(row.reverse_path.is_none());
     loop {
         let read = match body.read(&mut chunk) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -295,7 +296,11 @@ fn make_tmp(tmp: &Path) -> io::Result<bool> {
 }
 
 fn top(row: &Delivery<'_>) -> String {
-    return_path_and_delivered_to(row.reverse_path, row.delivered_to).replace("\r\n", "\n")
+    let fields = match row.reverse_path {
+        Some(path) => return_path_and_delivered_to(path, row.delivered_to),
+        None => delivered_to(row.delivered_to),
+    };
+    fields.replace("\r\n", "\n")
 }
 
 fn clean_one(tmp: &Path, now: SystemTime) -> io::Result<usize> {

@@ -4,12 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quell_queue::claim::Claim;
 use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
 use quell_queue::store::RowId;
 use quell_relay::attempt::{Address, Attempt, Content, Reached, Sending, Settled, Step, Target};
-use quell_relay::route::{DnsError, NextHop};
+use quell_relay::route::{Cleared, DnsError, NextHop};
 use quell_wire::client::{Lost, Wait};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -73,7 +72,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    fn new(remote: &Arc<Remote>, destination: &Destination, claims: Vec<Claim>, content: Content) -> Self {
+    fn new(remote: &Arc<Remote>, destination: &Destination, claims: Vec<Cleared>, content: Content) -> Self {
         let now = remote.now();
         // Not by the routes in force, which may be others by now: what is claimed for this destination
         // later must not go where the first message would go today.
@@ -100,13 +99,13 @@ impl Session {
     }
 
     /// Another message on the same connection.
-    async fn begin(&mut self, claims: Vec<Claim>, stored: &Stored) -> bool {
+    async fn begin(&mut self, claims: Vec<Cleared>, stored: &Stored) -> bool {
         (self.wait_left, self.to_dot) = (WAIT, ToDot::new(stored.content.size_bytes, claims.len()));
         let random = self.remote.random();
         if let Err(claims) = self.attempt.begin(claims, stored.content, random) {
             // It is asked for no more than it said it can take.
             for claim in claims {
-                self.remote.give_back(claim, "4.3.0 the session had ended");
+                self.remote.give_back(claim.into_claim(), "4.3.0 the session had ended");
             }
             return false;
         }

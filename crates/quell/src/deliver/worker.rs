@@ -73,7 +73,7 @@ impl Worker {
             delivered_to: claim.identity(),
             domain: &mailbox.domain,
             mailbox: &mailbox.mailbox,
-            reverse_path: claim.reverse_path(),
+            reverse_path: (!claim.is_for_the_house()).then(|| claim.reverse_path()),
             search_first: claim.search_first(),
         };
         let delivered = match self.fresh.get(claim.body()) {

@@ -6,7 +6,7 @@ use quell_mail::content::decoded;
 use quell_mail::header::fields;
 use quell_mail::key::{KEY_VERSION, LedgerKey};
 use quell_storm::book::{CopySeen, Fate};
-use quell_storm::facts::{Counts, Facts, Ms, Recipient, RowState, RowView, SourceId};
+use quell_storm::facts::{Counts, Facts, Ms, Notify, Recipient, RowState, RowView, SourceId};
 use quell_storm::judge::judge;
 use quell_storm::recent::Looked;
 use quell_storm::signs::Signs;
@@ -257,6 +257,7 @@ impl<R: Reader, T> Door<R, T> {
         if envelope.notify.is_some() || envelope.orcpt.is_some() || !row.extra.envelopes.is_empty() {
             add_envelope(&mut row, envelope);
         }
+        row.extra.house_only = permit.is_for_the_house();
         self.permits.insert(row.id.clone(), permit);
         (before, row)
     }
@@ -477,6 +478,11 @@ fn said_to_people(header: &[u8]) -> (Option<String>, Option<String>) {
 }
 
 fn envelope(facts: &Facts, recipient: &Recipient) -> Envelope {
+    if let Some(to) = &facts.reports_to {
+        // Of a failure only: a delay is nothing that they could do something about.
+        let notify = Some(Envelope::letters(Notify { failure: true, ..Notify::default() }));
+        return Envelope { reverse_path: to.clone(), notify, ..Envelope::default() };
+    }
     Envelope {
         reverse_path: facts.reverse_path.clone(),
         envid: facts.envid.clone(),

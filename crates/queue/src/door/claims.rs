@@ -148,6 +148,7 @@ impl<R: Reader, T> Door<R, T> {
                 || row.extra.life_ms.is_some()
                 || row.queue_id.ms() < self.started_ms,
             as_given: row.extra.as_given.clone(),
+            house_only: row.extra.house_only,
         }))
     }
 

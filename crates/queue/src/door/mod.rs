@@ -327,7 +327,7 @@ impl<R: Reader, T> Door<R, T> {
         });
         let permits = &mut self.permits;
         self.rows.take_dirty(|id, row| match (row.map(Arc::unwrap_or_clone), permits.remove(id)) {
-            (Some(row), Some(permit)) => batch.rows.push(RowWrite::ByPermit(row, permit)),
+            (Some(row), Some(permit)) => batch.rows.push(RowWrite::by_permit(row, permit)),
             (Some(row), None) => batch.rows.push(RowWrite::Step(row)),
             (None, _) => batch.forget.push(id.clone()),
         });

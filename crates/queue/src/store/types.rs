@@ -192,6 +192,10 @@ pub struct Extra {
     /// The class a person exempted it from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exempt: Option<String>,
+    /// It may go to a mailbox or the next hop of one of our domains only: the permit by which its body was
+    /// stored says so ([`RowWrite::by_permit`]).
+    #[serde(skip_serializing_if = "is_false")]
+    pub house_only: bool,
     /// Why it is held: the reason's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_for: Option<String>,
@@ -317,11 +321,17 @@ impl Envelope {
 pub enum RowWrite {
     /// A new row, a new life, or a body that takes a row over.
     ByPermit(Row, Permit),
-    /// A legal step of a row that exists.
+    /// A legal step of a row that exists. It goes as far as it did before.
     Step(Row),
 }
 
 impl RowWrite {
+    /// A row that goes as far as the permit of its body.
+    pub fn by_permit(mut row: Row, permit: Permit) -> Self {
+        row.extra.house_only = permit.is_for_the_house();
+        Self::ByPermit(row, permit)
+    }
+
     /// The row as it will stand.
     pub fn row(&self) -> &Row {
         match self {

@@ -122,7 +122,13 @@ pub fn at(ms: Ms) -> Now {
 }
 
 pub fn source(n: u8) -> Source {
-    Source { address: Some([192, 0, 2, n].into()), helo: "client.example".into(), inside: false, user: None }
+    Source {
+        address: Some([192, 0, 2, n].into()),
+        helo: "client.example".into(),
+        inside: false,
+        user: None,
+        pickup: None,
+    }
 }
 
 pub fn recipient(identity: &str) -> Recipient {
@@ -231,6 +237,7 @@ impl Rig {
             received_ms: self.now,
             source: source(from),
             reverse_path: "ann@client.example".into(),
+            reports_to: None,
             envid: None,
             ret_full: None,
             smtputf8: false,

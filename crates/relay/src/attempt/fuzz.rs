@@ -21,7 +21,7 @@ use quell_storm::said::Said;
 use quell_wire::client::EightBit;
 
 use super::{Attempt, Content, Sending, Target};
-use crate::route::{DnsError, NextHop, Own, SMTP_PORT};
+use crate::route::{Cleared, DnsError, NextHop, Own, SMTP_PORT};
 use crate::tls::dane::{Found, Tlsa};
 use crate::tls::sts::{Mode, Policy};
 use crate::tls::{Level, Rule, Rules};
@@ -66,8 +66,15 @@ pub fn facts(number: u32, recipients: &[&str]) -> Facts {
     Facts {
         queue_id: QueueId::new(START_MS.unsigned_abs(), 1, number),
         received_ms: START_MS,
-        source: Source { address: None, helo: "client.example".to_owned(), inside: true, user: None },
+        source: Source {
+            address: None,
+            helo: "client.example".to_owned(),
+            inside: true,
+            user: None,
+            pickup: None,
+        },
         reverse_path: "ann@client.example".to_owned(),
+        reports_to: None,
         envid: None,
         ret_full: None,
         smtputf8: false,
@@ -81,6 +88,11 @@ pub fn facts(number: u32, recipients: &[&str]) -> Facts {
         is_to_us: false,
         said: Said::default(),
     }
+}
+
+/// The same claims, which may go anywhere.
+pub fn cleared(claims: Vec<Claim>) -> Vec<Cleared> {
+    claims.into_iter().map(Cleared::anywhere).collect()
 }
 
 /// Claims of an arrival: through a door of its own, for only a door gives them.
@@ -240,12 +252,12 @@ pub fn fuzz_attempt(bytes: &[u8]) {
     };
     let (claims, content) = message(1, count & 7);
     driver.expects(&claims);
-    let mut attempt = Attempt::new(sending, next_hop, claims, content, u64::from(*policy));
+    let mut attempt = Attempt::new(sending, next_hop, cleared(claims), content, u64::from(*policy));
     let text = b".x\r\n\n.\ny";
     if driver.drive(&mut attempt, text, &mut world) {
         let (claims, content) = message(2, count >> 3 & 7);
         driver.expects(&claims);
-        assert!(attempt.begin(claims, content, 1).is_ok(), "begun at Done");
+        assert!(attempt.begin(cleared(claims), content, 1).is_ok(), "begun at Done");
         if driver.drive(&mut attempt, text, &mut world) {
             attempt.quit();
             driver.expects(&[]);

@@ -12,6 +12,7 @@ use quell_wire::path::Path;
 use quell_wire::server::{MailFrom, Notify, RcptTo, Ret};
 
 use super::{Content, GivenBack, Settled, Step};
+use crate::route::Cleared;
 
 /// The claims of one message.
 #[derive(Debug)]
@@ -82,7 +83,8 @@ pub(super) struct Verdict {
 
 impl Job {
     /// Claims of one arrival. Those whose address cannot stand in a command fail at once, `by` us.
-    pub fn new(claims: Vec<Claim>, content: &Content, by: &str) -> Self {
+    pub fn new(claims: Vec<Cleared>, content: &Content, by: &str) -> Self {
+        let claims: Vec<Claim> = claims.into_iter().map(Cleared::into_claim).collect();
         let mail = claims.first().and_then(|claim| mail_from(claim, content));
         let mut job = Self { mail, members: Vec::new(), settled: VecDeque::new() };
         for claim in claims {

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use quell_queue::claim::Claim;
 use quell_wire::client::{Lost, Outcome, Session, Settings, Status, Step as SessionStep};
 
 use super::job::{By, Job, Said, Verdict};
 use super::way::{Need, Way};
 use super::{Address, Content, Reached, Sending, Step, Target};
-use crate::route::{DnsError, NextHop};
+use crate::route::{Cleared, DnsError, NextHop};
 
 mod protect;
 
@@ -87,7 +86,7 @@ impl Attempt {
     pub fn new(
         sending: Arc<Sending>,
         next_hop: NextHop,
-        claims: Vec<Claim>,
+        claims: Vec<Cleared>,
         content: Content,
         random: u64,
     ) -> Self {
@@ -112,7 +111,7 @@ impl Attempt {
     /// Another message for the same destination, after [`Step::Done`]; at another time its claims
     /// are given back. If the connection turns out to have ended meanwhile, the message takes the
     /// way from its beginning.
-    pub fn begin(&mut self, claims: Vec<Claim>, content: Content, random: u64) -> Result<(), Vec<Claim>> {
+    pub fn begin(&mut self, claims: Vec<Cleared>, content: Content, random: u64) -> Result<(), Vec<Cleared>> {
         let Link::Up(up) = &mut self.link else { return Err(claims) };
         if !up.done || self.ended.is_some() {
             return Err(claims);

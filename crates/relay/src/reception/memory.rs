@@ -49,7 +49,7 @@ impl Memory {
 
 /// What one transaction has of the budget; given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub struct Share {
     memory: Arc<Memory>,
     bytes: usize,
 }

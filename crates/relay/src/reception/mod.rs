@@ -27,14 +27,13 @@ use quell_wire::reply::Reply;
 use quell_wire::sasl::Credentials;
 use quell_wire::server::{Closing, Question, Session, Settings, Step};
 
-use self::memory::Share;
-pub use self::memory::{FREE_BYTES, Memory};
+pub use self::memory::{FREE_BYTES, Memory, Share};
 use self::recipient::Pending;
 pub use self::recipient::{Ask, Asked};
 pub use self::sign_in::NotSignedIn;
 pub(crate) use self::spoken::Spoken;
 pub use self::transaction::Submission;
-use self::transaction::Transaction;
+pub(crate) use self::transaction::{FromMailbox, Transaction};
 use crate::directory::{CannotTell, Directory};
 use crate::submission::User;
 
@@ -188,7 +187,7 @@ impl Reception {
     /// A connection from `address` (IPv4-mapped ones unmapped); `inside` says whether it is in
     /// `[relay] from`. The greeting waits in the output.
     pub fn new(policy: Arc<Policy>, settings: Arc<Settings>, address: IpAddr, inside: bool) -> Self {
-        let source = Source { address: Some(address), helo: String::new(), inside, user: None };
+        let source = Source { address: Some(address), helo: String::new(), inside, user: None, pickup: None };
         let session = Session::new(settings);
         Self {
             session,
@@ -328,7 +327,7 @@ impl Reception {
     /// How the message came.
     fn spoken(&self) -> Spoken {
         let signed_in = self.user.is_some();
-        Spoken { lmtp: self.session.is_lmtp(), esmtp: self.esmtp, tls: self.tls, signed_in }
+        Spoken { lmtp: self.session.is_lmtp(), esmtp: self.esmtp, tls: self.tls, signed_in, pickup: None }
     }
 
     /// The door's answer to what was submitted.

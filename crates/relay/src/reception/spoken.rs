@@ -13,12 +13,17 @@ pub(crate) struct Spoken {
     pub tls: Option<Tls>,
     /// Somebody had signed in (RFC 4954; in SMTP only).
     pub signed_in: bool,
+    /// It was collected, by this protocol.
+    pub pickup: Option<&'static str>,
 }
 
 impl Spoken {
     /// The keyword of RFC 3848, and of RFC 6531 §4.3 for a transaction with SMTPUTF8. Whoever signed in
     /// after HELO used an extension all the same.
     pub fn protocol(&self, smtputf8: bool) -> &'static str {
+        if let Some(protocol) = self.pickup {
+            return protocol;
+        }
         match (self.lmtp, smtputf8, self.tls.is_some(), self.signed_in) {
             (false, false, _, false) if !self.esmtp => "SMTP",
             (false, false, false, false) => "ESMTP",

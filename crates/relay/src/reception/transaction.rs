@@ -1,10 +1,12 @@
 //! One transaction: envelope, content, facts.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use quell_mail::header;
 use quell_mail::id::QueueId;
+use quell_mail::key::ExactKey;
 use quell_mail::letter::domain_hash;
 use quell_mail::reading::{Reader, Reading};
 use quell_mail::trace::{ReceivedStamp, token, verify};
@@ -27,14 +29,16 @@ const BEGINNING_BYTES: usize = 64 << 10;
 /// Bytes of a header set kept for evidence (the storm book cuts at the same).
 const EVIDENCE_BYTES: usize = 64 << 10;
 
-/// From MAIL to the final dot.
-pub(super) struct Transaction {
+/// From MAIL to the final dot; or a message that is collected.
+pub(crate) struct Transaction {
     mail: MailFrom,
     pub recipients: Vec<Recipient>,
     /// The first recipient as RCPT gave it, for our `Received`.
     first_given: Option<String>,
     /// Whoever has signed in, until the header has been checked.
     user: Option<Arc<User>>,
+    /// Of collected mail: what the sender's server gave as reverse-path, for the judge's eyes only.
+    return_path: Option<String>,
     /// Drawn early where the message may need it as a Message-ID.
     queue_id: Option<QueueId>,
     reader: Option<Reader>,
@@ -58,6 +62,7 @@ impl Transaction {
             recipients,
             first_given: None,
             user,
+            return_path: None,
             queue_id: None,
             reader: None,
             bytes,
@@ -115,17 +120,45 @@ impl Transaction {
 
     /// Content. What cannot be kept is refused at the end, when the client listens again.
     pub fn take(&mut self, bytes: &[u8], policy: &Policy, world: &impl World) {
-        self.size_bytes += bytes.len() as u64;
-        let Some(reader) = self.reader.as_mut().filter(|_| self.refused.is_none()) else { return };
-        if let Err(why) = reader.push(bytes) {
-            return self.refuse(Reply::new(552, (3, 4), why.to_string()));
+        if self.read(bytes).is_none() {
+            return;
         }
-        if reader.header_ended()
+        if let Some(reader) = self.reader.as_ref().filter(|reader| reader.header_ended())
             && let Some(user) = self.user.take()
             && let Err(reply) = submission::check_header(&user, reader.header())
         {
             return self.refuse(reply);
         }
+        self.keep(bytes, policy, world);
+    }
+
+    /// Reads content, which is to be kept then ([`Transaction::keep`]): once its header has ended what of it is body.
+    /// None: it is refused, and not to be kept.
+    pub fn read<'a>(&mut self, bytes: &'a [u8]) -> Option<Option<&'a [u8]>> {
+        self.size_bytes += bytes.len() as u64;
+        let reader = self.reader.as_mut().filter(|_| self.refused.is_none())?;
+        let before = reader.body_bytes();
+        if let Err(why) = reader.push(bytes) {
+            self.refuse(Reply::new(552, (3, 4), why.to_string()));
+            return None;
+        }
+        let body = usize::try_from(reader.body_bytes() - before).unwrap_or(bytes.len());
+        Some(reader.header_ended().then(|| &bytes[bytes.len() - body..]))
+    }
+
+    /// The header so far; later its beginning.
+    pub fn header(&self) -> &[u8] {
+        self.reader.as_ref().map_or(&[], Reader::header)
+    }
+
+    /// What a collected message's Return-Path says: the judge reads the message by it.
+    pub fn set_return_path(&mut self, address: &str) {
+        self.return_path = Some(address.to_owned());
+    }
+
+    /// Keeps what was read.
+    pub fn keep(&mut self, bytes: &[u8], policy: &Policy, world: &impl World) {
+        let Some(reader) = self.reader.as_mut().filter(|_| self.refused.is_none()) else { return };
         reader.cut_header(EVIDENCE_BYTES);
         let header_bytes = reader.header_memory_bytes();
         self.bytes.extend_from_slice(bytes);
@@ -153,7 +186,8 @@ impl Transaction {
     fn said(&self, added: &[u8], max_body_bytes: usize) -> Said {
         let (header, body) = header::split(&self.bytes);
         let header = if added.is_empty() { Cow::Borrowed(header) } else { [added, header].concat().into() };
-        Said::read(&header, &body[..body.len().min(max_body_bytes)], self.reverse_path())
+        let reverse_path = self.return_path.as_deref().unwrap_or_else(|| self.reverse_path());
+        Said::read(&header, &body[..body.len().min(max_body_bytes)], reverse_path)
     }
 
     fn spill(&mut self, world: &impl World) -> Result<(), SpoolError> {
@@ -184,10 +218,22 @@ impl Transaction {
     /// The final dot was read: the facts and the bytes for the door, and what of the memory they
     /// take; or the refusal.
     pub fn finish(
+        self,
+        policy: &Policy,
+        source: &Source,
+        spoken: Spoken,
+        world: &impl World,
+    ) -> Result<(Submission, Share), Reply> {
+        self.finish_from(policy, source, spoken, None, world)
+    }
+
+    /// The same, of a message that was collected, if `mailbox` says where.
+    pub fn finish_from(
         mut self,
         policy: &Policy,
         source: &Source,
         spoken: Spoken,
+        mailbox: Option<&FromMailbox<'_>>,
         world: &impl World,
     ) -> Result<(Submission, Share), Reply> {
         if let Some(reply) = self.refused.take() {
@@ -204,11 +250,13 @@ impl Transaction {
             submission::check_header(&user, &reading.header)?;
         }
         let key = reading.exact_key.as_ref().ok();
-        let for_ = self.first_given.take().filter(|_| self.recipients.len() == 1);
+        let first_given = mailbox.and_then(|m| m.for_.map(str::to_owned)).or_else(|| self.first_given.take());
+        let for_ = first_given.filter(|_| self.recipients.len() == 1);
         let stamp = ReceivedStamp {
-            helo: &source.helo,
-            client_ip: source.address,
+            helo: mailbox.map_or(&source.helo, |m| m.host),
+            client_ip: mailbox.map_or(source.address, |m| Some(m.address)),
             client_name: None,
+            account: mailbox.map(|m| m.account),
             tls: spoken.tls,
             by: &policy.hostname,
             with: spoken.protocol(self.mail.smtputf8),
@@ -226,7 +274,7 @@ impl Transaction {
         };
         let (large, bytes) = (self.large.take(), std::mem::take(&mut self.bytes));
         let mut share = std::mem::replace(&mut self.share, policy.memory.share());
-        let facts = self.facts(policy, source, reading, said, queue_id, now.ms);
+        let facts = self.facts(policy, source, reading, said, mailbox, (queue_id, now.ms));
         share.shrink(bytes.capacity());
         Ok((Submission { facts, front, header, large, bytes }, share))
     }
@@ -237,8 +285,8 @@ impl Transaction {
         source: &Source,
         reading: Reading,
         said: Said,
-        queue_id: QueueId,
-        received_ms: i64,
+        mailbox: Option<&FromMailbox<'_>>,
+        (queue_id, received_ms): (QueueId, i64),
     ) -> Facts {
         let exact_key = reading.exact_key.ok();
         let own = |seen: &quell_mail::trace::SeenToken| {
@@ -247,6 +295,13 @@ impl Transaction {
         let tokens = reading
             .tokens
             .into_iter()
+            .enumerate()
+            .map(|(i, mut seen)| {
+                if let Some(mailbox) = mailbox {
+                    seen.delivered_to_above = mailbox.delivered_here.get(i).cloned().unwrap_or_default();
+                }
+                seen
+            })
             .filter(|seen| own(seen))
             .map(|seen| OwnToken { queue_id: seen.queue_id, delivered_to_above: seen.delivered_to_above });
         Facts {
@@ -254,6 +309,7 @@ impl Transaction {
             received_ms,
             source: source.clone(),
             reverse_path: self.mail.reverse_path.into_address(),
+            reports_to: mailbox.and_then(|m| m.reports_to.clone()),
             envid: self.mail.envid,
             ret_full: self.mail.ret.map(|ret| ret == Ret::Full),
             smtputf8: self.mail.smtputf8,
@@ -280,6 +336,23 @@ fn is_to_us(policy: &Policy, domains: &[u64]) -> bool {
     policy.directory.domains().any(|domain| domains.binary_search(&domain_hash(&domain.name)).is_ok())
 }
 
+/// Where a collected message comes from, and what that changes.
+#[derive(Debug)]
+pub(crate) struct FromMailbox<'a> {
+    /// The provider's server.
+    pub host: &'a str,
+    /// Its address.
+    pub address: IpAddr,
+    /// The account's name.
+    pub account: &'a str,
+    /// The recipient, for our `Received`, if there is only one.
+    pub for_: Option<&'a str>,
+    /// Who is told of a failure.
+    pub reports_to: Option<String>,
+    /// What our own delivery put above our tokens ([`Reading::tokens`]), each in its place.
+    pub delivered_here: &'a [Vec<String>],
+}
+
 /// An arrival, read whole, whose large body may still have to be brought to an end.
 #[derive(Debug)]
 pub struct Submission {
@@ -300,6 +373,16 @@ impl Submission {
     /// Bytes of the message as received.
     pub fn size_bytes(&self) -> u64 {
         self.facts.size_bytes
+    }
+
+    /// Its exact key, if it has one.
+    pub fn exact_key(&self) -> Option<&ExactKey> {
+        self.facts.exact_key.as_ref()
+    }
+
+    /// Who gets it, and where it comes from: what the judge will know.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// True if [`Submission::complete`] waits for the disk.

@@ -11,7 +11,7 @@ use quell_queue::door::{Bytes, Door, DoorSettings, Effect, Incoming, Together};
 use quell_queue::dots::DotRecord;
 use quell_queue::store::memory::{MemoryReader, MemoryStore};
 use quell_queue::store::{Row, RowId, Store};
-use quell_relay::attempt::fuzz::{Does, Driver, Event, World, content, facts, sending};
+use quell_relay::attempt::fuzz::{Does, Driver, Event, World, cleared, content, facts, sending};
 use quell_relay::attempt::{Attempt, Reached, Target};
 use quell_relay::route::{DnsError, NextHop};
 use quell_storm::facts::{Answered, Facts, Ms, RowState};
@@ -155,7 +155,7 @@ impl House {
         driver.expects(&claims);
         let hop = NextHop::of_destination(&destination);
         assert_eq!(hop, self.next_hop);
-        let mut attempt = Attempt::new(Arc::new(sending()), hop, claims, content(), 0);
+        let mut attempt = Attempt::new(Arc::new(sending()), hop, cleared(claims), content(), 0);
         let done = driver.drive(&mut attempt, b"Subject: x\r\n\r\nhi\r\n", &mut Inside { house: self });
         let now = self.at();
         match attempt.reached() {

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use quell_queue::destination::Destination;
-use quell_relay::attempt::fuzz::{Does, Driver, Event, World, claims, content, facts, sending};
+use quell_relay::attempt::fuzz::{Does, Driver, Event, World, claims, cleared, content, facts, sending};
 use quell_relay::attempt::{Attempt, Content, Sending, Target};
 use quell_relay::route::{DnsError, NextHop};
 use quell_relay::tls::dane::{Found, Tlsa};
@@ -159,7 +159,7 @@ fn check(mut case: Case) -> Option<String> {
     let first = claims(case.facts.clone());
     driver.expects(&first);
     let sending = Arc::new(case.sending.clone());
-    let mut attempt = Attempt::new(sending, case.next_hop.clone(), first, case.content, case.random);
+    let mut attempt = Attempt::new(sending, case.next_hop.clone(), cleared(first), case.content, case.random);
     let message = b"Subject: x\r\n\r\n.hi\r\n";
     let mut goes_on = driver.drive(&mut attempt, message, &mut case.network);
     if case.again {
@@ -167,7 +167,7 @@ fn check(mut case: Case) -> Option<String> {
         let second = claims(case.facts.clone());
         driver.expects(&second);
         driver.log.push("again".to_owned());
-        attempt.begin(second, case.content, case.random).unwrap();
+        attempt.begin(cleared(second), case.content, case.random).unwrap();
         goes_on = driver.drive(&mut attempt, message, &mut case.network);
         if goes_on {
             driver.expects(&[]);
@@ -293,7 +293,7 @@ fn second_choice(network: &str) -> bool {
     let mut case = read(&format!("a case\nmx b.example = 10 a.x, 20 b.x\n{network}"));
     let (mut driver, first) = (Driver::default(), claims(case.facts.clone()));
     driver.expects(&first);
-    let mut attempt = Attempt::new(Arc::new(case.sending), case.next_hop, first, case.content, 0);
+    let mut attempt = Attempt::new(Arc::new(case.sending), case.next_hop, cleared(first), case.content, 0);
     assert!(driver.drive(&mut attempt, b"\r\n", &mut case.network), "{:#?}", driver.log);
     attempt.is_second_choice()
 }

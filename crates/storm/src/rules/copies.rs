@@ -2,12 +2,12 @@
 
 use super::{Case, exempt};
 use crate::facts::{RowState, RowView};
-use crate::verdict::{Class, Permit, Reason, Verdict};
+use crate::verdict::{Class, Reason, Verdict};
 
 /// The verdict of the table. There always is one.
 pub(crate) fn judge(case: &Case<'_>) -> Verdict {
     match case.row {
-        None => pass(new(case)),
+        None => pass(case, new(case)),
         Some(row) => meets(case, row),
     }
 }
@@ -40,7 +40,7 @@ fn held(case: &Case<'_>, row: &RowView) -> Verdict {
     if case.same_source(row) {
         Verdict::Absorb(Reason::CopyOfHeld(case.copies(row)))
     } else {
-        pass(Reason::OtherSourceThanHeld)
+        pass(case, Reason::OtherSourceThanHeld)
     }
 }
 
@@ -52,10 +52,10 @@ fn failed(case: &Case<'_>, row: &RowView) -> Verdict {
         return Verdict::Refuse(Reason::NoMoreLives { limit });
     }
     if !failed_just_now(case, row) {
-        return pass(Reason::NewLife { life: row.lives_in_day + 1 });
+        return pass(case, Reason::NewLife { life: row.lives_in_day + 1 });
     }
     match exemption(row) {
-        Some(class) => pass(Reason::Exempt(class.name().to_owned())),
+        Some(class) => pass(case, Reason::Exempt(class.name().to_owned())),
         None => Verdict::Refuse(Reason::FailedJustNow),
     }
 }
@@ -75,7 +75,7 @@ fn discarded(case: &Case<'_>, row: &RowView) -> Verdict {
     let fresh =
         row.storm_closed_ms.is_none_or(|closed| younger(case.now, closed, case.limits.discarded_window_ms));
     if row.removed || !fresh {
-        pass(Reason::NewAfterDiscard)
+        pass(case, Reason::NewAfterDiscard)
     } else {
         Verdict::Absorb(Reason::CopyOfDiscarded(case.copies(row)))
     }
@@ -85,6 +85,6 @@ fn younger(now: i64, since: i64, window_ms: i64) -> bool {
     now.saturating_sub(since) < window_ms
 }
 
-fn pass(reason: Reason) -> Verdict {
-    Verdict::Pass(Permit(()), reason)
+fn pass(case: &Case<'_>, reason: Reason) -> Verdict {
+    Verdict::Pass(case.permit(), reason)
 }

@@ -16,7 +16,7 @@ use crate::exceptions::LetPass;
 use crate::facts::{Counts, Facts, Ms, Recipient, RowView, SourceId};
 use crate::limits::Limits;
 use crate::signs::Signs;
-use crate::verdict::{Class, Copies};
+use crate::verdict::{Class, Copies, Permit};
 
 /// What the rules look at: one recipient of one arrival, and its row.
 pub(crate) struct Case<'a> {
@@ -36,6 +36,11 @@ pub(crate) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
+    /// The right to be stored that this arrival may get.
+    pub(crate) fn permit(&self) -> Permit {
+        Permit::of(self.facts)
+    }
+
     /// The case of recipient number `i`, which must exist.
     #[expect(clippy::too_many_arguments, reason = "what the judge was given, and whose case it is")]
     pub(crate) fn new(

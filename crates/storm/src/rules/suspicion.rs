@@ -5,7 +5,7 @@ use super::{Case, auto_reply, bounces, exempt, flood, reinjected, reply_all, res
 use crate::exceptions::LetPass;
 use crate::policy::Policy;
 use crate::signs::Suspicion;
-use crate::verdict::{Class, Permit, Reason, Verdict};
+use crate::verdict::{Class, Reason, Verdict};
 
 /// A message that would pass, as the classes see it. They are asked only of what is new to the recipient:
 /// a row that begins another life has been judged.
@@ -16,8 +16,8 @@ pub(crate) fn judge(case: &Case<'_>, reason: Reason) -> Verdict {
     );
     match suspicion(case).filter(|_| is_new) {
         Some((suspicion, None)) => carry_out(case, suspicion),
-        Some((suspicion, Some(by))) => Verdict::Pass(Permit(()), Reason::Excepted(suspicion, by)),
-        None => Verdict::Pass(Permit(()), reason),
+        Some((suspicion, Some(by))) => Verdict::Pass(case.permit(), Reason::Excepted(suspicion, by)),
+        None => Verdict::Pass(case.permit(), reason),
     }
 }
 
@@ -55,8 +55,8 @@ fn carry_out(case: &Case<'_>, suspicion: Suspicion) -> Verdict {
     };
     let reason = Reason::Suspect(suspicion, policy);
     match policy {
-        Policy::Tell => Verdict::Pass(Permit(()), reason),
-        Policy::Hold => Verdict::Hold(Permit(()), reason),
+        Policy::Tell => Verdict::Pass(case.permit(), reason),
+        Policy::Hold => Verdict::Hold(case.permit(), reason),
         Policy::Refuse => Verdict::Refuse(reason),
     }
 }

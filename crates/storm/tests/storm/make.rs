@@ -14,7 +14,13 @@ pub const HOUR: Ms = 60 * MINUTE;
 pub const NOW: Ms = 1_795_000_000_000;
 
 pub fn source(n: u8) -> Source {
-    Source { address: Some([192, 0, 2, n].into()), helo: "client.example".into(), inside: false, user: None }
+    Source {
+        address: Some([192, 0, 2, n].into()),
+        helo: "client.example".into(),
+        inside: false,
+        user: None,
+        pickup: None,
+    }
 }
 
 pub fn id(n: u32) -> QueueId {
@@ -39,6 +45,7 @@ pub fn arrival(recipients: &[&str]) -> Facts {
         received_ms: NOW,
         source: source(1),
         reverse_path: "ann@client.example".into(),
+        reports_to: None,
         envid: None,
         ret_full: None,
         smtputf8: false,

@@ -67,6 +67,7 @@ impl Desk {
             helo: mail.host.to_owned(),
             inside: mail.inside,
             user: None,
+            pickup: None,
         };
         let recipients =
             mail.to.iter().map(|to| Recipient { is_ours: is_ours(to), ..recipient(to) }).collect();

@@ -109,6 +109,11 @@ pub struct MailFrom {
 }
 
 impl MailFrom {
+    /// Mail that nobody is told of: the null reverse-path, no parameters.
+    pub fn from_nobody() -> Self {
+        Self::plain(Path::null())
+    }
+
     /// MAIL without parameters.
     pub(crate) fn plain(reverse_path: Path) -> Self {
         Self { reverse_path, size_bytes: None, smtputf8: false, eight_bit: false, ret: None, envid: None }

@@ -61,6 +61,7 @@ fn own_stamp() -> String {
         helo: "c1.example",
         client_ip: None,
         client_name: None,
+        account: None,
         tls: None,
         by: "mx.elsewhere.example",
         with: "ESMTP",

@@ -204,7 +204,7 @@ fn normal_name(written: &str) -> Option<String> {
     normal_domain(written).filter(|name| !name.starts_with('['))
 }
 
-fn read_authorities(file: &Path) -> Result<RootCertStore, (String, &'static str)> {
+pub(super) fn read_authorities(file: &Path) -> Result<RootCertStore, (String, &'static str)> {
     let help = "name a file with certificates in PEM (BEGIN CERTIFICATE); a relative path starts at the \
                 folder of the configuration file";
     let text =

@@ -33,7 +33,7 @@ fn row(counter: u32) -> Delivery<'static> {
         delivered_to: "jane@firm.example",
         domain: "firm.example",
         mailbox: "jane",
-        reverse_path: "a@sender.example",
+        reverse_path: Some("a@sender.example"),
         search_first: false,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use quell_queue::claim::{Claim, ClaimId};
 use quell_queue::destination::Destination;
 use quell_queue::ledger::Outcome;
+use quell_relay::route::{Cleared, NextHop};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info};
@@ -17,6 +18,10 @@ use crate::deliver::log::{Said, log};
 use crate::deliver::remote::{Remote, Stopping};
 use crate::server::alarm::Alarm;
 use crate::server::desk::{Handle, Msg};
+
+/// Of a claim that was not cleared.
+const STAYS: &str = "4.3.5 it was collected for our own people, and goes to no other server: put its domain back \
+                     into [domains], or remove it with `quell queue remove`";
 
 /// Counts a session as long as it lives, whatever becomes of it.
 struct Counted<'a> {
@@ -68,6 +73,11 @@ pub(in crate::deliver) async fn run(remote: Arc<Remote>, destination: Destinatio
                 continue;
             }
         };
+        let some = remote.clear(some, &destination);
+        if some.is_empty() {
+            claims = remote.more(&destination, session.as_ref(), &mut waits).await;
+            continue;
+        }
         // The configuration was read again while it waited for them: they get a connection of their own.
         if let Some(mut old) = session.take_if(|session| !session.is_in_force()) {
             old.quit().await;
@@ -144,6 +154,23 @@ impl Remote {
         // What was given at the last moment is not lost.
         more.close();
         more.try_recv().ok()
+    }
+
+    /// Those of `claims` that may go there by the routes in force. Collected mail whose domain is no longer
+    /// served here waits, until it is again.
+    fn clear(&self, claims: Vec<Claim>, destination: &Destination) -> Vec<Cleared> {
+        let (hop, routes) = (NextHop::of_destination(destination), Arc::clone(&self.now().routes));
+        let mut cleared = Vec::with_capacity(claims.len());
+        for claim in claims {
+            match routes.clear(claim, &hop) {
+                Ok(claim) => cleared.push(claim),
+                Err(claim) => {
+                    let status = STAYS.to_owned();
+                    self.settle(*claim, Outcome::Temporary { status }, &Said::default());
+                }
+            }
+        }
+        cleared
     }
 
     pub(super) fn settle(&self, claim: Claim, outcome: Outcome, said: &Said<'_>) {

@@ -236,6 +236,7 @@ fn hand_in(bench: &mut Bench<SqliteStore>, n: u32, token: quell_queue::door::Rep
         received_ms: bench.ms,
         source: Source::own(),
         reverse_path: String::new(),
+        reports_to: None,
         envid: None,
         ret_full: None,
         smtputf8: false,

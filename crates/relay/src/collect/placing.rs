@@ -1,0 +1,169 @@
+//! Who gets a collected message: found in the configuration and in the provider's stamp, and among our own
+//! people only.
+
+use std::collections::VecDeque;
+
+use super::stamps::Stamped;
+use super::{Account, Whose};
+use crate::directory::{Lookup, Query, Resolved};
+use crate::reception::{Ask, Asked, Policy, World};
+
+/// It cannot be said at the moment who gets it; in words for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CannotPlace(pub String);
+
+/// Why somebody gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The configuration names them.
+    Configured,
+    /// The provider's stamp does.
+    Stamped,
+    /// None of the provider's hosts has stamped it.
+    NotByHost,
+    /// The stamp names nobody.
+    NoStamp,
+    /// Nobody whom the stamp, or the configuration, names is one of ours.
+    NotOurs,
+}
+
+impl How {
+    /// In words for the operator.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Configured => "as configured",
+            Self::Stamped => "as the provider stamped it",
+            Self::NotByHost => "not stamped by any of the hosts in `stamped_by`",
+            Self::NoStamp => "the provider's stamp names nobody",
+            Self::NotOurs => "nobody of ours is named",
+        }
+    }
+}
+
+/// Who gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// At least one, each once, all in our domains.
+    pub recipients: Vec<Resolved>,
+    /// Why they do.
+    pub how: How,
+    /// Who is told of a failure.
+    pub reports_to: Option<String>,
+}
+
+/// On the way to that: some may have to be asked of a next hop.
+#[derive(Debug)]
+pub struct Placing {
+    found: Vec<Resolved>,
+    to_ask: VecDeque<Resolved>,
+    how: How,
+    unplaced: Vec<Resolved>,
+    max: usize,
+}
+
+impl Placing {
+    /// Of what is configured and stamped.
+    pub(super) fn of(
+        account: &Account,
+        stamped: &Stamped,
+        policy: &Policy,
+        world: &impl World,
+    ) -> Result<Self, CannotPlace> {
+        let (addresses, how): (&[String], How) = match (&account.whose, stamped) {
+            (Whose::These(these), _) => (these, How::Configured),
+            (Whose::Stamped(_), Stamped::For(these)) => (these, How::Stamped),
+            (Whose::Stamped(_), Stamped::Nobody) => (&[], How::NoStamp),
+            (Whose::Stamped(_), Stamped::NotByHost) => (&[], How::NotByHost),
+        };
+        let unplaced = unplaced(account, policy, world)?;
+        let (found, to_ask) = (Vec::new(), VecDeque::new());
+        let mut placing = Self { found, to_ask, how, unplaced, max: policy.max_rows };
+        for address in addresses {
+            match look_up(address, policy, world)? {
+                Lookup::Local(these) => placing.add(these, policy),
+                // Who stands in the configuration is there; if not, the next hop says so.
+                Lookup::Ask(this) if how == How::Configured => placing.add(vec![this], policy),
+                Lookup::Ask(this) => placing.to_ask.push_back(this),
+                _ => {}
+            }
+        }
+        Ok(placing)
+    }
+
+    fn add(&mut self, these: Vec<Resolved>, policy: &Policy) {
+        for this in these {
+            let is_new = policy.directory.is_ours(&this.domain) && !self.found.contains(&this);
+            if is_new && self.found.len() < self.max {
+                self.found.push(this);
+            }
+        }
+    }
+
+    /// Whom a next hop has to be asked about, with the answer to [`Placing::asked`].
+    pub fn to_ask(&self) -> Option<Ask> {
+        let this = self.to_ask.front()?;
+        let (address, identity) = (this.identity.clone(), this.identity.clone());
+        Some(Ask { address, identity, from_nobody: true })
+    }
+
+    /// What the next hop said of the one that is [`Placing::to_ask`].
+    ///
+    /// # Errors
+    /// It cannot be said at the moment.
+    pub fn asked(&mut self, asked: Asked) -> Result<(), CannotPlace> {
+        let Some(this) = self.to_ask.pop_front() else { return Ok(()) };
+        match asked {
+            Asked::Exists if !self.found.contains(&this) => self.found.push(this),
+            Asked::Exists | Asked::Unknown => {}
+            Asked::CannotTell => {
+                let why = format!("the server of {} cannot be asked about {}", this.domain, this.identity);
+                return Err(CannotPlace(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who gets it: if nobody else, whoever gets what cannot be placed.
+    ///
+    /// # Errors
+    /// There is no such mailbox either.
+    pub fn placed(self) -> Result<Placed, CannotPlace> {
+        let Self { found, unplaced, how, .. } = self;
+        let reports_to = unplaced.first().map(|first| first.identity.clone());
+        let (recipients, how) = match (found.is_empty(), how) {
+            (false, how) => (found, how),
+            (true, How::Configured | How::Stamped) => (unplaced, How::NotOurs),
+            (true, how) => (unplaced, how),
+        };
+        if recipients.is_empty() {
+            let why = "there is no mailbox for what cannot be placed: set `unplaced`, or [server] postmaster";
+            return Err(CannotPlace(why.to_owned()));
+        }
+        Ok(Placed { recipients, how, reports_to })
+    }
+}
+
+/// As a server outside would be answered: nobody else's domain, no routes.
+fn look_up(address: &str, policy: &Policy, world: &impl World) -> Result<Lookup, CannotPlace> {
+    let query = Query { address, source_route: false, inside: false };
+    let exists = |domain: &str, local: &str| world.blocking(|| world.exists(domain, local));
+    match policy.directory.look_up(&query, &exists) {
+        Lookup::CannotTell(why) => Err(CannotPlace(why.to_string())),
+        found => Ok(found),
+    }
+}
+
+fn unplaced(account: &Account, policy: &Policy, world: &impl World) -> Result<Vec<Resolved>, CannotPlace> {
+    let ours = |these: Vec<Resolved>| -> Vec<Resolved> {
+        these.into_iter().filter(|this| policy.directory.is_ours(&this.domain)).collect()
+    };
+    let postmaster = || ours(policy.directory.postmaster().to_vec());
+    let Some(address) = &account.unplaced else { return Ok(postmaster()) };
+    Ok(match look_up(address, policy, world)? {
+        Lookup::Local(these) if !these.is_empty() => ours(these),
+        Lookup::Ask(this) => vec![this],
+        // It was there when the configuration was read.
+        _ => postmaster(),
+    })
+}
