@@ -8,3 +8,4 @@ mod both;
 mod client;
 mod properties;
 mod server;
+mod tls;

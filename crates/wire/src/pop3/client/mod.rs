@@ -6,13 +6,16 @@
 //! taken for a lie until a limit holds it.
 
 mod listing;
+mod offer;
 mod refusal;
 mod session;
 mod sign_in;
 mod stages;
+mod tls;
 
 pub use crate::client::Lost;
 pub use listing::{Entry, Listing};
+pub use offer::Offer;
 pub use refusal::{Code, MAX_REFUSAL_BYTES, Refusal};
 pub use session::Session;
 pub use sign_in::{BadUser, MAX_USER_BYTES, SignIn};
@@ -26,6 +29,15 @@ pub const MAX_CAPABILITIES: u64 = 200;
 
 /// Requests that wait to be sent. [`Session::request`] refuses more.
 pub const MAX_REQUESTS: usize = 1024;
+
+/// Whether the session asks for TLS (RFC 2595 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// It does not ask: the connection is TLS from its first byte on (RFC 8314 §3), or none is wanted.
+    None,
+    /// Before anything is said that must be protected; without TLS the session ends ([`Why::NoTls`]).
+    Required,
+}
 
 /// How a session behaves.
 #[derive(Debug, Clone)]
@@ -43,6 +55,8 @@ pub struct Settings {
     /// most 16 bytes times this, which any connection holds while the server does not read. 1: none
     /// is pipelined.
     pub max_pipelined: usize,
+    /// Whether TLS is asked for.
+    pub tls: Tls,
 }
 
 impl Default for Settings {
@@ -52,6 +66,7 @@ impl Default for Settings {
             max_listed: 100_000,
             max_listing_lines: 20_000_000,
             max_pipelined: 64,
+            tls: Tls::None,
         }
     }
 }
@@ -97,6 +112,9 @@ pub enum Step<'a> {
     /// All input was taken: write [`Session::output`], then read; after so long without a byte,
     /// [`Session::lost`].
     NeedInput(Wait),
+    /// The server waits for TLS: write the output, negotiate, then call [`Session::secured`], or
+    /// [`Session::lost`]. No byte may be given as input that was read before TLS was there.
+    StartTls,
     /// Signed in, and [`Session::listing`] is complete. Said once; requests may be made from now on.
     Listed,
     /// A message begins.
@@ -178,6 +196,9 @@ pub struct Ending {
 pub enum Why {
     /// QUIT was answered.
     Quit,
+    /// TLS must be, and the server does not offer it, or refuses it. Whoever stands between the two
+    /// can have it so. Neither name nor password has gone out.
+    NoTls,
     /// The server says no.
     Refused(At, Refusal),
     /// What the server says cannot be understood, so nothing that follows can.

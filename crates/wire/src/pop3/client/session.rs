@@ -1,11 +1,13 @@
 //! The state of a session, and the way from input to steps.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use super::listing::Listing;
+use super::offer::Means;
 use super::{
-    Deletions, Ending, Fault, Lost, MAX_LINE_BYTES, MAX_REQUESTS, NotTaken, Request, Settings, SignIn, Step,
-    Wait, Why,
+    Deletions, Ending, Fault, Lost, MAX_LINE_BYTES, MAX_REQUESTS, NotTaken, Offer, Request, Settings, SignIn,
+    Step, Wait, Why,
 };
 use crate::data::{Decoder, Piece};
 use crate::line::{Framed, Framer};
@@ -15,7 +17,6 @@ use crate::line::{Framed, Framer};
 /// Feed it input with [`Session::next`] until it says [`Step::NeedInput`], write
 /// [`Session::output`] before waiting for more, make requests from [`Step::Listed`] on. Memory is
 /// bounded by one line, the listing, and [`MAX_REQUESTS`].
-#[derive(Debug)]
 pub struct Session {
     pub(super) settings: Settings,
     /// Until it has been used.
@@ -27,7 +28,10 @@ pub struct Session {
     pub(super) expected: VecDeque<Expected>,
     /// What the next byte of input is.
     pub(super) reading: Reading,
+    /// The connection has become TLS.
+    pub(super) secure: bool,
     pub(super) offer: Offer,
+    pub(super) means: Means,
     pub(super) listing: Listing,
     /// Lines of the present answer to CAPA or UIDL.
     pub(super) lines: u64,
@@ -44,7 +48,10 @@ pub struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Capa,
-    User,
+    Stls,
+    /// TLS is negotiated by the caller.
+    Tls,
+    SignIn,
     Pass,
     Stat,
     List,
@@ -59,6 +66,7 @@ pub(super) enum Stage {
 pub(super) enum Expected {
     Greeting,
     Capa,
+    Stls,
     User,
     Pass,
     Stat,
@@ -92,13 +100,6 @@ impl Content {
     }
 }
 
-/// What the server offers (RFC 2449 §6), as far as it says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Offer {
-    pub uidl: bool,
-    pub pipelining: bool,
-}
-
 /// What reading has come to.
 pub(super) enum Read<'a> {
     /// All input is taken, and more is needed.
@@ -107,6 +108,21 @@ pub(super) enum Read<'a> {
     On,
     /// The caller is concerned.
     Step(Step<'a>),
+}
+
+/// Without what is to be written: a password may be in it.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("stage", &self.stage)
+            .field("expected", &self.expected)
+            .field("secure", &self.secure)
+            .field("offer", &self.offer)
+            .field("listed", &self.listing.listed)
+            .field("output_bytes", &self.output.len())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Session {
@@ -120,7 +136,9 @@ impl Session {
             stage: Stage::Capa,
             expected: VecDeque::from([Expected::Greeting]),
             reading: Reading::Status,
+            secure: false,
             offer: Offer::default(),
+            means: Means::default(),
             listing: Listing::default(),
             lines: 0,
             requests: VecDeque::new(),
@@ -135,6 +153,11 @@ impl Session {
     /// Commands to be written. The caller takes them out before it waits for input.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// What the server says it offers, as far as it has said.
+    pub fn offer(&self) -> &Offer {
+        &self.offer
     }
 
     /// What the server says is in the maildrop; empty before [`Step::Listed`].
@@ -350,5 +373,20 @@ impl Session {
 
     pub(super) fn end(&mut self, why: Why) {
         self.ended = Some(why);
+    }
+
+    /// Ends with a QUIT out of politeness: its answer changes nothing.
+    pub(super) fn give_up(&mut self, why: Why) {
+        self.output.extend_from_slice(b"QUIT\r\n");
+        self.end(why);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// What is kept of a line is forgotten.
+    pub(super) fn restart_lines(&mut self) {
+        self.framer.restart(MAX_LINE_BYTES, true);
     }
 }
