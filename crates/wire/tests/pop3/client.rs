@@ -75,7 +75,7 @@ C: RETR 3
 C: RETR 4
 E: Begin { number: 1 }
 E: 1 a\r\n
-E: Refused { request: Retrieve(2), refusal: Refusal { code: None, text: "gone" } }
+E: Refused { request: Retrieve(2), refusal: Refusal { code: None, text: "gone", explained: None } }
 C: RETR 5
 E: Begin { number: 3 }
 E: 3 c\r\n

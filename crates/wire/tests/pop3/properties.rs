@@ -49,7 +49,7 @@ fn commands() -> impl Strategy<Value = Vec<u8>> {
 /// Replies that list two messages, after TLS if that is asked for, and then some.
 fn script() -> impl Strategy<Value = Vec<u8>> {
     let listed = prop_oneof![Just(vec![0u8, 1, 0, 0, 2, 3, 4]), Just(vec![0u8, 20, 0, 1, 0, 0, 2, 3, 4])];
-    let byte = prop_oneof![6 => Just(5u8), 4 => Just(0u8), 4 => 0u8..22];
+    let byte = prop_oneof![6 => Just(5u8), 4 => Just(0u8), 4 => 0u8..25];
     (listed, any::<bool>(), proptest::collection::vec(byte, 0..12))
         .prop_map(|(listed, lists, rest)| if lists { [listed, rest].concat() } else { rest })
 }

@@ -5,6 +5,7 @@
 //! became of the deletions it says at the end ([`Deletions`]). Every number a server states is
 //! taken for a lie until a limit holds it.
 
+mod auth;
 mod listing;
 mod offer;
 mod refusal;
@@ -14,11 +15,12 @@ mod stages;
 mod tls;
 
 pub use crate::client::Lost;
+pub use crate::sasl::client::{BadBearer, MAX_USER_BYTES, Mechanism};
 pub use listing::{Entry, Listing};
 pub use offer::Offer;
 pub use refusal::{Code, MAX_REFUSAL_BYTES, Refusal};
 pub use session::Session;
-pub use sign_in::{BadUser, MAX_USER_BYTES, SignIn};
+pub use sign_in::{BadUser, SignIn};
 
 /// Longest line of a status or a listing, its end included; RFC 2449 §4 says 512. A longer one is a
 /// fault of the server's ([`Fault::LongLine`]).
@@ -199,6 +201,8 @@ pub enum Why {
     /// TLS must be, and the server does not offer it, or refuses it. Whoever stands between the two
     /// can have it so. Neither name nor password has gone out.
     NoTls,
+    /// It offers no way to sign in by the token. QUIT was said, and the token was not.
+    NoMechanism,
     /// The server says no.
     Refused(At, Refusal),
     /// What the server says cannot be understood, so nothing that follows can.
@@ -212,7 +216,7 @@ pub enum Why {
 pub enum At {
     /// In its greeting: it is busy, or we are not welcome.
     Greeting,
-    /// To USER or PASS. Unless its [`Code`] says otherwise, to try again without a change is
+    /// To USER, PASS or AUTH. Unless its [`Code`] says otherwise, to try again without a change is
     /// hammering.
     SignIn,
     /// To STAT or LIST.
@@ -248,6 +252,10 @@ pub enum Fault {
     /// `max_listing_lines` or [`MAX_CAPABILITIES`].
     #[error("a listing that cannot be right")]
     Listing,
+    /// A challenge where the exchange of sign-in has none, or signed in before anything was shown, or
+    /// after it was called wrong.
+    #[error("an exchange of sign-in that cannot be right")]
+    Exchange,
     /// A message past twice `max_message_bytes`.
     #[error("a message without end")]
     Endless,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::auth::Exchange;
 use super::listing::Listing;
 use super::offer::Means;
 use super::{
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::data::{Decoder, Piece};
 use crate::line::{Framed, Framer};
+use crate::pop3::Password;
 
 /// The collecting side of one connection.
 ///
@@ -21,6 +23,9 @@ pub struct Session {
     pub(super) settings: Settings,
     /// Until it has been used.
     pub(super) sign_in: Option<SignIn>,
+    /// Until it has been used, after USER.
+    pub(super) password: Option<Password>,
+    pub(super) exchange: Exchange,
     framer: Framer,
     pub(super) output: Vec<u8>,
     pub(super) stage: Stage,
@@ -69,6 +74,7 @@ pub(super) enum Expected {
     Stls,
     User,
     Pass,
+    Auth,
     Stat,
     List,
     Uidl,
@@ -131,6 +137,8 @@ impl Session {
         Self {
             settings,
             sign_in: Some(sign_in),
+            password: None,
+            exchange: Exchange::default(),
             framer: Framer::new(MAX_LINE_BYTES, true),
             output: Vec::new(),
             stage: Stage::Capa,

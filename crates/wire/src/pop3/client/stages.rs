@@ -11,17 +11,8 @@ impl Session {
             Stage::Capa => self.send_stage("CAPA", Expected::Capa, self.after_capa()),
             Stage::Stls => self.say_stls(),
             Stage::Tls => return Some(Step::StartTls),
-            Stage::SignIn => {
-                let user = self.sign_in.as_ref().map(|who| format!("USER {}", who.user)).unwrap_or_default();
-                self.send_stage(&user, Expected::User, Stage::Pass);
-            }
-            Stage::Pass => {
-                if let Some(who) = self.sign_in.take() {
-                    self.output.extend_from_slice(b"PASS ");
-                    self.output.extend_from_slice(who.password.as_bytes());
-                }
-                self.send_stage("", Expected::Pass, Stage::Stat);
-            }
+            Stage::SignIn => self.sign_in(),
+            Stage::Pass => self.say_password(),
             Stage::Stat => self.send_stage("STAT", Expected::Stat, Stage::List),
             Stage::List => match self.listing.stat_messages {
                 0 => self.stage = Stage::Listed,
@@ -53,7 +44,10 @@ impl Session {
                 self.expected.pop_front();
                 self.refused(expected, Refusal::of(text))
             }
-            _ => self.fault(Fault::NoStatus),
+            _ => match after(line, b"+") {
+                Some(text) if expected == Expected::Auth => self.challenged(text),
+                _ => self.fault(Fault::NoStatus),
+            },
         }
     }
 
@@ -79,6 +73,7 @@ impl Session {
                 self.stage = Stage::Tls;
                 Read::On
             }
+            Expected::Auth if !self.may_be_accepted() => self.fault(Fault::Exchange),
             Expected::Stat if !self.listing.stat(text) => self.fault(Fault::Listing),
             Expected::Request(request) => {
                 self.marked = true;
@@ -93,7 +88,7 @@ impl Session {
         }
     }
 
-    fn refused(&mut self, expected: Expected, refusal: Refusal) -> Read<'static> {
+    fn refused(&mut self, expected: Expected, mut refusal: Refusal) -> Read<'static> {
         let at = match expected {
             // A server of before 1998 (RFC 2449): what it can do is found by trying.
             Expected::Capa => {
@@ -108,6 +103,10 @@ impl Session {
             Expected::Request(request) => return Read::Step(Step::Refused { request, refusal }),
             Expected::Greeting => At::Greeting,
             Expected::User | Expected::Pass => At::SignIn,
+            Expected::Auth => {
+                refusal = self.explained(refusal);
+                At::SignIn
+            }
             Expected::Stat | Expected::List => At::Listing,
             Expected::Quit => At::Quit,
         };

@@ -3,7 +3,7 @@
 use super::MAX_STEPS;
 use crate::pop3::Password;
 use crate::pop3::client::{
-    Deletions, Ending, Fault, Lost, Request, Session, Settings, SignIn, Step, Tls, Wait, Why,
+    Deletions, Ending, Fault, Lost, Mechanism, Request, Session, Settings, SignIn, Step, Tls, Wait, Why,
 };
 
 /// What a collecting session sends, reports and ends with. Its caller wants every message, and has
@@ -190,8 +190,21 @@ fn sign_in() -> SignIn {
     SignIn::new("jane", password).expect("a name")
 }
 
+/// Jane, by what two bits say; the third makes her token too long for one line with AUTH.
+#[allow(clippy::expect_used)] // Constants.
+fn sign_in_by(bits: u8) -> SignIn {
+    let mechanism = match bits & 3 {
+        0 => return sign_in(),
+        1 => Some(Mechanism::XOAuth2),
+        2 => Some(Mechanism::OAuthBearer),
+        _ => None,
+    };
+    let token = Password::new("t".repeat(if bits & 4 == 0 { 8 } else { 300 })).expect("a token");
+    SignIn::bearer("jane", token, mechanism, "pop.example", 995).expect("a name")
+}
+
 /// What a server may say; the first ones get far.
-const REPLIES: [&str; 22] = [
+const REPLIES: [&str; 25] = [
     "+OK",
     "+OK\r\nUIDL\r\nPIPELINING\r\n.",
     "+OK 2 30",
@@ -214,6 +227,9 @@ const REPLIES: [&str; 22] = [
     "+OK\r\na\rb\nc\r\n.",
     "+OK\r\nSTLS\r\n.",
     "+OK\r\nAN ANSWER TO NOTHING",
+    "+OK\r\nSASL PLAIN XOAUTH2 OAUTHBEARER\r\nSTLS\r\n.",
+    "+",
+    "+ eyJzdGF0dXMiOiI0MDEifQ==",
 ];
 
 /// A server that answers as the bytes say, one response for each wait, or (mode 1) with the bytes
@@ -229,14 +245,15 @@ pub fn fuzz_client(bytes: &[u8]) {
         max_pipelined: usize::from(mode >> 1 & 3),
         tls: if mode & 8 == 0 { Tls::None } else { Tls::Required },
     };
+    let collecting = |cut| Collecting { settings: settings.clone(), sign_in: sign_in_by(mode >> 4), cut };
     if mode & 1 == 1 {
         let mut pieces = script.chunks(usize::from(*cut) + 1);
-        check(&collect(settings, usize::MAX, &mut |_, _| pieces.next().map(<[u8]>::to_vec)));
+        check(&collecting(usize::MAX).run(&mut |_, _| pieces.next().map(<[u8]>::to_vec)));
         return;
     }
     let run = |cut| {
         let mut script = script.iter();
-        collect(settings.clone(), cut, &mut |_, _| {
+        collecting(cut).run(&mut |_, _| {
             let reply = REPLIES[usize::from(*script.next()?) % REPLIES.len()];
             Some(format!("{reply}\r\n").into_bytes())
         })
@@ -249,8 +266,10 @@ pub fn fuzz_client(bytes: &[u8]) {
     }
 }
 
-/// What is said of the deletions is not more than can be known.
+/// Who signs in is said once, and what is said of the deletions is not more than can be known.
 fn check(run: &Collected) {
+    let shows = |line: &&String| ["C: PASS ", "C: AUTH "].iter().any(|said| line.starts_with(said));
+    assert!(run.log.iter().filter(shows).count() <= 1, "a second try");
     let said_quit = run.log.iter().any(|line| line == "C: QUIT");
     match run.ending.deletions {
         Deletions::Nothing => assert!(run.marked.is_empty() || !said_quit),
