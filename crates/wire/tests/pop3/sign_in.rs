@@ -13,7 +13,7 @@ fn run(sign_in: SignIn, says: &[&str]) -> Collected {
     let mut says = says.iter();
     let peer =
         &mut |_, _: &[u8]| says.next().map(|text| format!("{text}\n").replace('\n', "\r\n").into_bytes());
-    Collecting { settings: Settings::default(), sign_in, cut: 7 }.run(peer)
+    Collecting { settings: Settings::default(), sign_in, headers_first: false, cut: 7 }.run(peer)
 }
 
 fn token(mechanism: Option<Mechanism>, token: &str) -> SignIn {

@@ -54,7 +54,7 @@ pub struct Settings {
     /// Lines of a listing that are read. More is a fault of the server's ([`Fault::Listing`]).
     pub max_listing_lines: u64,
     /// Commands under way, if the server offers PIPELINING (RFC 2449 §6.8); together they are at
-    /// most 16 bytes times this, which any connection holds while the server does not read. 1: none
+    /// most 18 bytes times this, which any connection holds while the server does not read. 1: none
     /// is pipelined.
     pub max_pipelined: usize,
     /// Whether TLS is asked for.
@@ -78,6 +78,10 @@ impl Default for Settings {
 pub enum Request {
     /// The message of this number.
     Retrieve(u32),
+    /// Its header alone (TOP, RFC 1939 §7; optional: [`Offer::top`]), also of a message that is too
+    /// big. It comes as a message does. What a server adds of the body counts against
+    /// `max_message_bytes`.
+    Top(u32),
     /// That the message of this number be deleted at the end. To be asked for when it is safe.
     Delete(u32),
 }
@@ -86,7 +90,7 @@ impl Request {
     /// The number of its message.
     pub fn number(self) -> u32 {
         match self {
-            Self::Retrieve(number) | Self::Delete(number) => number,
+            Self::Retrieve(number) | Self::Top(number) | Self::Delete(number) => number,
         }
     }
 }
@@ -119,7 +123,7 @@ pub enum Step<'a> {
     StartTls,
     /// Signed in, and [`Session::listing`] is complete. Said once; requests may be made from now on.
     Listed,
-    /// A message begins.
+    /// A message begins, or its header that was asked for.
     Begin {
         /// Its number.
         number: u32,

@@ -273,6 +273,7 @@ impl Session {
             };
             let command = match request {
                 Request::Retrieve(number) => format!("RETR {number}"),
+                Request::Top(number) => format!("TOP {number} 0"),
                 Request::Delete(number) => format!("DELE {number}"),
             };
             self.send(&command, Expected::Request(request));

@@ -59,7 +59,7 @@ impl Session {
                 self.reading = Reading::Lines;
                 return Read::On;
             }
-            Expected::Request(Request::Retrieve(number)) => {
+            Expected::Request(Request::Retrieve(number) | Request::Top(number)) => {
                 self.reading = Reading::Content(Content::new());
                 return Read::Step(Step::Begin { number });
             }

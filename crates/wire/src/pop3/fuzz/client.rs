@@ -1,5 +1,7 @@
 //! A caller of the collecting session.
 
+use std::collections::VecDeque;
+
 use super::MAX_STEPS;
 use crate::pop3::Password;
 use crate::pop3::client::{
@@ -13,6 +15,8 @@ pub struct Collected {
     pub log: Vec<String>,
     /// Numbers and bytes of complete messages.
     pub messages: Vec<(u32, Vec<u8>)>,
+    /// Numbers and bytes of headers.
+    pub headers: Vec<(u32, Vec<u8>)>,
     /// Numbers the server has marked.
     pub marked: Vec<u32>,
     /// The end.
@@ -25,7 +29,7 @@ pub type Peer<'a> = dyn FnMut(Wait, &[u8]) -> Option<Vec<u8>> + 'a;
 /// Runs a collecting session to its end. `peer` is given what is sent. Input is given in
 /// pieces of `cut` bytes.
 pub fn collect(settings: Settings, cut: usize, peer: &mut Peer<'_>) -> Collected {
-    Collecting { settings, sign_in: sign_in(), cut }.run(peer)
+    Collecting { settings, sign_in: sign_in(), headers_first: false, cut }.run(peer)
 }
 
 /// What is collected, and how.
@@ -34,6 +38,8 @@ pub struct Collecting {
     pub settings: Settings,
     /// Who signs in.
     pub sign_in: SignIn,
+    /// Asks for the header of each message before it asks for the message.
+    pub headers_first: bool,
     /// Input is given in pieces of so many bytes.
     pub cut: usize,
 }
@@ -41,18 +47,21 @@ pub struct Collecting {
 impl Collecting {
     /// Runs the session to its end.
     pub fn run(self, peer: &mut Peer<'_>) -> Collected {
-        let Self { settings, sign_in, cut } = self;
+        let Self { settings, sign_in, headers_first, cut } = self;
         let mut run = Run {
             most: settings.max_message_bytes,
             // Until TLS is there.
             guarded: settings.tls == Tls::Required,
             said_openly: Vec::new(),
             session: Session::new(settings, sign_in),
+            headers_first,
+            asked: VecDeque::new(),
             wanted: Vec::new(),
             content: Vec::new(),
             written: Vec::new(),
             log: Vec::new(),
             messages: Vec::new(),
+            headers: Vec::new(),
             marked: Vec::new(),
         };
         let (mut input, mut given, mut used) = (Vec::new(), 0, 0);
@@ -63,8 +72,8 @@ impl Collecting {
             if let Step::Closed(ending) = step {
                 run.write();
                 run.log.push(format!("E: closed {ending:?}"));
-                let Run { log, messages, marked, .. } = run;
-                return Collected { log, messages, marked, ending };
+                let Run { log, messages, headers, marked, .. } = run;
+                return Collected { log, messages, headers, marked, ending };
             }
             if step == Step::StartTls {
                 assert_eq!(used, given, "input left");
@@ -87,7 +96,7 @@ impl Collecting {
         }
         assert!(run.log.is_empty(), "the session does not end");
         let ending = Ending { why: Why::Quit, deletions: Deletions::Nothing };
-        Collected { log: run.log, messages: vec![], marked: vec![], ending }
+        Collected { log: run.log, messages: vec![], headers: vec![], marked: vec![], ending }
     }
 }
 
@@ -101,12 +110,16 @@ struct Run {
     /// TLS must be, and is not there yet.
     guarded: bool,
     said_openly: Vec<u8>,
+    headers_first: bool,
+    /// Requested, and not yet answered.
+    asked: VecDeque<Request>,
     /// Not yet requested.
     wanted: Vec<Request>,
     content: Vec<u8>,
     written: Vec<u8>,
     log: Vec<String>,
     messages: Vec<(u32, Vec<u8>)>,
+    headers: Vec<(u32, Vec<u8>)>,
     marked: Vec<u32>,
 }
 
@@ -125,19 +138,40 @@ impl Run {
             Step::End { number, bytes, .. } => {
                 assert_eq!(self.content.len() as u64, bytes);
                 self.log.push(format!("E: {number} {}", self.content.escape_ascii()));
-                self.messages.push((number, std::mem::take(&mut self.content)));
-                self.wanted.push(Request::Delete(number));
+                self.complete(number);
                 return None;
             }
-            Step::Begin { .. } => assert!(self.content.is_empty(), "two at a time"),
-            Step::TooBig { .. } => self.content.clear(),
-            Step::Deleted { number } => self.marked.push(number),
+            Step::Begin { number } => {
+                assert!(self.content.is_empty(), "two at a time");
+                assert_eq!(self.asked.front().map(|request| request.number()), Some(number));
+            }
+            Step::TooBig { .. } => {
+                self.asked.pop_front();
+                self.content.clear();
+            }
+            Step::Deleted { number } => {
+                assert_eq!(self.asked.pop_front(), Some(Request::Delete(number)));
+                self.marked.push(number);
+            }
+            Step::Refused { request, .. } => assert_eq!(self.asked.pop_front(), Some(request)),
             Step::Listed => self.want_all(),
             Step::Idle => self.ask(),
             _ => {}
         }
         self.log.push(format!("E: {step:?}"));
         None
+    }
+
+    fn complete(&mut self, number: u32) {
+        let content = std::mem::take(&mut self.content);
+        match self.asked.pop_front() {
+            Some(Request::Top(top)) if top == number => self.headers.push((number, content)),
+            asked => {
+                assert_eq!(asked, Some(Request::Retrieve(number)), "an answer to what was not asked");
+                self.messages.push((number, content));
+                self.wanted.push(Request::Delete(number));
+            }
+        }
     }
 
     fn secure(&mut self) {
@@ -149,8 +183,10 @@ impl Run {
 
     fn want_all(&mut self) {
         let listing = self.session.listing();
-        let numbers: Vec<u32> = listing.entries.iter().map(|entry| entry.number).collect();
-        self.wanted.extend(numbers.into_iter().map(Request::Retrieve));
+        for number in listing.entries.iter().map(|entry| entry.number) {
+            self.wanted.extend(self.headers_first.then_some(Request::Top(number)));
+            self.wanted.push(Request::Retrieve(number));
+        }
         self.log.push(format!("E: {listing:?}"));
     }
 
@@ -160,8 +196,9 @@ impl Run {
             self.session.quit();
         }
         for request in std::mem::take(&mut self.wanted) {
-            if let Err(why) = self.session.request(request) {
-                self.log.push(format!("E: {request:?} not taken: {why}"));
+            match self.session.request(request) {
+                Ok(()) => self.asked.push_back(request),
+                Err(why) => self.log.push(format!("E: {request:?} not taken: {why}")),
             }
         }
     }
@@ -245,7 +282,12 @@ pub fn fuzz_client(bytes: &[u8]) {
         max_pipelined: usize::from(mode >> 1 & 3),
         tls: if mode & 8 == 0 { Tls::None } else { Tls::Required },
     };
-    let collecting = |cut| Collecting { settings: settings.clone(), sign_in: sign_in_by(mode >> 4), cut };
+    let collecting = |cut| Collecting {
+        settings: settings.clone(),
+        sign_in: sign_in_by(mode >> 4),
+        headers_first: mode & 128 != 0,
+        cut,
+    };
     if mode & 1 == 1 {
         let mut pieces = script.chunks(usize::from(*cut) + 1);
         check(&collecting(usize::MAX).run(&mut |_, _| pieces.next().map(<[u8]>::to_vec)));
