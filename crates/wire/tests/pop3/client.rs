@@ -2,7 +2,7 @@
 
 use quell_wire::pop3::Password;
 use quell_wire::pop3::client::{
-    At, Code, Deletions, Fault, NotTaken, Request, Session, Settings, SignIn, Step, Why,
+    At, Code, Deletions, Fault, NotTaken, Offer, Request, Session, Settings, SignIn, Step, Why,
 };
 use quell_wire::pop3::fuzz::{Collecting, collect};
 
@@ -182,6 +182,33 @@ E: Idle
 C: QUIT
 E: closed Ending { why: Quit, deletions: Done }";
     assert_eq!(end, expected);
+}
+
+#[test]
+fn what_is_offered_is_told() {
+    let tried = Offer { uidl: true, top: true, ..Offer::default() };
+    let said = Offer {
+        capa: true,
+        uidl: true,
+        pipelining: false,
+        top: false,
+        login_delay_secs: Some(900),
+        expire_days: Some(30),
+    };
+    for (capa, offer) in [
+        ("-ERR", tried),
+        ("+OK\n.", Offer { capa: true, ..Offer::default() }),
+        ("+OK\nEXPIRE 30 USER\nLOGIN-DELAY 900\nUIDL\nUSER\nIMPLEMENTATION x\n.", said),
+    ] {
+        let sign_in = SignIn::new("jane", Password::new("x").unwrap()).unwrap();
+        let mut session = Session::new(Settings::default(), sign_in);
+        assert_eq!(*session.offer(), Offer::default());
+        let input = format!("{capa}\n").replace('\n', "\r\n");
+        for input in ["+OK\r\n", &input] {
+            assert!(matches!(session.next(input.as_bytes()).1, Step::NeedInput(_)));
+        }
+        assert_eq!(*session.offer(), offer, "{capa}");
+    }
 }
 
 #[test]
