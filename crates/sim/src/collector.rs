@@ -185,7 +185,8 @@ impl Collector {
                     (self.stage, self.has_fetched) = (Stage::Fetched, true);
                     return;
                 }
-                Step::Closed(_) => {
+                // TLS is not asked for.
+                Step::Closed(_) | Step::StartTls => {
                     turn.send(line.conn, std::mem::take(session.output()));
                     turn.close(line.conn);
                     return self.end();

@@ -4,7 +4,7 @@
 //! [`line`], content is decoded by [`data`], paths are read by [`path`]; `smtp-proto` parses the
 //! rest of a command. What is ours is ours because these three decide what is a command and what is
 //! content, and two servers that decide differently are how mail is smuggled.
-//! [`client::Session`] is the sending side, [`pop3`] both sides of POP3, [`sasl`] the server's side of sign-in.
+//! [`client::Session`] is the sending side, [`pop3`] both sides of POP3, [`sasl`] sign-in.
 
 pub mod client;
 pub mod data;

@@ -1,4 +1,5 @@
-//! The server's side of sign-in (SASL, RFC 4422): responses in, challenges and questions out.
+//! The server's side of sign-in (SASL, RFC 4422): responses in, challenges and questions out. What is
+//! shared of the client's is in [`client`].
 //!
 //! PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), SCRAM-SHA-256 (RFC 5802, RFC 7677) and
 //! OAUTHBEARER (RFC 7628). Nothing is known here of who exists: the caller is asked what it has
@@ -12,6 +13,7 @@
 
 mod base64;
 mod bearer;
+pub mod client;
 #[doc(hidden)]
 pub mod fuzz;
 mod plain;

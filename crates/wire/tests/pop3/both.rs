@@ -2,12 +2,18 @@
 //! the collecting side says.
 
 use proptest::prelude::*;
-use quell_wire::pop3::client::{Deletions, Settings, Why};
-use quell_wire::pop3::fuzz::{Collected, Host, collect};
+use quell_wire::pop3::Password;
+use quell_wire::pop3::client::{Deletions, Settings, SignIn, Why};
+use quell_wire::pop3::fuzz::{Collected, Collecting, Host};
 use quell_wire::pop3::server;
 
 /// A collection, cut after so many bytes in either direction together.
-fn run(host: &mut Host, settings: Settings, cut: usize, mut bytes_left: usize) -> (Collected, usize) {
+fn run(host: &mut Host, settings: Settings, cut: usize, bytes_left: usize) -> (Collected, usize) {
+    let sign_in = SignIn::new("jane", Password::new("x").unwrap()).unwrap();
+    run_as(host, Collecting { settings, sign_in, headers_first: false, cut }, bytes_left)
+}
+
+fn run_as(host: &mut Host, collecting: Collecting, mut bytes_left: usize) -> (Collected, usize) {
     let mut spent = 0;
     let mut pass = move |bytes: &[u8]| {
         let through = bytes.len().min(bytes_left);
@@ -16,7 +22,7 @@ fn run(host: &mut Host, settings: Settings, cut: usize, mut bytes_left: usize) -
         (bytes[..through].to_vec(), bytes_left > 0, spent)
     };
     let (mut greeting, mut total) = (Some(host.says(b"")), 0);
-    let collected = collect(settings, cut, &mut |_, written| {
+    let collected = collecting.run(&mut |_, written| {
         let mut said = greeting.take().unwrap_or_default();
         let (arrived, alive, _) = pass(written);
         if alive || !arrived.is_empty() {
@@ -43,6 +49,19 @@ fn normalised(message: &[u8]) -> Vec<u8> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let whole = if text.is_empty() || text.ends_with('\n') { text } else { text + "\n" };
     whole.replace('\n', "\r\n").chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
+}
+
+/// Up to the first empty line, which is part of it.
+fn header_of(message: &[u8]) -> &[u8] {
+    let lines = message.split_inclusive(|b| *b == b'\n');
+    let mut bytes = 0;
+    for line in lines {
+        bytes += line.len();
+        if line == b"\r\n" {
+            break;
+        }
+    }
+    &message[..bytes]
 }
 
 /// What it says of the deletions, against what was done.
@@ -125,14 +144,26 @@ proptest! {
         piece in 1usize..20,
         cut in 1usize..20,
         max_pipelined in 0usize..6,
+        headers_first: bool,
     ) {
         let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
         let mut host = Host::new(settings(policy), &messages, piece);
         let settings = Settings { max_pipelined, ..Settings::default() };
-        let (collected, _) = run(&mut host, settings, cut, usize::MAX);
+        let sign_in = SignIn::new("jane", Password::new("x").unwrap()).unwrap();
+        let collecting = Collecting { settings, sign_in, headers_first, cut };
+        let (collected, _) = run_as(&mut host, collecting, usize::MAX);
         prop_assert_eq!(&collected.ending.why, &Why::Quit);
         check_deletions(&collected, &host);
         let wanted: Vec<(u32, Vec<u8>)> = (1..).zip(messages.iter().map(|m| normalised(m))).collect();
-        prop_assert_eq!(collected.messages, wanted);
+        prop_assert_eq!(&collected.messages, &wanted);
+        prop_assert_eq!(collected.headers.len(), if headers_first { messages.len() } else { 0 });
+        for (number, header) in collected.headers {
+            let (message, whole) = (messages[number as usize - 1], &wanted[number as usize - 1].1);
+            prop_assert!(whole.starts_with(&header));
+            // Where a bare newline ends a header is a matter of opinion.
+            if whole == message {
+                prop_assert_eq!(header, header_of(message));
+            }
+        }
     }
 }

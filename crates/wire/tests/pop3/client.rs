@@ -2,9 +2,9 @@
 
 use quell_wire::pop3::Password;
 use quell_wire::pop3::client::{
-    At, Code, Deletions, Fault, NotTaken, Request, Session, Settings, SignIn, Step, Why,
+    At, Code, Deletions, Fault, NotTaken, Offer, Request, Session, Settings, SignIn, Step, Why,
 };
-use quell_wire::pop3::fuzz::collect;
+use quell_wire::pop3::fuzz::{Collecting, collect};
 
 /// What is sent and reported while a server says this, one line of the table for each wait.
 fn log(settings: Settings, says: &[&str]) -> String {
@@ -75,7 +75,7 @@ C: RETR 3
 C: RETR 4
 E: Begin { number: 1 }
 E: 1 a\r\n
-E: Refused { request: Retrieve(2), refusal: Refusal { code: None, text: "gone" } }
+E: Refused { request: Retrieve(2), refusal: Refusal { code: None, text: "gone", explained: None } }
 C: RETR 5
 E: Begin { number: 3 }
 E: 3 c\r\n
@@ -185,6 +185,61 @@ E: closed Ending { why: Quit, deletions: Done }";
 }
 
 #[test]
+fn what_is_offered_is_told() {
+    let tried = Offer { uidl: true, top: true, ..Offer::default() };
+    let said = Offer {
+        capa: true,
+        uidl: true,
+        pipelining: false,
+        top: false,
+        login_delay_secs: Some(900),
+        expire_days: Some(30),
+    };
+    for (capa, offer) in [
+        ("-ERR", tried),
+        ("+OK\n.", Offer { capa: true, ..Offer::default() }),
+        ("+OK\nEXPIRE 30 USER\nLOGIN-DELAY 900\nUIDL\nUSER\nIMPLEMENTATION x\n.", said),
+    ] {
+        let sign_in = SignIn::new("jane", Password::new("x").unwrap()).unwrap();
+        let mut session = Session::new(Settings::default(), sign_in);
+        assert_eq!(*session.offer(), Offer::default());
+        let input = format!("{capa}\n").replace('\n', "\r\n");
+        for input in ["+OK\r\n", &input] {
+            assert!(matches!(session.next(input.as_bytes()).1, Step::NeedInput(_)));
+        }
+        assert_eq!(*session.offer(), offer, "{capa}");
+    }
+}
+
+#[test]
+fn headers_come_alone() {
+    let says = [&LISTED[..], &["+OK\nSubject: ..\n..\n\n.", "-ERR no TOP", "+OK\nx\n."]].concat();
+    let mut says = says.iter();
+    let peer =
+        &mut |_, _: &[u8]| says.next().map(|text| format!("{text}\n").replace('\n', "\r\n").into_bytes());
+    let sign_in = SignIn::new("jane", Password::new("a b").unwrap()).unwrap();
+    // The second message is too big, its header is not.
+    let settings = Settings { max_message_bytes: 19, ..Settings::default() };
+    let run = Collecting { settings, sign_in, headers_first: true, cut: usize::MAX }.run(peer);
+    let log = run.log.join("\n");
+    let (_, end) = log.split_once("E: Retrieve(2) not taken: the message is too big\n").unwrap();
+    let expected = r#"E: Idle
+C: TOP 1 0
+E: Begin { number: 1 }
+E: 1 Subject: ..\r\n.\r\n\r\n
+C: RETR 1
+E: Refused { request: Retrieve(1), refusal: Refusal { code: None, text: "no TOP", explained: None } }
+C: TOP 2 0
+E: Begin { number: 2 }
+E: 2 x\r\n
+E: Idle
+C: QUIT
+E: closed Ending { why: Lost(Closed), deletions: Nothing }"#;
+    assert_eq!(end, expected);
+    assert_eq!((run.messages, run.headers.len()), (vec![], 2));
+}
+
+#[test]
 fn requests_have_limits() {
     let who = SignIn::new("jane", Password::new("x").unwrap()).unwrap();
     let mut session = Session::new(Settings { max_message_bytes: 15, ..Settings::default() }, who);
@@ -201,8 +256,10 @@ fn requests_have_limits() {
     }
     assert_eq!(session.request(Request::Retrieve(3)), Err(NotTaken::NoSuchMessage));
     assert_eq!(session.request(Request::Retrieve(2)), Err(NotTaken::TooBig));
+    assert_eq!(session.request(Request::Top(3)), Err(NotTaken::NoSuchMessage));
+    assert_eq!(session.request(Request::Top(2)), Ok(()));
     assert_eq!(session.request(Request::Delete(2)), Ok(()));
-    for _ in 1..1024 {
+    for _ in 2..1024 {
         assert_eq!(session.request(Request::Retrieve(1)), Ok(()));
     }
     assert_eq!(session.request(Request::Retrieve(1)), Err(NotTaken::Full));

@@ -8,3 +8,5 @@ mod both;
 mod client;
 mod properties;
 mod server;
+mod sign_in;
+mod tls;

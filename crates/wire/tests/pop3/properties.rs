@@ -46,12 +46,40 @@ fn commands() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Replies that list two messages, and then some.
+/// Replies that list two messages, after TLS if that is asked for, and then some.
 fn script() -> impl Strategy<Value = Vec<u8>> {
-    let listed = Just(vec![0u8, 1, 0, 0, 2, 3, 4]);
-    let byte = prop_oneof![6 => Just(5u8), 4 => Just(0u8), 4 => 0u8..20];
+    let listed = prop_oneof![Just(vec![0u8, 1, 0, 0, 2, 3, 4]), Just(vec![0u8, 20, 0, 1, 0, 0, 2, 3, 4])];
+    let byte = prop_oneof![6 => Just(5u8), 4 => Just(0u8), 4 => 0u8..25];
     (listed, any::<bool>(), proptest::collection::vec(byte, 0..12))
         .prop_map(|(listed, lists, rest)| if lists { [listed, rest].concat() } else { rest })
+}
+
+const RESPONSES: [&[u8]; 14] = [
+    b"+OK\r\n",
+    b"-ERR no\r\n",
+    b"+OK",
+    b"-ERR [AUTH]",
+    b" text",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"STLS\r\n",
+    b"USER\r\nSASL PLAIN XOAUTH2 OAUTHBEARER\r\n",
+    b".\r\n",
+    b"+ \r\n",
+    b"+ eA==\r\n",
+    b"\0\xff",
+];
+
+/// Pieces of what a server says, cut anywhere.
+fn responses() -> impl Strategy<Value = Vec<u8>> {
+    let piece = proptest::sample::select(&RESPONSES[..]).prop_map(<[u8]>::to_vec);
+    let start = prop_oneof![
+        Just(Vec::new()),
+        Just(b"+OK\r\n+OK\r\nSTLS\r\n.\r\n".to_vec()),
+        Just(b"+OK\r\n-ERR\r\n+OK\r\n".to_vec()),
+    ];
+    (start, proptest::collection::vec(piece, 0..30)).prop_map(|(start, rest)| [start, rest.concat()].concat())
 }
 
 proptest! {
@@ -63,8 +91,18 @@ proptest! {
     }
 
     #[test]
-    fn any_responses_in_any_split(mode in (0u8..8).prop_map(|mode| mode & !1), cut: u8, script in script()) {
+    fn any_responses_in_any_split(mode in any::<u8>().prop_map(|mode| mode & !1), cut: u8, script in script()) {
         fuzz_client(&[vec![mode, cut], script].concat());
+    }
+
+    /// What the harness asserts: before TLS nothing is said but CAPA, STLS and QUIT.
+    #[test]
+    fn whatever_a_server_says_no_secret_goes_out_before_tls(
+        mode in any::<u8>().prop_map(|mode| mode | 0b1001),
+        cut in 0u8..8,
+        said in responses(),
+    ) {
+        fuzz_client(&[vec![mode, cut], said].concat());
     }
 
     #[test]

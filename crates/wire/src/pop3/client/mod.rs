@@ -5,17 +5,22 @@
 //! became of the deletions it says at the end ([`Deletions`]). Every number a server states is
 //! taken for a lie until a limit holds it.
 
+mod auth;
 mod listing;
+mod offer;
 mod refusal;
 mod session;
 mod sign_in;
 mod stages;
+mod tls;
 
 pub use crate::client::Lost;
+pub use crate::sasl::client::{BadBearer, MAX_USER_BYTES, Mechanism};
 pub use listing::{Entry, Listing};
+pub use offer::Offer;
 pub use refusal::{Code, MAX_REFUSAL_BYTES, Refusal};
 pub use session::Session;
-pub use sign_in::{BadUser, MAX_USER_BYTES, SignIn};
+pub use sign_in::{BadUser, SignIn};
 
 /// Longest line of a status or a listing, its end included; RFC 2449 §4 says 512. A longer one is a
 /// fault of the server's ([`Fault::LongLine`]).
@@ -26,6 +31,15 @@ pub const MAX_CAPABILITIES: u64 = 200;
 
 /// Requests that wait to be sent. [`Session::request`] refuses more.
 pub const MAX_REQUESTS: usize = 1024;
+
+/// Whether the session asks for TLS (RFC 2595 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// It does not ask: the connection is TLS from its first byte on (RFC 8314 §3), or none is wanted.
+    None,
+    /// Before anything is said that must be protected; without TLS the session ends ([`Why::NoTls`]).
+    Required,
+}
 
 /// How a session behaves.
 #[derive(Debug, Clone)]
@@ -40,9 +54,11 @@ pub struct Settings {
     /// Lines of a listing that are read. More is a fault of the server's ([`Fault::Listing`]).
     pub max_listing_lines: u64,
     /// Commands under way, if the server offers PIPELINING (RFC 2449 §6.8); together they are at
-    /// most 16 bytes times this, which any connection holds while the server does not read. 1: none
+    /// most 18 bytes times this, which any connection holds while the server does not read. 1: none
     /// is pipelined.
     pub max_pipelined: usize,
+    /// Whether TLS is asked for.
+    pub tls: Tls,
 }
 
 impl Default for Settings {
@@ -52,6 +68,7 @@ impl Default for Settings {
             max_listed: 100_000,
             max_listing_lines: 20_000_000,
             max_pipelined: 64,
+            tls: Tls::None,
         }
     }
 }
@@ -61,6 +78,10 @@ impl Default for Settings {
 pub enum Request {
     /// The message of this number.
     Retrieve(u32),
+    /// Its header alone (TOP, RFC 1939 §7; optional: [`Offer::top`]), also of a message that is too
+    /// big. It comes as a message does. What a server adds of the body counts against
+    /// `max_message_bytes`.
+    Top(u32),
     /// That the message of this number be deleted at the end. To be asked for when it is safe.
     Delete(u32),
 }
@@ -69,7 +90,7 @@ impl Request {
     /// The number of its message.
     pub fn number(self) -> u32 {
         match self {
-            Self::Retrieve(number) | Self::Delete(number) => number,
+            Self::Retrieve(number) | Self::Top(number) | Self::Delete(number) => number,
         }
     }
 }
@@ -97,9 +118,12 @@ pub enum Step<'a> {
     /// All input was taken: write [`Session::output`], then read; after so long without a byte,
     /// [`Session::lost`].
     NeedInput(Wait),
+    /// The server waits for TLS: write the output, negotiate, then call [`Session::secured`], or
+    /// [`Session::lost`]. No byte may be given as input that was read before TLS was there.
+    StartTls,
     /// Signed in, and [`Session::listing`] is complete. Said once; requests may be made from now on.
     Listed,
-    /// A message begins.
+    /// A message begins, or its header that was asked for.
     Begin {
         /// Its number.
         number: u32,
@@ -178,6 +202,11 @@ pub struct Ending {
 pub enum Why {
     /// QUIT was answered.
     Quit,
+    /// TLS must be, and the server does not offer it, or refuses it. Whoever stands between the two
+    /// can have it so. Neither name nor password has gone out.
+    NoTls,
+    /// It offers no way to sign in by the token. QUIT was said, and the token was not.
+    NoMechanism,
     /// The server says no.
     Refused(At, Refusal),
     /// What the server says cannot be understood, so nothing that follows can.
@@ -191,7 +220,7 @@ pub enum Why {
 pub enum At {
     /// In its greeting: it is busy, or we are not welcome.
     Greeting,
-    /// To USER or PASS. Unless its [`Code`] says otherwise, to try again without a change is
+    /// To USER, PASS or AUTH. Unless its [`Code`] says otherwise, to try again without a change is
     /// hammering.
     SignIn,
     /// To STAT or LIST.
@@ -227,6 +256,10 @@ pub enum Fault {
     /// `max_listing_lines` or [`MAX_CAPABILITIES`].
     #[error("a listing that cannot be right")]
     Listing,
+    /// A challenge where the exchange of sign-in has none, or signed in before anything was shown, or
+    /// after it was called wrong.
+    #[error("an exchange of sign-in that cannot be right")]
+    Exchange,
     /// A message past twice `max_message_bytes`.
     #[error("a message without end")]
     Endless,

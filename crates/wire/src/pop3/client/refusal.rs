@@ -27,21 +27,30 @@ pub struct Refusal {
     pub code: Option<Code>,
     /// Its text, for the operator. What is not printable ASCII stands as `?`.
     pub text: String,
+    /// What its challenge said before, if a token is wrong: most often JSON (RFC 7628 §3.2.2), as long
+    /// and as clean as `text`.
+    pub explained: Option<String>,
 }
 
 impl Refusal {
     /// Of the text that follows `-ERR`.
     pub(super) fn of(text: &[u8]) -> Self {
-        let text = &text[..text.len().min(MAX_REFUSAL_BYTES)];
-        let clean = |b: &u8| if matches!(b, b' '..=b'~') { char::from(*b) } else { '?' };
-        let text: String = text.trim_ascii().iter().map(clean).collect();
-        Self { code: Code::of(&text), text }
+        let text = clean(text);
+        Self { code: Code::of(&text), text, explained: None }
     }
+}
+
+/// What of a server's text is kept, for people.
+pub(super) fn clean(text: &[u8]) -> String {
+    let text = &text[..text.len().min(MAX_REFUSAL_BYTES)];
+    let clean = |b: &u8| if matches!(b, b' '..=b'~') { char::from(*b) } else { '?' };
+    text.trim_ascii().iter().map(clean).collect()
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "-ERR {}", self.text)
+        write!(f, "-ERR {}", self.text)?;
+        self.explained.iter().try_for_each(|text| write!(f, " ({text})"))
     }
 }
 

@@ -1,25 +1,31 @@
 //! The state of a session, and the way from input to steps.
 
 use std::collections::VecDeque;
+use std::fmt;
 
+use super::auth::Exchange;
 use super::listing::Listing;
+use super::offer::Means;
 use super::{
-    Deletions, Ending, Fault, Lost, MAX_LINE_BYTES, MAX_REQUESTS, NotTaken, Request, Settings, SignIn, Step,
-    Wait, Why,
+    Deletions, Ending, Fault, Lost, MAX_LINE_BYTES, MAX_REQUESTS, NotTaken, Offer, Request, Settings, SignIn,
+    Step, Wait, Why,
 };
 use crate::data::{Decoder, Piece};
 use crate::line::{Framed, Framer};
+use crate::pop3::Password;
 
 /// The collecting side of one connection.
 ///
 /// Feed it input with [`Session::next`] until it says [`Step::NeedInput`], write
 /// [`Session::output`] before waiting for more, make requests from [`Step::Listed`] on. Memory is
 /// bounded by one line, the listing, and [`MAX_REQUESTS`].
-#[derive(Debug)]
 pub struct Session {
     pub(super) settings: Settings,
     /// Until it has been used.
     pub(super) sign_in: Option<SignIn>,
+    /// Until it has been used, after USER.
+    pub(super) password: Option<Password>,
+    pub(super) exchange: Exchange,
     framer: Framer,
     pub(super) output: Vec<u8>,
     pub(super) stage: Stage,
@@ -27,7 +33,10 @@ pub struct Session {
     pub(super) expected: VecDeque<Expected>,
     /// What the next byte of input is.
     pub(super) reading: Reading,
+    /// The connection has become TLS.
+    pub(super) secure: bool,
     pub(super) offer: Offer,
+    pub(super) means: Means,
     pub(super) listing: Listing,
     /// Lines of the present answer to CAPA or UIDL.
     pub(super) lines: u64,
@@ -44,7 +53,10 @@ pub struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Capa,
-    User,
+    Stls,
+    /// TLS is negotiated by the caller.
+    Tls,
+    SignIn,
     Pass,
     Stat,
     List,
@@ -59,8 +71,10 @@ pub(super) enum Stage {
 pub(super) enum Expected {
     Greeting,
     Capa,
+    Stls,
     User,
     Pass,
+    Auth,
     Stat,
     List,
     Uidl,
@@ -92,13 +106,6 @@ impl Content {
     }
 }
 
-/// What the server offers (RFC 2449 §6), as far as it says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Offer {
-    pub uidl: bool,
-    pub pipelining: bool,
-}
-
 /// What reading has come to.
 pub(super) enum Read<'a> {
     /// All input is taken, and more is needed.
@@ -109,18 +116,37 @@ pub(super) enum Read<'a> {
     Step(Step<'a>),
 }
 
+/// Without what is to be written: a password may be in it.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("stage", &self.stage)
+            .field("expected", &self.expected)
+            .field("secure", &self.secure)
+            .field("offer", &self.offer)
+            .field("listed", &self.listing.listed)
+            .field("output_bytes", &self.output.len())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Session {
     /// A session on a connection that was just made.
     pub fn new(settings: Settings, sign_in: SignIn) -> Self {
         Self {
             settings,
             sign_in: Some(sign_in),
+            password: None,
+            exchange: Exchange::default(),
             framer: Framer::new(MAX_LINE_BYTES, true),
             output: Vec::new(),
             stage: Stage::Capa,
             expected: VecDeque::from([Expected::Greeting]),
             reading: Reading::Status,
+            secure: false,
             offer: Offer::default(),
+            means: Means::default(),
             listing: Listing::default(),
             lines: 0,
             requests: VecDeque::new(),
@@ -135,6 +161,11 @@ impl Session {
     /// Commands to be written. The caller takes them out before it waits for input.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
+    }
+
+    /// What the server says it offers, as far as it has said.
+    pub fn offer(&self) -> &Offer {
+        &self.offer
     }
 
     /// What the server says is in the maildrop; empty before [`Step::Listed`].
@@ -242,6 +273,7 @@ impl Session {
             };
             let command = match request {
                 Request::Retrieve(number) => format!("RETR {number}"),
+                Request::Top(number) => format!("TOP {number} 0"),
                 Request::Delete(number) => format!("DELE {number}"),
             };
             self.send(&command, Expected::Request(request));
@@ -350,5 +382,20 @@ impl Session {
 
     pub(super) fn end(&mut self, why: Why) {
         self.ended = Some(why);
+    }
+
+    /// Ends with a QUIT out of politeness: its answer changes nothing.
+    pub(super) fn give_up(&mut self, why: Why) {
+        self.output.extend_from_slice(b"QUIT\r\n");
+        self.end(why);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// What is kept of a line is forgotten.
+    pub(super) fn restart_lines(&mut self) {
+        self.framer.restart(MAX_LINE_BYTES, true);
     }
 }

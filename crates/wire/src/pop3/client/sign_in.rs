@@ -1,16 +1,21 @@
 //! Who signs in.
 
 use crate::pop3::Password;
+use crate::sasl::client::{BadBearer, Bearer, Mechanism, is_user};
 
-/// Longest user name; a longer one is refused. RFC 1939 §3 has 40 for an argument, providers have
-/// addresses.
-pub const MAX_USER_BYTES: usize = 320;
-
-/// A user name and its password (RFC 1939 §7).
+/// A user name, and its password (RFC 1939 §7) or token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
     pub(super) user: String,
-    pub(super) password: Password,
+    pub(super) proof: Proof,
+}
+
+/// What is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    Password(Password),
+    /// A token, and by which mechanism; none: whichever is offered.
+    Token(Bearer, Option<Mechanism>),
 }
 
 /// Text that cannot be sent as a user name.
@@ -19,11 +24,25 @@ pub struct SignIn {
 pub struct BadUser;
 
 impl SignIn {
-    /// A newline in the name would be read as the beginning of another command: it is refused.
+    /// By a password: USER and PASS, or AUTH PLAIN where that alone is offered. A newline in the name
+    /// would be read as the beginning of another command: it is refused.
     pub fn new(user: impl Into<String>, password: Password) -> Result<Self, BadUser> {
+        let (user, proof) = (user.into(), Proof::Password(password));
+        is_user(&user).then_some(Self { user, proof }).ok_or(BadUser)
+    }
+
+    /// By a bearer token, for the server of this name and port. A `mechanism` that is named is
+    /// tried where CAPA is not known, too; otherwise it must be offered ([`super::Why::NoMechanism`]).
+    pub fn bearer(
+        user: impl Into<String>,
+        token: Password,
+        mechanism: Option<Mechanism>,
+        host: &str,
+        port: u16,
+    ) -> Result<Self, BadBearer> {
         let user = user.into();
-        let fits = (1..=MAX_USER_BYTES).contains(&user.len()) && !user.contains(char::is_control);
-        fits.then_some(Self { user, password }).ok_or(BadUser)
+        let bearer = Bearer::new(user.clone(), token, host, port)?;
+        Ok(Self { user, proof: Proof::Token(bearer, mechanism) })
     }
 }
 
@@ -38,6 +57,8 @@ mod tests {
             [("jane@firm.example", true), ("", false), ("a\r\nDELE 1", false), (&"x".repeat(321), false)]
         {
             assert_eq!(SignIn::new(user, password.clone()).is_ok(), good, "{user}");
+            let bearer = SignIn::bearer(user, password.clone(), None, "pop.example", 995);
+            assert_eq!(bearer.is_ok(), good, "{user}");
         }
     }
 }

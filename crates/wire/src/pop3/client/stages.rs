@@ -1,25 +1,18 @@
 //! From the greeting to the listing (RFC 1939 §4, §5), and what each response means.
 
-use super::session::{Content, Expected, Offer, Read, Reading, Session, Stage};
-use super::{At, Deletions, Fault, MAX_CAPABILITIES, Refusal, Request, Step, Why};
+use super::session::{Content, Expected, Read, Reading, Session, Stage};
+use super::{At, Deletions, Fault, MAX_CAPABILITIES, Offer, Refusal, Request, Step, Why};
 
 impl Session {
     /// The next command on the way to the listing, one at a time: a password is not sent after a
     /// refused name.
     pub(super) fn advance_stage(&mut self) -> Option<Step<'static>> {
         match self.stage {
-            Stage::Capa => self.send_stage("CAPA", Expected::Capa, Stage::User),
-            Stage::User => {
-                let user = self.sign_in.as_ref().map(|who| format!("USER {}", who.user)).unwrap_or_default();
-                self.send_stage(&user, Expected::User, Stage::Pass);
-            }
-            Stage::Pass => {
-                if let Some(who) = self.sign_in.take() {
-                    self.output.extend_from_slice(b"PASS ");
-                    self.output.extend_from_slice(who.password.as_bytes());
-                }
-                self.send_stage("", Expected::Pass, Stage::Stat);
-            }
+            Stage::Capa => self.send_stage("CAPA", Expected::Capa, self.after_capa()),
+            Stage::Stls => self.say_stls(),
+            Stage::Tls => return Some(Step::StartTls),
+            Stage::SignIn => self.sign_in(),
+            Stage::Pass => self.say_password(),
             Stage::Stat => self.send_stage("STAT", Expected::Stat, Stage::List),
             Stage::List => match self.listing.stat_messages {
                 0 => self.stage = Stage::Listed,
@@ -51,18 +44,22 @@ impl Session {
                 self.expected.pop_front();
                 self.refused(expected, Refusal::of(text))
             }
-            _ => self.fault(Fault::NoStatus),
+            _ => match after(line, b"+") {
+                Some(text) if expected == Expected::Auth => self.challenged(text),
+                _ => self.fault(Fault::NoStatus),
+            },
         }
     }
 
     fn accepted(&mut self, expected: Expected, text: &[u8]) -> Read<'static> {
         match expected {
             Expected::Capa | Expected::List | Expected::Uidl => {
+                self.offer.capa |= expected == Expected::Capa;
                 self.lines = 0;
                 self.reading = Reading::Lines;
                 return Read::On;
             }
-            Expected::Request(Request::Retrieve(number)) => {
+            Expected::Request(Request::Retrieve(number) | Request::Top(number)) => {
                 self.reading = Reading::Content(Content::new());
                 return Read::Step(Step::Begin { number });
             }
@@ -70,6 +67,13 @@ impl Session {
         }
         self.expected.pop_front();
         match expected {
+            // Whatever stands behind it came from anybody: input that is left is a fault, before the
+            // caller hears of it.
+            Expected::Stls => {
+                self.stage = Stage::Tls;
+                Read::On
+            }
+            Expected::Auth if !self.may_be_accepted() => self.fault(Fault::Exchange),
             Expected::Stat if !self.listing.stat(text) => self.fault(Fault::Listing),
             Expected::Request(request) => {
                 self.marked = true;
@@ -84,25 +88,32 @@ impl Session {
         }
     }
 
-    fn refused(&mut self, expected: Expected, refusal: Refusal) -> Read<'static> {
+    fn refused(&mut self, expected: Expected, mut refusal: Refusal) -> Read<'static> {
         let at = match expected {
             // A server of before 1998 (RFC 2449): what it can do is found by trying.
             Expected::Capa => {
-                self.offer = Offer { uidl: true, pipelining: false };
+                self.offer = Offer::unknown();
                 return Read::On;
             }
             Expected::Uidl => return Read::On,
+            Expected::Stls => {
+                self.give_up(Why::NoTls);
+                return Read::On;
+            }
             Expected::Request(request) => return Read::Step(Step::Refused { request, refusal }),
             Expected::Greeting => At::Greeting,
             Expected::User | Expected::Pass => At::SignIn,
+            Expected::Auth => {
+                refusal = self.explained(refusal);
+                At::SignIn
+            }
             Expected::Stat | Expected::List => At::Listing,
             Expected::Quit => At::Quit,
         };
-        if matches!(at, At::SignIn | At::Listing) {
-            // Out of politeness: its answer changes nothing.
-            self.output.extend_from_slice(b"QUIT\r\n");
+        match at {
+            At::SignIn | At::Listing => self.give_up(Why::Refused(at, refusal)),
+            At::Greeting | At::Quit => self.end(Why::Refused(at, refusal)),
         }
-        self.end(Why::Refused(at, refusal));
         Read::On
     }
 
@@ -123,9 +134,7 @@ impl Session {
     }
 
     fn capability(&mut self, line: &[u8]) -> bool {
-        let name = line.split(|b| *b == b' ').next().unwrap_or_default();
-        self.offer.uidl |= name.eq_ignore_ascii_case(b"UIDL");
-        self.offer.pipelining |= name.eq_ignore_ascii_case(b"PIPELINING");
+        self.offer.read(&mut self.means, line);
         self.lines <= MAX_CAPABILITIES
     }
 }
