@@ -156,7 +156,11 @@ impl fmt::Display for NextHop {
 }
 
 impl Peer {
-    fn parse(text: &str, default_port: u16, implicit_tls: bool) -> Result<Self, NextHopError> {
+    /// `HOST[:PORT]`, as in a URL.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str, default_port: u16, implicit_tls: bool) -> Result<Self, NextHopError> {
         if text.contains(['/', '?', '#']) {
             return Err(NextHopError::Rest);
         }

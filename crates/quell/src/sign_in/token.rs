@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -28,14 +28,25 @@ pub(super) fn run(argv: &[String], user: Option<&str>, token: &[u8]) -> io::Resu
         return Ok(None);
     }
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut child = of_the_operator(program)
-        .args(arguments)
-        .env("QUELL_USER", user.unwrap_or_default())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let said = talk(&mut child, token, TIME_LIMIT);
+    let mut command = of_the_operator(program);
+    command.args(arguments).env("QUELL_USER", user.unwrap_or_default());
+    ask(&mut command, token, MAX_OUTPUT_BYTES)
+}
+
+/// What a command of the operator's prints, at most `max_bytes`; None: it failed, or printed nothing. Blocks for up to
+/// 10 s.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn ask_command(argv: &[String], max_bytes: usize) -> io::Result<Option<String>> {
+    let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    ask(of_the_operator(program).args(arguments), b"", max_bytes)
+}
+
+fn ask(command: &mut Command, input: &[u8], max_bytes: usize) -> io::Result<Option<String>> {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    let said = talk(&mut child, input, TIME_LIMIT, max_bytes);
     if said.is_err() {
         // It may have ended by itself; either way nothing of it is left behind.
         drop(child.kill());
@@ -44,7 +55,12 @@ pub(super) fn run(argv: &[String], user: Option<&str>, token: &[u8]) -> io::Resu
     said
 }
 
-fn talk(child: &mut Child, mut token: &[u8], limit: Duration) -> io::Result<Option<String>> {
+fn talk(
+    child: &mut Child,
+    mut token: &[u8],
+    limit: Duration,
+    max_bytes: usize,
+) -> io::Result<Option<String>> {
     let began = Instant::now();
     let mut stdin = child.stdin.take();
     if let Some(stdin) = &stdin {
@@ -61,7 +77,7 @@ fn talk(child: &mut Child, mut token: &[u8], limit: Duration) -> io::Result<Opti
         }
     };
     match status.code() {
-        Some(0) => Ok(child.stdout.take().map(said).transpose()?.filter(|said| !said.is_empty())),
+        Some(0) => Ok(child.stdout.take().map(|stdout| said(stdout, max_bytes)).transpose()?.filter(|said| !said.is_empty())),
         Some(_) => Ok(None),
         None => Err(io::Error::other(format!("it ended with {status}"))),
     }
@@ -86,9 +102,9 @@ fn feed(stdin: &mut Option<ChildStdin>, token: &mut &[u8]) -> io::Result<()> {
 }
 
 /// What it has printed. Something that it started may hold the pipe open: that is not waited for.
-fn said(mut stdout: ChildStdout) -> io::Result<String> {
+fn said(mut stdout: ChildStdout, max_bytes: usize) -> io::Result<String> {
     fcntl(stdout.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    let mut bytes = vec![0; MAX_OUTPUT_BYTES];
+    let mut bytes = vec![0; max_bytes];
     let len = match stdout.read(&mut bytes) {
         Err(why) if why.kind() == io::ErrorKind::WouldBlock => 0,
         read => read?,
@@ -137,11 +153,11 @@ mod tests {
             sh.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
         };
         let mut never = start("exec sleep 600");
-        let why = talk(&mut never, &long, Duration::from_millis(50)).unwrap_err();
+        let why = talk(&mut never, &long, Duration::from_millis(50), MAX_OUTPUT_BYTES).unwrap_err();
         assert!(why.to_string().contains("was ended"), "{why}");
         never.kill().unwrap();
         never.wait().unwrap();
         let mut late = start("sleep 0.1; wc -c");
-        assert_eq!(talk(&mut late, &long, TIME_LIMIT).unwrap().as_deref(), Some("1048576"));
+        assert_eq!(talk(&mut late, &long, TIME_LIMIT, MAX_OUTPUT_BYTES).unwrap().as_deref(), Some("1048576"));
     }
 }

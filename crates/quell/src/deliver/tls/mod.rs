@@ -136,6 +136,15 @@ fn authorised(authorities: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifie
         .map_err(|why| why.to_string())
 }
 
+/// A configuration for servers whose certificates `authorities` vouch for; None: the system's.
+///
+/// # Errors
+/// The system has none.
+pub fn trusting(authorities: Option<Arc<RootCertStore>>) -> Result<Arc<ClientConfig>, String> {
+    let client = Client { authorities, ..Client::default() };
+    client.known(system_authorities)
+}
+
 /// Those of the system. One that cannot be read is left out.
 fn system_authorities() -> Result<Arc<RootCertStore>, String> {
     let found = rustls_native_certs::load_native_certs();

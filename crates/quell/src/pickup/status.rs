@@ -1,0 +1,87 @@
+//! How an account is, for people.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quell_storm::facts::Ms;
+use serde::{Deserialize, Serialize};
+
+/// What is going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing, until the next look.
+    #[default]
+    Waiting,
+    /// The connection is made, somebody signs in, the mailbox is listed.
+    Connecting,
+    /// Messages come.
+    Collecting,
+    /// The server tells when there is new mail (IDLE).
+    Idle,
+    /// Something is wrong; it is tried again.
+    Trouble,
+}
+
+/// How an account is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name.
+    pub account: String,
+    /// Its server.
+    pub server: String,
+    /// What is going on.
+    pub phase: Phase,
+    /// What is wrong; null: nothing.
+    pub trouble: Option<String>,
+    /// When it was last collected without trouble, since 1970; null: never.
+    pub last_good_ms: Option<Ms>,
+    /// When it is looked at next; null: now, or when the server tells.
+    pub next_ms: Option<Ms>,
+    /// Looks that have ended, since the server's start.
+    pub rounds: u64,
+    /// Of the present or last look: messages the server lists.
+    pub listed: u64,
+    /// Of these to be fetched.
+    pub to_fetch: u64,
+    /// Fetched so far.
+    pub fetched: u64,
+    /// Bytes fetched so far.
+    pub bytes: u64,
+    /// Taken: durable here.
+    pub taken: u64,
+    /// Known already, and not taken again.
+    pub known: u64,
+    /// That cannot be taken, and stay there.
+    pub refused: u64,
+    /// Deleted on the server.
+    pub deleted: u64,
+    /// When that look began, since 1970.
+    pub began_ms: Ms,
+    /// Taken in all, ever.
+    pub taken_ever: u64,
+    /// Bytes taken in all, ever.
+    pub bytes_ever: u64,
+}
+
+/// A status that its account's task writes and others read.
+#[derive(Debug, Clone, Default)]
+pub struct Shown(Arc<Mutex<Status>>);
+
+impl Shown {
+    /// Of an account of which nothing is known yet.
+    pub fn new(account: &str, server: &str) -> Self {
+        let status =
+            Status { account: account.to_owned(), server: server.to_owned(), ..Status::default() };
+        Self(Arc::new(Mutex::new(status)))
+    }
+
+    /// Changes it.
+    pub fn set<V>(&self, change: impl FnOnce(&mut Status) -> V) -> V {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As it is.
+    pub fn get(&self) -> Status {
+        self.set(|status| status.clone())
+    }
+}
