@@ -10,6 +10,7 @@ pub mod dots;
 pub mod filter;
 pub mod ids;
 pub mod ledger;
+pub mod pickups;
 pub mod reserve;
 pub mod store;
 pub mod users;

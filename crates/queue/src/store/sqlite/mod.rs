@@ -205,7 +205,7 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     File::open(dir).and_then(|d| d.sync_all()).map_err(|e| io(&e))
 }
 
-fn io(error: &std::io::Error) -> StoreError {
+pub(crate) fn io(error: &std::io::Error) -> StoreError {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             StoreError::Full(error.to_string())
