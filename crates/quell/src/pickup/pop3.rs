@@ -1,0 +1,383 @@
+//! One session with a POP3 server: moves bytes between [`Session`], which knows the protocol, the server and
+//! the door.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::Duration;
+
+use quell_relay::collect::Collecting;
+use quell_wire::pop3::client::{
+    At, Code, Deletions, Ending, Lost, NotTaken, Refusal, Request, Session, Settings, SignIn, Step, Tls as Asks, Wait, Why,
+};
+use tokio::time::{Instant, timeout};
+
+use super::account::{Keep, Secret, Tls};
+use super::hand_in::{Became, HandIn, Ready, Settled};
+use super::link::Link;
+use super::listing::{Listed, What, is_over, what};
+use super::round::{Look, max_size_words};
+use super::trouble::{Kind, Trouble};
+
+/// Messages that are asked for and have not come.
+const ASKED: usize = 64;
+/// Of those and what is under way at the door together.
+const UNDER_WAY: usize = 256;
+/// Messages of one session, and their bytes; then QUIT makes the deletions true, and the next begins.
+const SESSION_MESSAGES: u64 = 5_000;
+const SESSION_BYTES: u64 = 1 << 30;
+/// Bytes read at a time.
+const READ_BYTES: usize = 64 << 10;
+/// A message comes at this rate at least, over a minute.
+const LEAST_BYTES_PER_MINUTE: u64 = 4_096;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a session has come to.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// There is more to fetch in another session.
+    pub more: bool,
+    /// Pauses that the server asks for.
+    pub login_delay: Option<Duration>,
+}
+
+/// Looks at the mailbox once.
+///
+/// # Errors
+/// [`Trouble`]; what was taken until then stays taken.
+pub async fn collect(look: &Look) -> Result<Done, Trouble> {
+    let sign_in = sign_in(look).await?;
+    let link = look.link().await?;
+    let tls = if look.account.server.tls == Tls::Upgrade { Asks::Required } else { Asks::None };
+    let settings = Settings { max_message_bytes: look.max_message_bytes, tls, ..Settings::default() };
+    let session = Session::new(settings, sign_in);
+    let hand_in = look.hand_in();
+    let mut pop3 = Pop3 {
+        look,
+        link,
+        session,
+        hand_in,
+        todo: VecDeque::new(),
+        asked: HashMap::new(),
+        coming: None,
+        deletes: Vec::new(),
+        later: None,
+        more: false,
+        fetched: (0, 0),
+        rate: (Instant::now(), 0),
+    };
+    let ended = pop3.drive().await;
+    pop3.finish(ended).await
+}
+
+async fn sign_in(look: &Look) -> Result<SignIn, Trouble> {
+    let secret = look.secret().await?;
+    let account = &look.account;
+    let bad = |why: String| Trouble::new(Kind::Secret, why);
+    match &account.secret {
+        Secret::Token(_, mechanism) => {
+            let (host, port) = (account.server.host(), account.server.port);
+            SignIn::bearer(&account.user, secret, *mechanism, &host, port).map_err(|why| bad(why.to_string()))
+        }
+        _ => SignIn::new(&account.user, secret).map_err(|why| bad(why.to_string())),
+    }
+}
+
+struct Pop3<'a> {
+    look: &'a Look,
+    link: Link,
+    session: Session,
+    hand_in: HandIn,
+    /// To be fetched.
+    todo: VecDeque<Listed>,
+    /// Asked for, and not there yet.
+    asked: HashMap<u32, Listed>,
+    /// The one that comes.
+    coming: Option<Collecting>,
+    /// That may be deleted, and of which the session could not be told yet.
+    deletes: Vec<u32>,
+    /// Why something was left there.
+    later: Option<Trouble>,
+    more: bool,
+    /// Messages and bytes of this session.
+    fetched: (u64, u64),
+    /// Since when a minute is counted, and its bytes.
+    rate: (Instant, u64),
+}
+
+impl Pop3<'_> {
+    async fn drive(&mut self) -> Result<Ending, Trouble> {
+        let mut buffer = vec![0; READ_BYTES];
+        let (mut start, mut end) = (0, 0);
+        loop {
+            self.ask();
+            let (taken, step) = self.session.next(&buffer[start..end]);
+            start += taken;
+            match step {
+                Step::NeedInput(wait) => (start, end) = (0, self.input(&mut buffer, wait).await?),
+                Step::StartTls => {
+                    self.flush().await?;
+                    (start, end) = (0, 0);
+                    self.link.secure().await?;
+                    self.session.secured();
+                }
+                Step::Listed => self.listed()?,
+                Step::Begin { .. } => {
+                    self.rate = (Instant::now(), 0);
+                    self.coming = Some(self.look.begin());
+                }
+                Step::Content(bytes) => {
+                    self.look.status.set(|status| status.bytes += bytes.len() as u64);
+                    self.fetched.1 += bytes.len() as u64;
+                    if let Some(coming) = &mut self.coming {
+                        coming.take(bytes, &self.look.around());
+                    }
+                }
+                Step::End { number, .. } => self.whole(number).await,
+                Step::TooBig { number } => {
+                    self.coming = None;
+                    self.stays(number, max_size_words(self.look.max_message_bytes)).await;
+                }
+                Step::Deleted { .. } => {}
+                Step::Refused { request, refusal } => self.refused(request, &refusal).await,
+                Step::Idle => self.idle().await,
+                Step::Closed(ending) => {
+                    self.flush().await?;
+                    return Ok(ending);
+                }
+            }
+        }
+    }
+
+    /// Asks for what there is room for.
+    fn ask(&mut self) {
+        self.deletes.retain(|number| {
+            matches!(self.session.request(Request::Delete(*number)), Err(NotTaken::Full))
+        });
+        while self.asked.len() < ASKED && self.asked.len() + self.hand_in.under_way() < UNDER_WAY {
+            if self.todo.is_empty() || !self.goes_on() {
+                return;
+            }
+            let Some(message) = self.todo.pop_front() else { return };
+            let number = message.number;
+            match self.session.request(Request::Retrieve(number)) {
+                Ok(()) => drop(self.asked.insert(number, message)),
+                Err(NotTaken::TooBig) => {
+                    self.look.refused(&message, max_size_words(self.look.max_message_bytes));
+                }
+                Err(NotTaken::NoSuchMessage) => {}
+                Err(NotTaken::Full | NotTaken::NotNow) => return self.todo.push_front(message),
+            }
+        }
+    }
+
+    /// Whether more is fetched in this session.
+    fn goes_on(&mut self) -> bool {
+        let trouble = if self.look.is_stopping() {
+            Some(Trouble::stopping())
+        } else if !self.look.has_room() {
+            Some(Trouble::new(Kind::Here, "the disk has no room for more mail"))
+        } else {
+            self.later.clone().filter(|later| matches!(later.kind, Kind::Here | Kind::Stopping))
+        };
+        let is_full = self.fetched.0 >= SESSION_MESSAGES || self.fetched.1 >= SESSION_BYTES;
+        self.more |= is_full && trouble.is_none();
+        if trouble.is_none() && !is_full {
+            return true;
+        }
+        self.later = self.later.take().or(trouble);
+        self.todo.clear();
+        false
+    }
+
+    fn listed(&mut self) -> Result<(), Trouble> {
+        let offer = *self.session.offer();
+        if !offer.uidl && self.look.account.keep != Keep::No {
+            let why = "the server has no UIDL, so what stays there cannot be told from what is new: set keep = false";
+            self.session.quit();
+            self.later = Some(Trouble::new(Kind::Mailbox, why));
+            return Ok(());
+        }
+        let listing = self.session.listing();
+        let messages: Vec<Listed> = listing.entries.iter().map(|entry| Listed {
+            number: entry.number,
+            uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
+            size_bytes: entry.bytes,
+        }).collect();
+        let listed = listing.listed;
+        self.todo = self.look.listed(messages, listed, false)?.fetch.into();
+        Ok(())
+    }
+
+    /// A message is there.
+    async fn whole(&mut self, number: u32) {
+        self.fetched.0 += 1;
+        let (Some(coming), Some(message)) = (self.coming.take(), self.asked.remove(&number)) else { return };
+        self.look.status.set(|status| status.fetched += 1);
+        match self.look.finish(coming, self.link.address, self.link.tls).await {
+            Ok(collected) => {
+                let Listed { number, uid, size_bytes } = message;
+                self.hand_in.put(Ready { number, uid, listed_bytes: size_bytes, collected }).await;
+            }
+            Err(Became::Refused(why)) => self.look.refused(&message, why),
+            Err(Became::Later(trouble)) => self.left(trouble),
+            Err(Became::Taken | Became::Known(_)) => {}
+        }
+    }
+
+    async fn stays(&mut self, number: u32, why: String) {
+        if let Some(message) = self.asked.remove(&number) {
+            self.look.refused(&message, why);
+        }
+    }
+
+    async fn refused(&mut self, request: Request, refusal: &Refusal) {
+        match request {
+            Request::Retrieve(number) | Request::Top(number) => {
+                self.stays(number, format!("the server does not give it: {refusal}")).await;
+            }
+            Request::Delete(number) => {
+                let account = self.look.account.name();
+                tracing::info!(event = "pickup_not_deleted", account, number, reason = %refusal, "it is tried again at the next look");
+            }
+        }
+    }
+
+    fn left(&mut self, trouble: Trouble) {
+        self.later.get_or_insert(trouble);
+    }
+
+    /// Nothing is under way with the server.
+    async fn idle(&mut self) {
+        if !self.deletes.is_empty() || !self.todo.is_empty() && self.asked.is_empty() && self.hand_in.under_way() == 0 {
+            return;
+        }
+        match self.hand_in.next().await {
+            Some(settled) => self.settled(&settled),
+            None => self.session.quit(),
+        }
+    }
+
+    fn settled(&mut self, settled: &Settled) {
+        if self.look.settled(settled) {
+            self.deletes.push(settled.number);
+        }
+        if let Became::Later(trouble) = &settled.fate {
+            self.left(trouble.clone());
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Trouble> {
+        let output = std::mem::take(self.session.output());
+        self.link.write(&output).await.map_err(|why| lost(&why))
+    }
+
+    /// Reads, or hears of what was handed in: then nothing was read.
+    async fn input(&mut self, buffer: &mut [u8], wait: Wait) -> Result<usize, Trouble> {
+        self.flush().await?;
+        let within = Duration::from_secs(wait.secs());
+        let has_news = self.hand_in.under_way() > 0;
+        tokio::select! {
+            biased;
+            read = timeout(within, self.link.read(buffer)) => self.read(read, wait),
+            settled = self.hand_in.next(), if has_news => {
+                if let Some(settled) = settled {
+                    self.settled(&settled);
+                }
+                Ok(0)
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        read: Result<io::Result<usize>, tokio::time::error::Elapsed>,
+        wait: Wait,
+    ) -> Result<usize, Trouble> {
+        match read {
+            Ok(Ok(0)) => self.session.lost(Lost::Closed),
+            Ok(Ok(n)) => {
+                self.rate.1 += n as u64;
+                if wait == Wait::Content && self.is_too_slow() {
+                    self.session.lost(Lost::Ours("the server sends too slowly".to_owned()));
+                }
+                return Ok(n);
+            }
+            Ok(Err(why)) => self.session.lost(Lost::Ours(why.to_string())),
+            Err(_) => self.session.lost(Lost::Ours("the server does not answer in time".to_owned())),
+        }
+        Ok(0)
+    }
+
+    fn is_too_slow(&mut self) -> bool {
+        let (since, bytes) = self.rate;
+        if since.elapsed() < MINUTE {
+            return false;
+        }
+        self.rate = (Instant::now(), 0);
+        bytes < LEAST_BYTES_PER_MINUTE
+    }
+
+    /// Whatever the end: what is at the door is waited for, and remembered.
+    async fn finish(self, ended: Result<Ending, Trouble>) -> Result<Done, Trouble> {
+        let Self { look, link, session, hand_in, later, more, .. } = self;
+        let mut later = later;
+        for settled in hand_in.finish().await {
+            look.settled(&settled);
+            if let Became::Later(trouble) = settled.fate {
+                later.get_or_insert(trouble);
+            }
+        }
+        link.close().await;
+        let ending = ended?;
+        look.deleted(ending.deletions == Deletions::Done);
+        if ending.why != Why::Quit {
+            return Err(of_ending(&ending.why, look));
+        }
+        match later {
+            Some(trouble) => Err(trouble),
+            None => {
+                let delay = session.offer().login_delay_secs;
+                Ok(Done { more, login_delay: delay.map(|secs| Duration::from_secs(secs.into())) })
+            }
+        }
+    }
+}
+
+fn lost(why: &io::Error) -> Trouble {
+    Trouble::new(Kind::Net, format!("the connection was lost: {why}"))
+}
+
+fn of_ending(why: &Why, look: &Look) -> Trouble {
+    let server = &look.account.server;
+    match why {
+        Why::Quit => Trouble::new(Kind::Server, "it has ended"),
+        Why::NoTls => {
+            let help = "with tls = \"never\" the password would cross the network in the clear";
+            Trouble::new(Kind::Tls, format!("{server} offers no STLS; nothing was said to it ({help})"))
+        }
+        Why::NoMechanism => {
+            Trouble::new(Kind::SignIn, format!("{server} offers no sign-in by a token (XOAUTH2, OAUTHBEARER)"))
+        }
+        Why::Refused(at, refusal) => of_refusal(*at, refusal, look),
+        Why::Fault(fault) => Trouble::new(Kind::Server, format!("{server} sends {fault}")),
+        Why::Lost(Lost::Closed) => Trouble::new(Kind::Net, format!("{server} has closed the connection")),
+        Why::Lost(lost) => Trouble::new(Kind::Net, format!("{server}: {lost}")),
+    }
+}
+
+fn of_refusal(at: At, refusal: &Refusal, look: &Look) -> Trouble {
+    let kind = match (at, refusal.code) {
+        (_, Some(Code::InUse | Code::LoginDelay | Code::SysTemp)) => Kind::Busy,
+        (_, Some(Code::SysPerm)) => Kind::Server,
+        (At::SignIn, _) => Kind::SignIn,
+        (At::Greeting, _) => Kind::Busy,
+        (At::Listing | At::Quit, _) => Kind::Server,
+    };
+    let what = match at {
+        At::Greeting => "greets with",
+        At::SignIn => "refuses the sign-in",
+        At::Listing => "does not list the mailbox",
+        At::Quit => "may not have deleted all that was taken",
+    };
+    Trouble::new(kind, format!("{} {what}: {refusal}", look.account.server))
+}
