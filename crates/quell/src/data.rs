@@ -6,6 +6,7 @@
 //! <data>/token         64 hex digits: the console's Bearer token (0600)
 //! <data>/ledger.db     the ledger (0600; its -wal and -shm follow its mode)
 //! <data>/users.db      who may sign in (0600)
+//! <data>/pickup.db     what was collected from accounts at providers (0600; its -wal and -shm as well)
 //! <data>/acme/         account and certificate by ACME (0700)
 //! <data>/control.sock  where the running server takes commands (0600)
 //! <data>/spool/        bodies
@@ -139,6 +140,11 @@ impl Paths {
         self.dir.join("users.db")
     }
 
+    /// What was collected from accounts at providers.
+    pub fn pickups(&self) -> PathBuf {
+        self.dir.join("pickup.db")
+    }
+
     /// Account and certificate that came by ACME.
     pub fn acme(&self) -> PathBuf {
         self.dir.join("acme")
@@ -248,11 +254,16 @@ impl Data {
     /// # Errors
     /// Those of the system; a file that others may read.
     pub fn users(&self) -> Result<PathBuf, DataError> {
-        let path = self.paths.users();
-        let io = |e| DataError::Io(path.clone(), e);
-        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(io)?;
-        closed_to_others(&path, &opened.metadata().map_err(io)?, 0o077, "read or write it", "600")?;
-        Ok(path)
+        own_file(self.paths.users())
+    }
+
+    /// The path of the pickups' file, which is made with mode 0600 if it was not there. Not to be asked
+    /// for while this process has the file open: closing it again lets go of SQLite's locks (fcntl(2)).
+    ///
+    /// # Errors
+    /// Those of the system; a file that others may read.
+    pub fn pickups(&self) -> Result<PathBuf, DataError> {
+        own_file(self.paths.pickups())
     }
 
     /// Opening the spool deletes every body that the ledger does not name: a ledger with nothing
@@ -275,6 +286,14 @@ impl Data {
             Err(e) => Err(DataError::Io(spool, e)),
         }
     }
+}
+
+/// Makes a file that nobody else may read, or checks that it is one.
+fn own_file(path: PathBuf) -> Result<PathBuf, DataError> {
+    let io = |e| DataError::Io(path.clone(), e);
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(io)?;
+    closed_to_others(&path, &opened.metadata().map_err(io)?, 0o077, "read or write it", "600")?;
+    Ok(path)
 }
 
 /// Whether there is anything but the file `numbers`, which the spool makes when it is opened.

@@ -12,8 +12,9 @@ use super::{DataError, Paths, closed_to_others};
 const MAX_DOT_LOGS: usize = 16;
 
 /// What in the data directory others may read or write. `quell serve` refuses to start where it is the
-/// directory (write), the secret or the token (read or write); the rest it warns of. Nothing where
-/// there is no directory yet. What cannot be looked at is left out: whoever opens it says why.
+/// directory (write), the secret, the token, the users or the pickups (read or write); the rest it warns
+/// of. Nothing where there is no directory yet. What cannot be looked at is left out: whoever opens it
+/// says why.
 pub fn open_to_others(paths: &Paths, secret_file: &Path) -> Vec<DataError> {
     let mut found = Vec::new();
     let mut look = |path: &Path, bits, what, fix| {
@@ -38,9 +39,10 @@ pub fn open_to_others(paths: &Paths, secret_file: &Path) -> Vec<DataError> {
 }
 
 fn files_of_the_store(paths: &Paths) -> Vec<PathBuf> {
-    let ledger = paths.ledger();
-    let mut files = vec![paths.control(), paths.lock()];
-    files.extend(["db", "db-wal", "db-shm"].map(|end| ledger.with_extension(end)));
+    let mut files = vec![paths.control(), paths.lock(), paths.users()];
+    for logged in [paths.ledger(), paths.pickups()] {
+        files.extend(["db", "db-wal", "db-shm"].map(|end| logged.with_extension(end)));
+    }
     let entries = fs::read_dir(paths.dir()).into_iter().flatten().flatten();
     let dots = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("dots-"));
     files.extend(dots.take(MAX_DOT_LOGS).map(|entry| entry.path()));

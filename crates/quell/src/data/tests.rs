@@ -34,9 +34,10 @@ fn makes_what_is_missing_with_narrow_modes_and_keeps_it() {
     let key = quell_mail::key::ExactKey([3; 32]);
     let secret = data.secret(None).unwrap();
     data.token().unwrap();
-    let ledger = data.ledger().unwrap();
+    let [ledger, users, pickups] = [data.ledger(), data.users(), data.pickups()].map(Result::unwrap);
     assert_eq!(mode_of(&dir.0), 0o700);
-    for path in [&data.paths().secret(), &data.paths().token(), &ledger, &data.paths().lock()] {
+    let private = [data.paths().secret(), data.paths().token(), data.paths().lock(), ledger, users, pickups];
+    for path in &private {
         assert_eq!(mode_of(path), 0o600, "{}", path.display());
     }
     assert_eq!(data.secret(None).unwrap().ledger_key(&key), secret.ledger_key(&key));
@@ -73,6 +74,13 @@ fn refuses_what_is_open_to_others() {
     }
     assert!(matches!(data.secret(None), Err(DataError::Open { mode: 0o640, .. })));
     assert!(matches!(data.token(), Err(DataError::Open { mode: 0o640, .. })));
+    for (made, again) in [
+        (data.users().unwrap(), Data::users as fn(&Data) -> Result<PathBuf, DataError>),
+        (data.pickups().unwrap(), Data::pickups),
+    ] {
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(again(&data), Err(DataError::Open { path, mode: 0o644, .. }) if path == made));
+    }
     drop(data);
     dir.mode("", 0o770);
     assert!(matches!(Data::open_existing(&dir.0), Err(DataError::Open { mode: 0o770, .. })));
@@ -85,11 +93,13 @@ fn names_everything_that_is_open_and_how_to_close_it() {
     data.secret(None).unwrap();
     data.token().unwrap();
     data.ledger().unwrap();
+    data.users().unwrap();
+    data.pickups().unwrap();
     for made in ["spool", "mail"] {
         fs::create_dir(dir.0.join(made)).unwrap();
         dir.mode(made, 0o700);
     }
-    for made in ["control.sock", "ledger.db-wal", "dots-3"] {
+    for made in ["control.sock", "ledger.db-wal", "pickup.db-shm", "dots-3"] {
         make_private(&dir.0.join(made), b"").unwrap();
     }
     let secret = data.paths().secret();
@@ -104,6 +114,9 @@ fn names_everything_that_is_open_and_how_to_close_it() {
         ("token", 0o602, "600"),
         ("ledger.db", 0o604, "600"),
         ("ledger.db-wal", 0o660, "600"),
+        ("users.db", 0o640, "600"),
+        ("pickup.db", 0o606, "600"),
+        ("pickup.db-shm", 0o604, "600"),
         ("control.sock", 0o666, "600"),
         ("dots-3", 0o644, "600"),
         ("spool", 0o755, "700"),
