@@ -12,6 +12,7 @@ pub mod deliver;
 pub mod held;
 pub mod metrics;
 pub mod ops;
+pub mod pickup;
 pub mod receive;
 pub mod report;
 pub mod serve;

@@ -82,6 +82,7 @@ pub struct Metrics {
     connections: Gauge,
     connections_all: Counter,
     turned_away: Counters,
+    collected: Counters,
     bare_newlines: Counter,
     deliveries: Counters,
     queue_rows: Family<Labels, Gauge>,
@@ -122,6 +123,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_all: Counter::default(),
             turned_away: Counters::default(),
+            collected: Counters::default(),
             bare_newlines: Counter::default(),
             deliveries: Counters::default(),
             queue_rows: Family::default(),
@@ -157,6 +159,7 @@ impl Metrics {
         zero(&self.messages, "verdict", &["pass", "absorb", "hold", "refuse"]);
         zero(&self.copies, "class", &["copies", "retry", "loop"]);
         zero(&self.deliveries, "outcome", &["delivered", "relayed", "failed", "temporary", "unknown"]);
+        zero(&self.collected, "result", &crate::pickup::Became::NAMES);
         zero(&self.turned_away, "why", &TurnedAway::ALL.map(TurnedAway::name));
         zero(&self.alerts, "result", &["sent", "failed"]);
         zero(&self.sign_ins, "verdict", &["yes", "no", "trouble", "refused"]);
@@ -176,6 +179,7 @@ impl Metrics {
         r.register_with_unit("arrival", "Bytes of these messages", Unit::Bytes, self.arrival_bytes.clone());
         r.register("connections", "SMTP connections now open", self.connections.clone());
         r.register("connections_opened", "SMTP connections ever opened", self.connections_all.clone());
+        r.register("pickup_messages", "Messages fetched from accounts at providers", self.collected.clone());
         r.register("turned_away", "Connections, recipients and messages refused", self.turned_away.clone());
         r.register(
             "bare_newlines",
@@ -222,6 +226,11 @@ impl Metrics {
     pub fn arrived(&self, bytes: u64) {
         self.arrivals.inc();
         self.arrival_bytes.inc_by(bytes);
+    }
+
+    /// A message was collected from an account at a provider, or was not.
+    pub fn collected(&self, became: &crate::pickup::Became) {
+        self.collected.get_or_create(&[("result", became.name())]).inc();
     }
 
     /// A client came.

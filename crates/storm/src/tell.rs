@@ -13,6 +13,8 @@ use crate::verdict::Class;
 const SOURCES_NAMED: usize = 5;
 /// Culprits named in an alert.
 const CULPRITS_NAMED: usize = 5;
+/// Characters of what somebody else said.
+const MAX_SAID: usize = 400;
 /// Characters of a culprit's name.
 const MAX_NAME: usize = 80;
 
@@ -31,6 +33,8 @@ pub enum AlertKind {
     ReplyHeld,
     /// Somebody guesses passwords, and sign-in is refused to him.
     Guessing,
+    /// An account at a provider cannot be collected.
+    Pickup,
 }
 
 /// One alert: plain text, no subjects, no bodies, no recipients but their number.
@@ -40,7 +44,7 @@ pub struct Alert {
     pub kind: AlertKind,
     /// Whom it is for; None: the operator.
     pub to: Option<String>,
-    /// The storm's id, the message's queue id, or the network of who guesses.
+    /// The storm's id, the message's queue id, the network of who guesses, or the account.
     pub about: String,
     /// The storm as it was then, without its evidence; None: it is about none.
     pub storm: Option<Storm>,
@@ -146,6 +150,20 @@ impl Alert {
 }
 
 impl Alert {
+    /// What is told of an account at `server` that cannot be collected, and why.
+    pub fn pickup(account: &str, server: &str, why: &str) -> Self {
+        let (account, server, why) = (plain(account), plain(server), said(why));
+        let text = format!(
+            "Mail of the account {account} is not collected from {server}:\n\n    {why}\n\n\
+             Nothing is lost: it stays there. quell tries again, less and less often, and says nothing more of\n\
+             this until it works. A corrected password file or configuration is tried at once, as is:\n\n    \
+             quell pickup run {account}\n\n\
+             What the account's mail would come to, without changing anything: quell pickup test {account}\n"
+        );
+        let subject = format!("quell: the account {account} cannot be collected");
+        Self { kind: AlertKind::Pickup, to: None, about: account, storm: None, subject, text }
+    }
+
     /// What one of our own people is told whose reply to all is held, once in a conversation. It says
     /// nothing of what others wrote.
     pub fn reply_held(author: &str, storm: &Storm, people: u32) -> Self {
@@ -282,6 +300,12 @@ fn name(culprit: &Culprit) -> Option<String> {
 /// A source's name is made by us, but an alert is mail: nothing in it may end a line.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
+/// Words of somebody else's, spaces kept.
+fn said(text: &str) -> String {
+    let words: Vec<String> = text.split_whitespace().map(plain).collect();
+    words.join(" ").chars().take(MAX_SAID).collect()
 }
 
 fn commands(storm: &Storm) -> String {

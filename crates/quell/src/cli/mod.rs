@@ -17,6 +17,7 @@ pub mod explain;
 pub mod ledger;
 pub mod mailbox;
 pub mod manual;
+pub mod pickup;
 pub mod queue;
 pub mod replay;
 pub mod serve;
@@ -47,6 +48,8 @@ pub enum Command {
     Mailbox(mailbox::Args),
     /// Add, list and change users who may sign in
     User(user::Args),
+    /// See, try and collect accounts at providers
+    Pickup(pickup::Args),
     /// See and change what waits
     Queue(queue::Args),
     /// See the storms, and decide on the mail they hold
@@ -106,6 +109,7 @@ pub fn run(cli: Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Check(args) => check::run(&args, file, out),
         Command::Mailbox(args) => mailbox::run(&args, &Config::load_for_command(&file)?, out),
         Command::User(args) => user::run(&args, &Config::load_for_command(&file)?, out),
+        Command::Pickup(args) => pickup::run(&args, &file, out),
         Command::Queue(args) => queue::run(&args, &Config::load_for_command(&file)?, out),
         Command::Storms(args) => storms::run(&args, &Config::load_for_command(&file)?, out),
         Command::Ledger(args) => ledger::run(&args, &Config::load_for_command(&file)?, out),

@@ -33,6 +33,11 @@ pub enum Response {
     Explained(Explained),
     /// To `Users`, where a list was asked for.
     Users(super::UsersShown),
+    /// To `Pickup`, where it was asked how accounts are.
+    Pickup {
+        /// By name.
+        accounts: Vec<crate::pickup::Status>,
+    },
     /// Done, and nothing to say.
     Done,
     /// It was not done.

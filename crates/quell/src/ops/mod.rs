@@ -11,6 +11,7 @@ mod explain;
 mod forget;
 mod held;
 pub mod offline;
+pub mod pickup;
 mod queue;
 mod request;
 mod run;
@@ -21,6 +22,7 @@ pub mod users;
 
 pub use answer::*;
 pub use forget::To;
+pub use pickup::PickupRequest;
 pub use request::*;
 pub use run::run;
 pub use users::{UserShown, UsersRequest, UsersShown};

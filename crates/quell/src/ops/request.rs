@@ -126,6 +126,12 @@ pub enum Request {
     /// `quell mailbox add` or `remove` has changed which mailboxes there are. The server looks
     /// again; the desk has nothing to do with it.
     MailboxesChanged {},
+    /// About the accounts at providers: [`super::Response::Pickup`], or done. Only a running server has an answer; the desk has nothing to do
+    /// with it.
+    Pickup {
+        /// What.
+        ask: super::PickupRequest,
+    },
     /// About the users who may sign in: [`super::UsersShown`], or done. The desk has nothing to do with
     /// it.
     Users {
@@ -142,7 +148,7 @@ impl Request {
             Status {} | QueueList { .. } | QueueShow { .. } | NextHops {} => false,
             Storms { .. } | Storm { .. } | StormHeld { .. } => false,
             // Users are not kept by the desk, and durable when it is answered.
-            Explain { .. } | MailboxesChanged {} | Users { .. } => false,
+            Explain { .. } | MailboxesChanged {} | Users { .. } | Pickup { .. } => false,
             QueueRetry { .. } | QueueRemove { .. } | LedgerForget { .. } => true,
             StormRelease { .. } | StormDiscard { .. } => true,
             // Of a wish nothing is kept.

@@ -49,6 +49,10 @@ pub fn run<R: Reader, T>(door: &mut Door<R, T>, request: &Request, now: &Now) ->
         }
         Request::Explain { what } => explain::explain(door, what, now).map(Response::Explained),
         Request::MailboxesChanged {} => Ok(Response::Done),
+        Request::Pickup { .. } => Err(Failure {
+            kind: ErrorKind::Conflict,
+            message: "the server does not run, and it is what collects: start it first".to_owned(),
+        }),
         Request::Users { .. } => Err(Failure {
             kind: ErrorKind::BadRequest,
             message: "users are not kept in the ledger".to_owned(),

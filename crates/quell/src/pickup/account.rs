@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use quell_relay::collect;
 use quell_relay::route::Host;
 use quell_wire::pop3::client::Mechanism;
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 
 /// Longest name of an account.
 pub const MAX_NAME_BYTES: usize = 64;
@@ -26,6 +26,8 @@ pub struct Account {
     pub secret: Secret,
     /// The authorities that count; None: the system's.
     pub authorities: Option<Arc<RootCertStore>>,
+    /// What TLS is made by; made when it is first needed, so that further sessions are resumed.
+    pub client: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
     /// What stays on the server.
     pub keep: Keep,
     /// The mailbox (IMAP).

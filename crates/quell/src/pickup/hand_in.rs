@@ -71,6 +71,22 @@ pub enum Became {
     Later(Trouble),
 }
 
+impl Became {
+    /// All names.
+    pub const NAMES: [&str; 4] = ["taken", "known", "refused", "later"];
+
+    /// For metrics.
+    pub fn name(&self) -> &'static str {
+        let [taken, known, refused, later] = Self::NAMES;
+        match self {
+            Self::Taken => taken,
+            Self::Known(_) => known,
+            Self::Refused(_) => refused,
+            Self::Later(_) => later,
+        }
+    }
+}
+
 /// The way in, for one session.
 pub struct HandIn {
     ready: Option<mpsc::Sender<Ready>>,
@@ -159,7 +175,10 @@ impl HandIn {
             rest.push(settled);
         }
         if self.task.await.is_err() {
-            warn!(event = "pickup_died", "what hands in collected mail has ended by a fault of quell: nothing that it had is deleted");
+            warn!(
+                event = "pickup_died",
+                "what hands in collected mail has ended by a fault of quell: nothing that it had is deleted"
+            );
         }
         rest
     }
@@ -274,7 +293,13 @@ impl Clerk {
                 && !self.lock().is_refused(&message.uid())
             {
                 let (account, uid) = (&self.account, message.uid());
-                info!(event = "pickup_refused", account, uid, reason = why, "a message cannot be taken, and stays on the server");
+                info!(
+                    event = "pickup_refused",
+                    account,
+                    uid,
+                    reason = why,
+                    "a message cannot be taken, and stays on the server"
+                );
             }
         }
         let noted = self.note(&notes);

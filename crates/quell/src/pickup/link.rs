@@ -57,7 +57,7 @@ impl Link {
         let config = match server.tls {
             Tls::Never => None,
             _ => {
-                let made = trusting(account.authorities.clone());
+                let made = account.client.get_or_init(|| trusting(account.authorities.clone())).clone();
                 Some(made.map_err(|why| Trouble::new(Kind::Tls, why))?)
             }
         };

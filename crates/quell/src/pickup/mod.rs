@@ -19,18 +19,15 @@ mod link;
 mod listing;
 mod memory;
 mod pop3;
-mod preview;
 mod round;
 mod secret;
 mod status;
 mod task;
-#[cfg(test)]
-mod tests;
 mod trouble;
 mod world;
 
 pub use account::{Account, Keep, Protocol, Secret, Server, Tls};
+pub use hand_in::Became;
 pub use keeper::{Keeper, Means};
-pub use preview::{Preview, PreviewLine, preview};
 pub use status::{Phase, Status};
 pub use trouble::Trouble;

@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use quell_relay::collect::Collecting;
 use quell_wire::pop3::client::{
-    At, Code, Deletions, Ending, Lost, NotTaken, Refusal, Request, Session, Settings, SignIn, Step, Tls as Asks, Wait, Why,
+    At, Code, Deletions, Ending, Lost, NotTaken, Refusal, Request, Session, Settings, SignIn, Step,
+    Tls as Asks, Wait, Why,
 };
 use tokio::time::{Instant, timeout};
 
 use super::account::{Keep, Secret, Tls};
 use super::hand_in::{Became, HandIn, Ready, Settled};
 use super::link::Link;
-use super::listing::{Listed, What, is_over, what};
+use super::listing::Listed;
 use super::round::{Look, max_size_words};
+use super::task::Done;
 use super::trouble::{Kind, Trouble};
 
 /// Messages that are asked for and have not come.
@@ -30,15 +32,6 @@ const READ_BYTES: usize = 64 << 10;
 /// A message comes at this rate at least, over a minute.
 const LEAST_BYTES_PER_MINUTE: u64 = 4_096;
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// What a session has come to.
-#[derive(Debug, Default)]
-pub struct Done {
-    /// There is more to fetch in another session.
-    pub more: bool,
-    /// Pauses that the server asks for.
-    pub login_delay: Option<Duration>,
-}
 
 /// Looks at the mailbox once.
 ///
@@ -60,6 +53,7 @@ pub async fn collect(look: &Look) -> Result<Done, Trouble> {
         asked: HashMap::new(),
         coming: None,
         deletes: Vec::new(),
+        marked: 0,
         later: None,
         more: false,
         fetched: (0, 0),
@@ -95,6 +89,8 @@ struct Pop3<'a> {
     coming: Option<Collecting>,
     /// That may be deleted, and of which the session could not be told yet.
     deletes: Vec<u32>,
+    /// Marked for deletion by the server.
+    marked: u64,
     /// Why something was left there.
     later: Option<Trouble>,
     more: bool,
@@ -137,7 +133,7 @@ impl Pop3<'_> {
                     self.coming = None;
                     self.stays(number, max_size_words(self.look.max_message_bytes)).await;
                 }
-                Step::Deleted { .. } => {}
+                Step::Deleted { .. } => self.marked += 1,
                 Step::Refused { request, refusal } => self.refused(request, &refusal).await,
                 Step::Idle => self.idle().await,
                 Step::Closed(ending) => {
@@ -150,9 +146,8 @@ impl Pop3<'_> {
 
     /// Asks for what there is room for.
     fn ask(&mut self) {
-        self.deletes.retain(|number| {
-            matches!(self.session.request(Request::Delete(*number)), Err(NotTaken::Full))
-        });
+        self.deletes
+            .retain(|number| matches!(self.session.request(Request::Delete(*number)), Err(NotTaken::Full)));
         while self.asked.len() < ASKED && self.asked.len() + self.hand_in.under_way() < UNDER_WAY {
             if self.todo.is_empty() || !self.goes_on() {
                 return;
@@ -198,11 +193,15 @@ impl Pop3<'_> {
             return Ok(());
         }
         let listing = self.session.listing();
-        let messages: Vec<Listed> = listing.entries.iter().map(|entry| Listed {
-            number: entry.number,
-            uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
-            size_bytes: entry.bytes,
-        }).collect();
+        let messages: Vec<Listed> = listing
+            .entries
+            .iter()
+            .map(|entry| Listed {
+                number: entry.number,
+                uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
+                size_bytes: entry.bytes,
+            })
+            .collect();
         let listed = listing.listed;
         self.todo = self.look.listed(messages, listed, false)?.fetch.into();
         Ok(())
@@ -248,7 +247,9 @@ impl Pop3<'_> {
 
     /// Nothing is under way with the server.
     async fn idle(&mut self) {
-        if !self.deletes.is_empty() || !self.todo.is_empty() && self.asked.is_empty() && self.hand_in.under_way() == 0 {
+        if !self.deletes.is_empty()
+            || !self.todo.is_empty() && self.asked.is_empty() && self.hand_in.under_way() == 0
+        {
             return;
         }
         match self.hand_in.next().await {
@@ -298,12 +299,12 @@ impl Pop3<'_> {
             Ok(Ok(n)) => {
                 self.rate.1 += n as u64;
                 if wait == Wait::Content && self.is_too_slow() {
-                    self.session.lost(Lost::Ours("the server sends too slowly".to_owned()));
+                    self.session.lost(Lost::Broken("it sends too slowly".to_owned()));
                 }
                 return Ok(n);
             }
-            Ok(Err(why)) => self.session.lost(Lost::Ours(why.to_string())),
-            Err(_) => self.session.lost(Lost::Ours("the server does not answer in time".to_owned())),
+            Ok(Err(why)) => self.session.lost(Lost::Broken(why.to_string())),
+            Err(_) => self.session.lost(Lost::TimedOut),
         }
         Ok(0)
     }
@@ -319,7 +320,7 @@ impl Pop3<'_> {
 
     /// Whatever the end: what is at the door is waited for, and remembered.
     async fn finish(self, ended: Result<Ending, Trouble>) -> Result<Done, Trouble> {
-        let Self { look, link, session, hand_in, later, more, .. } = self;
+        let Self { look, link, session, hand_in, later, more, marked, .. } = self;
         let mut later = later;
         for settled in hand_in.finish().await {
             look.settled(&settled);
@@ -329,15 +330,17 @@ impl Pop3<'_> {
         }
         link.close().await;
         let ending = ended?;
-        look.deleted(ending.deletions == Deletions::Done);
+        if ending.deletions == Deletions::Done {
+            look.deleted(marked);
+        }
         if ending.why != Why::Quit {
             return Err(of_ending(&ending.why, look));
         }
         match later {
             Some(trouble) => Err(trouble),
             None => {
-                let delay = session.offer().login_delay_secs;
-                Ok(Done { more, login_delay: delay.map(|secs| Duration::from_secs(secs.into())) })
+                let delay = session.offer().login_delay_secs.unwrap_or(0);
+                Ok(Done { more, least_pause: Duration::from_secs(delay.into()) })
             }
         }
     }
@@ -355,13 +358,15 @@ fn of_ending(why: &Why, look: &Look) -> Trouble {
             let help = "with tls = \"never\" the password would cross the network in the clear";
             Trouble::new(Kind::Tls, format!("{server} offers no STLS; nothing was said to it ({help})"))
         }
-        Why::NoMechanism => {
-            Trouble::new(Kind::SignIn, format!("{server} offers no sign-in by a token (XOAUTH2, OAUTHBEARER)"))
-        }
+        Why::NoMechanism => Trouble::new(
+            Kind::SignIn,
+            format!("{server} offers no sign-in by a token (XOAUTH2, OAUTHBEARER)"),
+        ),
         Why::Refused(at, refusal) => of_refusal(*at, refusal, look),
         Why::Fault(fault) => Trouble::new(Kind::Server, format!("{server} sends {fault}")),
         Why::Lost(Lost::Closed) => Trouble::new(Kind::Net, format!("{server} has closed the connection")),
-        Why::Lost(lost) => Trouble::new(Kind::Net, format!("{server}: {lost}")),
+        Why::Lost(Lost::TimedOut) => Trouble::new(Kind::Net, format!("{server} does not answer in time")),
+        Why::Lost(Lost::Broken(why) | Lost::Ours(why)) => Trouble::new(Kind::Net, format!("{server}: {why}")),
     }
 }
 

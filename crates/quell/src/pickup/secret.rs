@@ -29,14 +29,14 @@ impl Secret {
             Self::File(path) => first_line(path).map_err(|why| {
                 trouble(format!("the password cannot be read from {}: {why}", path.display()))
             })?,
-            Self::Env(name) => {
-                std::env::var(name).map_err(|_| trouble(format!("the environment variable {name} is not set")))?
-            }
+            Self::Env(name) => std::env::var(name)
+                .map_err(|_| trouble(format!("the environment variable {name} is not set")))?,
             Self::Command(argv) | Self::Token(argv, _) => {
                 let program = argv.first().cloned().unwrap_or_default();
                 let printed = ask_command(argv, MAX_OUTPUT_BYTES);
                 let printed = printed.map_err(|why| trouble(format!("{program} could not be run: {why}")))?;
-                printed.ok_or_else(|| trouble(format!("{program} gives none: it failed, or printed nothing")))?
+                printed
+                    .ok_or_else(|| trouble(format!("{program} gives none: it failed, or printed nothing")))?
             }
         };
         let line = text.lines().next().unwrap_or_default();

@@ -70,8 +70,7 @@ pub struct Shown(Arc<Mutex<Status>>);
 impl Shown {
     /// Of an account of which nothing is known yet.
     pub fn new(account: &str, server: &str) -> Self {
-        let status =
-            Status { account: account.to_owned(), server: server.to_owned(), ..Status::default() };
+        let status = Status { account: account.to_owned(), server: server.to_owned(), ..Status::default() };
         Self(Arc::new(Mutex::new(status)))
     }
 

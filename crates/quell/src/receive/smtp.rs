@@ -450,23 +450,31 @@ impl Connection {
     /// Brings a large body to its end, within the time of the answer: a disk that hangs must not
     /// keep the client waiting for ever. What comes too late is thrown away.
     async fn complete(&self, submission: Box<Submission>) -> Result<Incoming, Reply> {
-        if !submission.must_sync() {
-            return submission.complete();
-        }
-        let work = async move {
-            // Held by the work itself: one that the client no longer waits for still has a thread.
-            let permit = SYNCS.acquire().await.ok()?;
-            let work = move || {
-                let completed = submission.complete();
-                drop(permit);
-                completed
-            };
-            tokio::task::spawn_blocking(work).await.ok()
+        complete(submission, self.shared.answer_within).await
+    }
+}
+
+/// Brings a large body to its end within that time; [`SYNCING`] at a time.
+///
+/// # Errors
+/// The reply, 451 if it comes too late.
+pub async fn complete(submission: Box<Submission>, within: Duration) -> Result<Incoming, Reply> {
+    if !submission.must_sync() {
+        return submission.complete();
+    }
+    let work = async move {
+        // Held by the work itself: one that the client no longer waits for still has a thread.
+        let permit = SYNCS.acquire().await.ok()?;
+        let work = move || {
+            let completed = submission.complete();
+            drop(permit);
+            completed
         };
-        match timeout(self.shared.answer_within, work).await {
-            Ok(Some(completed)) => completed,
-            Ok(None) | Err(_) => Err(Reply::new(451, (3, 0), "Trouble of our own; try again later")),
-        }
+        tokio::task::spawn_blocking(work).await.ok()
+    };
+    match timeout(within, work).await {
+        Ok(Some(completed)) => completed,
+        Ok(None) | Err(_) => Err(Reply::new(451, (3, 0), "Trouble of our own; try again later")),
     }
 }
 

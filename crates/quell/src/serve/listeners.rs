@@ -181,12 +181,17 @@ pub(super) fn ask(parts: &Parts) -> Ask {
     let desk = parts.desk.clone();
     let maildirs = Arc::clone(&parts.outer.maildirs);
     let (accounts, time) = (Arc::clone(parts.sign_in.accounts()), parts.outer.time.clone());
+    let pickup = Arc::downgrade(&parts.pickup);
     Arc::new(move |request| {
         let desk = desk.clone();
         if let ops::Request::Users { ask } = request {
             let (accounts, now) = (Arc::clone(&accounts), time.now().wall_ms);
             let run = move || ops::users::run(&accounts, &ask, now);
             return Box::pin(async move { tokio::task::spawn_blocking(run).await.ok() });
+        }
+        if let ops::Request::Pickup { ask } = request {
+            let answer = pickup.upgrade().map(|keeper| ops::pickup::run(&keeper, &ask));
+            return Box::pin(async move { answer });
         }
         if matches!(request, ops::Request::MailboxesChanged {}) {
             maildirs.forget_listings();

@@ -58,6 +58,9 @@ pub enum ServeError {
     /// The users' file.
     #[error("the users cannot be opened: {0}")]
     Users(quell_queue::store::StoreError),
+    /// What was collected from accounts at providers.
+    #[error("what was collected cannot be opened: {0}")]
+    Pickups(quell_queue::pickups::PickupError),
     /// The body store.
     #[error("the body store cannot be opened: {0}")]
     Spool(#[from] quell_queue::body::SpoolError),
@@ -147,6 +150,7 @@ async fn serve(mut parts: Parts, mut sockets: listeners::Sockets) -> Result<(), 
     // Set once: there is one stop.
     parts.stop_by.get_or_init(|| Instant::now() + STOP_WITHIN);
     stop.send_replace(true);
+    parts.pickup.stop().await;
     let answers_by = tokio::time::Instant::now() + parts.config().outgoing.stop_within;
     parts.remote.stop(answers_by);
     if tokio::time::timeout(STOP_WITHIN, listening.finished()).await.is_err() {

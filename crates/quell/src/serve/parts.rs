@@ -1,7 +1,7 @@
 //! The parts of a running server, and how they are put together.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolReader, SpoolSettings};
 use quell_queue::clock::Now;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::dots::DotLog;
+use quell_queue::pickups::SqlitePickups;
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
 use quell_queue::store::{Batch, Reader, Retention, Store, StoreError};
@@ -33,6 +34,7 @@ use crate::deliver::verify::Verifier;
 use crate::deliver::worker::Worker;
 use crate::held::Digester;
 use crate::metrics::Metrics;
+use crate::pickup::{Keeper, Means};
 use crate::receive::limits::Connections;
 use crate::receive::room::FreeRoom;
 use crate::receive::smtp::{Outer, Shared};
@@ -42,7 +44,7 @@ use crate::server::desk::{Desk, Handle, Msg, ServerDoor, channel_to_desk};
 use crate::server::fresh::FreshBodies;
 use crate::server::time::Timekeeper;
 use crate::sign_in::accounts::Accounts;
-use crate::sign_in::{Means, SignIn};
+use crate::sign_in::{Means as SignInMeans, SignIn};
 use crate::tell::{Mailer, Outbox, StopBy, Teller};
 use crate::tls::Certificate;
 
@@ -88,6 +90,8 @@ pub struct Parts {
     pub remote: Arc<Remote>,
     /// Who may send.
     pub sign_in: Arc<SignIn>,
+    /// Accounts at providers.
+    pub pickup: Arc<Keeper>,
     /// Delivery threads.
     pub workers: Vec<JoinHandle<()>>,
     /// The desk.
@@ -160,6 +164,7 @@ impl Parts {
         let (reporting, reports) = means().start().map_err(thread)?;
         let (digesting, digests) = digester(&in_force, means()).start().map_err(thread)?;
         let sign_in = sign_in(&data, &current(&in_force), &outer, outbox.clone())?;
+        let pickup = pickup(&data, &in_force, &outer, outbox.clone(), runtime)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox, (reporting, digesting));
         let (out, stored) = (outward_now(&in_force), (bodies.clone(), Arc::clone(&fresh)));
         let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
@@ -175,6 +180,7 @@ impl Parts {
             metrics,
             remote,
             sign_in,
+            pickup,
             token,
             data,
             workers,
@@ -194,7 +200,7 @@ fn sign_in(
     outbox: Outbox,
 ) -> Result<Arc<SignIn>, ServeError> {
     let users = SqliteUsers::open(&data.users()?).map_err(ServeError::Users)?;
-    let means = Means {
+    let means = SignInMeans {
         accounts: Arc::new(Accounts::new(users)),
         secret: in_force.shared.policy.secret.clone(),
         time: outer.time.clone(),
@@ -202,6 +208,31 @@ fn sign_in(
         outbox: Some(outbox),
     };
     Ok(SignIn::new(means, in_force.config.sign_in.clone()))
+}
+
+/// Opens what was collected, and begins to collect once the desk decides.
+fn pickup(
+    data: &Data,
+    in_force: &Arc<RwLock<InForce>>,
+    outer: &Arc<Outer>,
+    outbox: Outbox,
+    runtime: &Runtime,
+) -> Result<Arc<Keeper>, ServeError> {
+    let store = SqlitePickups::open(&data.pickups()?).map_err(ServeError::Pickups)?;
+    let (policy, outward, numbers) = (Arc::clone(in_force), outward_now(in_force), random());
+    let numbers = Mutex::new(numbers);
+    let means = Means {
+        outer: Arc::clone(outer),
+        policy: Box::new(move || {
+            let shared = current(&policy).shared;
+            (Arc::clone(&shared.policy), shared.max_message_bytes)
+        }),
+        resolver: Box::new(move || Arc::clone(&outward().resolver)),
+        outbox,
+        store: Arc::new(Mutex::new(store)),
+        random: Box::new(move || numbers.lock().unwrap_or_else(PoisonError::into_inner)()),
+    };
+    Ok(Keeper::start(means, &current(in_force).config.pickup, runtime))
 }
 
 fn open_door(

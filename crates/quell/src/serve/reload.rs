@@ -33,6 +33,7 @@ pub(super) fn reload(parts: &mut Parts) {
     parts.log.set(&config);
     parts.sign_in.set(&config.sign_in);
     make_mailboxes(&config, &parts.outer.maildirs);
+    let accounts = config.pickup.clone();
     parts.desk.send(Msg::Limits(Box::new(config.limits.clone())));
     let new = in_force(config, old.shared.policy.secret.clone(), Some(&old));
     let routes = Arc::clone(&new.outward.routes);
@@ -40,5 +41,7 @@ pub(super) fn reload(parts: &mut Parts) {
     if routes != old.outward.routes {
         parts.desk.send(Msg::Destinations(destinations(&routes)));
     }
+    // After the directory: their mail is for people who are known by now.
+    parts.pickup.set(&accounts);
     info!(event = "reloaded", "the configuration was read again");
 }

@@ -17,7 +17,7 @@ mod passed_on;
 pub mod pool;
 #[cfg(test)]
 mod tests;
-mod token;
+pub(crate) mod token;
 pub mod verifier;
 
 use std::net::IpAddr;

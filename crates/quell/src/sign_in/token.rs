@@ -77,7 +77,12 @@ fn talk(
         }
     };
     match status.code() {
-        Some(0) => Ok(child.stdout.take().map(|stdout| said(stdout, max_bytes)).transpose()?.filter(|said| !said.is_empty())),
+        Some(0) => Ok(child
+            .stdout
+            .take()
+            .map(|stdout| said(stdout, max_bytes))
+            .transpose()?
+            .filter(|said| !said.is_empty())),
         Some(_) => Ok(None),
         None => Err(io::Error::other(format!("it ended with {status}"))),
     }

@@ -37,6 +37,7 @@ pub(super) fn run(argv: &[String], alert: &Alert, stop_by: &StopBy) -> io::Resul
         AlertKind::StillHeld => "still_held",
         AlertKind::ReplyHeld => "reply_held",
         AlertKind::Guessing => "guessing",
+        AlertKind::Pickup => "pickup",
     };
     let storm = if alert.storm.is_some() { alert.about.as_str() } else { "" };
     let mut child = of_the_operator(program)

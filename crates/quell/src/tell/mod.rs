@@ -1,6 +1,6 @@
 //! Telling the operator, by a command or a mail: one alert when a storm opens, one when it ends, one
 //! when mail is held and nobody decides, one for a message that was given up and may have been delivered;
-//! one when somebody guesses passwords; and
+//! one when somebody guesses passwords; one of an account at a provider that cannot be collected; and
 //! one of our own authors, once in a conversation, that his reply to all is held.
 //!
 //! The mail passes the door like any other, its reverse-path is null, and it can neither be
@@ -124,7 +124,7 @@ fn say(alert: &Alert) {
     if alert.kind == AlertKind::StillHeld {
         return warn!(event = "still_held", about = %alert.about, "{subject}");
     }
-    if alert.kind == AlertKind::Guessing {
+    if matches!(alert.kind, AlertKind::Guessing | AlertKind::Pickup) {
         // Whoever found it out has said so in the log.
         return;
     }

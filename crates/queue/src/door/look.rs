@@ -40,6 +40,14 @@ impl<R: Reader, T> Door<R, T> {
         Ok(found)
     }
 
+    /// Whether there is an arrival of that id without an exact key: it was stored, however it fared since.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn knows_arrival(&mut self, queue_id: &QueueId) -> Result<bool, StoreError> {
+        Ok(self.arrival(queue_id, queue_id)?.is_some())
+    }
+
     pub(super) fn arrival(
         &mut self,
         kid: &QueueId,

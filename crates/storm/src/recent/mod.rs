@@ -125,7 +125,8 @@ impl Recent {
         let of_message = Signs {
             leaving: looked.content.as_ref().and_then(|met| self.leaving(facts, met)),
             replies: looked.thread.map(|key| talk::replies(self.threads.get(key), facts, limits, now)),
-            flood: self.flood(looked.source, limits, now),
+            // What is collected was not sent now: how fast it comes says nothing of who sent it.
+            flood: if facts.source.pickup.is_some() { None } else { self.flood(looked.source, limits, now) },
             is_counted: self.sources.get(looked.source).is_some(),
             ..Signs::default()
         };
@@ -179,7 +180,7 @@ impl Recent {
         }
         self.note_reports(facts, looked, is_new, now);
         self.note_sent_by_user(facts, looked, is_new, limits, now);
-        if looked.is_part {
+        if looked.is_part || facts.source.pickup.is_some() {
             return;
         }
         if let Some(rhythm) = self.sources.entry(looked.source, looked.source, now, || Rhythm::new(now)) {

@@ -80,6 +80,7 @@ impl Check<'_> {
             user: table.user.clone(),
             secret: secret?,
             authorities,
+            client: Arc::default(),
             keep,
             mailbox: mailbox.to_owned(),
             marks_seen: table.seen,
@@ -198,7 +199,8 @@ impl Check<'_> {
     fn mechanism(&mut self, at: &At<'_>) -> Option<Mechanism> {
         let word = at.table.auth.as_deref()?;
         if at.table.token_command.is_none() {
-            let help = "write `token_command`, or leave `auth` out: a password is shown as the server wants it";
+            let help =
+                "write `token_command`, or leave `auth` out: a password is shown as the server wants it";
             self.fault(&at.key("auth"), "it says how a token is shown, and there is none", help);
         }
         match word {
@@ -256,7 +258,9 @@ impl Check<'_> {
         let hosts: Vec<String> =
             at.table.stamped_by.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect();
         let bare = |host: &String| host.strip_prefix("*.").unwrap_or(host).to_owned();
-        if let Some(bad) = hosts.iter().find(|host| quell_relay::directory::normal_domain(&bare(host)).is_none()) {
+        if let Some(bad) =
+            hosts.iter().find(|host| quell_relay::directory::normal_domain(&bare(host)).is_none())
+        {
             let help = "write host names, or \"*.provider.example\"";
             self.fault(&at.key("stamped_by"), format!("\"{bad}\" is no host name"), help);
         }
@@ -280,7 +284,11 @@ impl Check<'_> {
         let (least, most) = (10, 86_400);
         if !(least..=most).contains(&at.table.poll_secs) {
             let message = format!("{} is out of range", at.table.poll_secs);
-            self.fault(&at.key("poll_secs"), message, format!("write a number from {least} to {most} seconds"));
+            self.fault(
+                &at.key("poll_secs"),
+                message,
+                format!("write a number from {least} to {most} seconds"),
+            );
         }
     }
 

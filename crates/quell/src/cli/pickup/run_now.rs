@@ -1,0 +1,144 @@
+//! `quell pickup run`: asks the server to look now, and watches.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::super::ask::refused;
+use super::{Failure, Server};
+use crate::config::Config;
+use crate::ops::time::size_text as size;
+use crate::ops::{PickupRequest, Response};
+use crate::pickup::{Account, Phase, Status};
+
+/// How often the server is asked.
+const EVERY: Duration = Duration::from_millis(200);
+/// How often a line is written where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Until each has been looked at.
+pub fn run(
+    config: &Config,
+    accounts: &[Arc<Account>],
+    quiet: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let Some(mut server) = Server::connect(config)? else {
+        let why = "the server does not run, and it is what collects: `quell serve` starts it; `quell pickup test` tries an account without it";
+        return Err(Failure::Failed(why.to_owned()));
+    };
+    let mut wanted: HashMap<String, u64> = HashMap::new();
+    let before = server.statuses()?;
+    for account in accounts {
+        let name = account.name();
+        let Some(status) = before.iter().find(|status| status.account == name) else {
+            let why =
+                format!("{name} is not in the running server's configuration; SIGHUP makes it read it again");
+            return Err(Failure::Failed(why));
+        };
+        // What is under way may have listed before the latest mail came.
+        let is_busy = matches!(status.phase, Phase::Connecting | Phase::Collecting);
+        wanted.insert(name.to_owned(), status.rounds + 1 + u64::from(is_busy));
+        match server.ask(PickupRequest::Run { account: name.to_owned() })? {
+            Response::Done => {}
+            other => return Err(refused(other)),
+        }
+    }
+    let mut told = Told::new(quiet);
+    let mut failed = false;
+    while !wanted.is_empty() {
+        std::thread::sleep(EVERY);
+        let now = server.statuses()?;
+        for status in &now {
+            if !wanted.get(&status.account).is_some_and(|rounds| status.rounds >= *rounds)
+                || is_under_way(status)
+            {
+                continue;
+            }
+            wanted.remove(&status.account);
+            told.hide();
+            writeln!(out, "{}", summary(status))?;
+            failed |= status.trouble.is_some();
+        }
+        wanted.retain(|name, _| now.iter().any(|status| status.account == *name));
+        told.tell(now.iter().filter(|status| wanted.contains_key(&status.account)));
+    }
+    if failed { Err(Failure::Failed("not all accounts could be collected".to_owned())) } else { Ok(()) }
+}
+
+fn is_under_way(status: &Status) -> bool {
+    matches!(status.phase, Phase::Connecting | Phase::Collecting)
+}
+
+fn summary(status: &Status) -> String {
+    let Status { account, taken, known, refused, deleted, bytes, .. } = status;
+    let mut text = format!("{account}: {taken} taken ({}), {deleted} deleted there", size(*bytes));
+    if *known > 0 {
+        text += &format!(", {known} known already");
+    }
+    if *refused > 0 {
+        text += &format!(", {refused} cannot be taken and stay there (see the log: pickup_refused)");
+    }
+    match &status.trouble {
+        Some(trouble) => format!("{text}; {trouble}"),
+        None => text,
+    }
+}
+
+/// A bar on a terminal, else a line now and then; on standard error.
+struct Told {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    line_at: Instant,
+}
+
+impl Told {
+    fn new(quiet: bool) -> Self {
+        let is_drawn = !quiet && io::stderr().is_terminal();
+        let bar = is_drawn.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+            let form = "{msg} {bar:30} {pos} of {len} messages, {per_sec}, {eta} left";
+            bar.set_style(
+                ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar
+        });
+        Self { bar, quiet, line_at: Instant::now() + LINE_EVERY }
+    }
+
+    fn tell<'a>(&mut self, under_way: impl Iterator<Item = &'a Status>) {
+        let all: Vec<&Status> = under_way.collect();
+        let (fetched, to_fetch) = all.iter().fold((0, 0), |(f, t), s| (f + s.fetched, t + s.to_fetch));
+        let names: Vec<&str> = all.iter().map(|status| status.account.as_str()).take(3).collect();
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(to_fetch);
+                bar.set_position(fetched);
+                bar.set_message(names.join(", "));
+            }
+            None if !self.quiet && Instant::now() >= self.line_at => {
+                self.line_at = Instant::now() + LINE_EVERY;
+                // Nobody reads it any more: nothing to be done.
+                let _told = writeln!(io::stderr(), "{}: {fetched} of {to_fetch} messages", names.join(", "));
+            }
+            None => {}
+        }
+    }
+
+    fn hide(&self) {
+        if let Some(bar) = &self.bar {
+            bar.suspend(|| {});
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

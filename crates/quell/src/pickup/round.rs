@@ -1,0 +1,211 @@
+//! One look at an account: what POP3 and IMAP have in common.
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use quell_mail::trace::Tls as Negotiated;
+use quell_queue::pickups::{Fate, Remembered};
+use quell_relay::collect::{CannotPlace, Collected, Collecting, NotTaken, Placed, Server};
+use quell_relay::reception::{Asked, Policy};
+use quell_wire::pop3::Password;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::info;
+
+use super::account::Account;
+use super::hand_in::{Became, HandIn, Remembers, Settled};
+use super::keeper::Means;
+use super::link::Link;
+use super::listing::{Listed, What, is_over, what};
+use super::status::{Phase, Shown};
+use super::trouble::{Kind, Trouble};
+use super::world::Around;
+
+/// A next hop that is asked about a recipient answers by then.
+const ASK_WITHIN: Duration = Duration::from_secs(25);
+
+/// What a look has to do with.
+pub struct Look {
+    /// The account.
+    pub account: Arc<Account>,
+    /// The rest of the server.
+    pub means: Arc<Means>,
+    /// What is known of its messages.
+    pub memory: Remembers,
+    /// For people.
+    pub status: Shown,
+    /// Who is who.
+    pub policy: Arc<Policy>,
+    /// Largest message that is taken.
+    pub max_message_bytes: u64,
+    /// It is to end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What is to be done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ToDo {
+    /// Fetched.
+    pub fetch: Vec<Listed>,
+    /// Deleted without being fetched again.
+    pub delete: Vec<Listed>,
+}
+
+impl Look {
+    /// A connection to the server.
+    ///
+    /// # Errors
+    /// [`Kind::Net`], [`Kind::Tls`].
+    pub async fn link(&self) -> Result<Link, Trouble> {
+        Link::open(&self.account, &(self.means.resolver)()).await
+    }
+
+    /// The password or token.
+    ///
+    /// # Errors
+    /// [`Kind::Secret`].
+    pub async fn secret(&self) -> Result<Password, Trouble> {
+        let secret = self.account.secret.clone();
+        let read = tokio::task::spawn_blocking(move || secret.read()).await;
+        read.unwrap_or_else(|_| Err(Trouble::stopping()))
+    }
+
+    /// The way to the door.
+    pub fn hand_in(&self) -> HandIn {
+        HandIn::start(Arc::clone(&self.means.outer), Arc::clone(&self.memory), self.account.name())
+    }
+
+    /// The world, for a message.
+    pub fn around(&self) -> Around<'_> {
+        Around { outer: &self.means.outer, max_message_bytes: self.max_message_bytes }
+    }
+
+    /// A message begins.
+    pub fn begin(&self) -> Collecting {
+        Collecting::new(Arc::clone(&self.policy), Arc::clone(&self.account.mail), &self.around())
+    }
+
+    /// It is whole: whom it is for is found out, and it is made ready for the door.
+    ///
+    /// # Errors
+    /// What became of it instead.
+    pub async fn finish(
+        &self,
+        mut coming: Collecting,
+        address: IpAddr,
+        tls: Option<Negotiated>,
+    ) -> Result<Collected, Became> {
+        let placed = self.place(&mut coming).await.map_err(|why| {
+            Became::Later(Trouble::new(Kind::Mailbox, format!("it cannot be said who gets a message: {why}")))
+        })?;
+        let server = &self.account.server;
+        let from = Server { host: server.host(), address, tls, protocol: server.with() };
+        coming.finish(placed, &from, &self.around()).map_err(|why| match why {
+            NotTaken::Never(why) => Became::Refused(why),
+            NotTaken::Now(why) => Became::Later(Trouble::new(Kind::Here, why)),
+        })
+    }
+
+    async fn place(&self, coming: &mut Collecting) -> Result<Placed, CannotPlace> {
+        let mut placing = coming.place(&self.around())?;
+        while let Some(ask) = placing.to_ask() {
+            let answer = timeout(ASK_WITHIN, self.means.outer.verifier.ask(&ask)).await;
+            placing.asked(answer.map_or(Asked::CannotTell, |answer| answer.asked))?;
+        }
+        placing.placed()
+    }
+
+    /// The server has listed these, of `all` that there are: what is to be done.
+    ///
+    /// # Errors
+    /// [`Kind::Here`].
+    pub fn listed(&self, messages: Vec<Listed>, all: u64, names_last: bool) -> Result<ToDo, Trouble> {
+        let now = self.means.outer.time.now().ms;
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_complete = messages.len() as u64 == all;
+        if is_complete {
+            let uids: Vec<String> = messages.iter().filter_map(|message| message.uid.clone()).collect();
+            tokio::task::block_in_place(|| memory.listed(&uids, now))?;
+        }
+        let mut todo = ToDo::default();
+        for message in messages {
+            match what(&message, &memory, self.account.keep, names_last, now) {
+                What::Nothing => {}
+                What::Fetch => todo.fetch.push(message),
+                What::Delete => todo.delete.push(message),
+            }
+        }
+        self.status.set(|status| {
+            status.phase = Phase::Collecting;
+            status.listed += all;
+            status.to_fetch += todo.fetch.len() as u64;
+        });
+        Ok(todo)
+    }
+
+    /// A message cannot be taken: it stays there, and is said once.
+    pub fn refused(&self, message: &Listed, why: String) {
+        self.status.set(|status| status.refused += 1);
+        let uid =
+            message.uid.clone().unwrap_or_else(|| format!("-{}-{}", message.number, message.size_bytes));
+        let now = self.means.outer.time.now().ms;
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if !memory.is_refused(&uid) {
+            let account = self.account.name();
+            info!(
+                event = "pickup_refused",
+                account,
+                uid,
+                reason = why,
+                "a message cannot be taken, and stays on the server"
+            );
+        }
+        let size_bytes = message.size_bytes;
+        let fate = Fate::Refused(why);
+        let noted = Remembered { uid, size_bytes, digest: [0; 16], fate, at_ms: now, seen_ms: now };
+        // If it cannot be remembered, it is said once more.
+        let _said_again = tokio::task::block_in_place(|| memory.note(&[noted]));
+    }
+
+    /// What became of a message. True: it may be deleted on the server.
+    pub fn settled(&self, settled: &Settled) -> bool {
+        let now = self.means.outer.time.now().ms;
+        self.status.set(|status| match settled.fate {
+            Became::Taken => {
+                status.taken += 1;
+                status.taken_ever += 1;
+                status.bytes_ever += settled.bytes;
+            }
+            Became::Known(_) => status.known += 1,
+            Became::Refused(_) => status.refused += 1,
+            Became::Later(_) => {}
+        });
+        self.means.outer.metrics.collected(&settled.fate);
+        match settled.fate {
+            Became::Taken => is_over(self.account.keep, now, now),
+            Became::Known(at) => is_over(self.account.keep, at, now),
+            Became::Refused(_) | Became::Later(_) => false,
+        }
+    }
+
+    /// So many were deleted on the server.
+    pub fn deleted(&self, messages: u64) {
+        self.status.set(|status| status.deleted += messages);
+    }
+
+    /// It is to end.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// There is room for one more message.
+    pub fn has_room(&self) -> bool {
+        self.means.outer.room.enough(self.max_message_bytes)
+    }
+}
+
+/// Why a message stays that is too large.
+pub fn max_size_words(max_message_bytes: u64) -> String {
+    format!("it is larger than [smtp] max_message_bytes ({max_message_bytes})")
+}

@@ -1,0 +1,317 @@
+//! One account's task: looks, waits, looks again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use quell_storm::facts::Ms;
+use quell_storm::tell::Alert;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::account::{Account, Protocol};
+use super::backoff::{Backoff, with_jitter};
+use super::hand_in::Remembers;
+use super::imap::{self, Open};
+use super::keeper::Means;
+use super::memory::Memory;
+use super::pop3;
+use super::round::Look;
+use super::status::{Phase, Shown, Status};
+use super::trouble::{Kind, Trouble};
+
+/// A corrected password file is seen so soon.
+const LOOK_AT_SECRET: Duration = Duration::from_secs(5);
+/// Trouble that may pass by itself is told after so long.
+const TELL_AFTER: Duration = Duration::from_secs(3_600);
+/// The state of a long collection is in the log so often.
+const PROGRESS: Duration = Duration::from_secs(30);
+
+/// What a look has come to.
+pub struct Done {
+    /// There is more, at once.
+    pub more: bool,
+    /// The server wants pauses of at least so long.
+    pub least_pause: Duration,
+}
+
+/// One account's task.
+pub struct Task {
+    /// The account.
+    pub account: Arc<Account>,
+    /// The rest of the server.
+    pub means: Arc<Means>,
+    /// For people.
+    pub status: Shown,
+    /// It is to end.
+    pub stop: watch::Receiver<bool>,
+    /// A person wants a look now.
+    pub wake: Arc<Notify>,
+}
+
+impl Task {
+    /// Until it is to end.
+    pub async fn run(mut self) {
+        let (mut backoff, mut since) = (Backoff::default(), None);
+        let mut connection: Option<Open> = None;
+        let memory = loop {
+            match self.remember().await {
+                Ok(memory) => break memory,
+                Err(trouble) => {
+                    let pause = backoff.failed(&trouble, self.random());
+                    self.trouble(&trouble, pause);
+                    if self.pause(pause, None).await {
+                        return;
+                    }
+                }
+            }
+        };
+        loop {
+            let ended = self.round(&memory, &mut connection).await;
+            if *self.stop.borrow() {
+                return;
+            }
+            let (pause, secret) = match ended {
+                Ok(done) => {
+                    backoff.worked();
+                    since = None;
+                    self.worked(&memory);
+                    if done.more {
+                        continue;
+                    }
+                    (with_jitter(self.account.poll.max(done.least_pause), self.random()), None)
+                }
+                Err(trouble) => {
+                    connection = None;
+                    let pause = backoff.failed(&trouble, self.random());
+                    self.trouble(&trouble, pause);
+                    let since = *since.get_or_insert_with(Instant::now);
+                    self.tell(&memory, &trouble, since);
+                    let is_secret = matches!(trouble.kind, Kind::SignIn | Kind::Secret);
+                    (pause, is_secret.then(|| self.account.secret.changed()))
+                }
+            };
+            if self.wait(pause, secret, &mut connection).await {
+                return;
+            }
+        }
+    }
+
+    /// What is known of the account, and of what was being handed in when the last life ended.
+    async fn remember(&self) -> Result<Remembers, Trouble> {
+        let name = self.account.name();
+        let loaded = tokio::task::block_in_place(|| Memory::load(Arc::clone(&self.means.store), name));
+        let (mut memory, taking) = loaded?;
+        for (uid, id) in taking {
+            let known = self.means.outer.desk.ask(move |door, _| door.knows_arrival(&id)).await;
+            let known = known.ok_or_else(Trouble::stopping)?;
+            let known = known.map_err(|why| Trouble::new(Kind::Here, format!("the ledger: {why}")))?;
+            let now = self.means.outer.time.now().ms;
+            tokio::task::block_in_place(|| memory.was_taken(&uid, known, now))?;
+        }
+        let mark = &memory.mark;
+        self.status.set(|status| {
+            status.last_good_ms = mark.last_good_ms;
+            (status.taken_ever, status.bytes_ever) = (mark.taken, mark.bytes);
+        });
+        Ok(Arc::new(Mutex::new(memory)))
+    }
+
+    async fn round(&self, memory: &Remembers, connection: &mut Option<Open>) -> Result<Done, Trouble> {
+        let now = self.means.outer.time.now();
+        self.status.set(|status| {
+            let again = Status {
+                account: std::mem::take(&mut status.account),
+                server: std::mem::take(&mut status.server),
+                phase: Phase::Connecting,
+                began_ms: now.wall_ms,
+                last_good_ms: status.last_good_ms,
+                rounds: status.rounds,
+                taken_ever: status.taken_ever,
+                bytes_ever: status.bytes_ever,
+                trouble: status.trouble.take(),
+                ..Status::default()
+            };
+            *status = again;
+        });
+        let (policy, max_message_bytes) = (self.means.policy)();
+        let look = Look {
+            account: Arc::clone(&self.account),
+            means: Arc::clone(&self.means),
+            memory: Arc::clone(memory),
+            status: self.status.clone(),
+            policy,
+            max_message_bytes,
+            stop: self.stop.clone(),
+        };
+        let ended = tokio::select! {
+            ended = self.look(&look, connection) => ended,
+            () = self.progress() => Err(Trouble::stopping()),
+        };
+        self.ended(memory, ended.as_ref().ok().map(|done| done.more));
+        ended
+    }
+
+    async fn look(&self, look: &Look, connection: &mut Option<Open>) -> Result<Done, Trouble> {
+        match self.account.server.protocol {
+            Protocol::Imap => imap::collect(look, connection).await,
+            Protocol::Pop3 => pop3::collect(look).await,
+        }
+    }
+
+    /// Says how far a long look is, and never ends.
+    async fn progress(&self) {
+        loop {
+            tokio::time::sleep(PROGRESS).await;
+            let status = self.status.get();
+            if status.phase == Phase::Collecting {
+                let (account, fetched, to_fetch, bytes) =
+                    (self.account.name(), status.fetched, status.to_fetch, status.bytes);
+                info!(event = "pickup_progress", account, fetched, to_fetch, bytes, "collecting");
+            }
+        }
+    }
+
+    /// A look has ended: what it came to goes into the log, and is kept.
+    fn ended(&self, memory: &Remembers, good: Option<bool>) {
+        let is_good = good.is_some();
+        let now: Ms = self.means.outer.time.now().wall_ms;
+        let status = self.status.set(|status| {
+            status.phase = match good {
+                Some(true) => Phase::Connecting,
+                Some(false) => Phase::Waiting,
+                None => Phase::Trouble,
+            };
+            if is_good {
+                (status.last_good_ms, status.trouble) = (Some(now), None);
+            }
+            status.clone()
+        });
+        let Status { fetched, taken, known, refused, deleted, bytes, listed, .. } = status;
+        let account = self.account.name();
+        if fetched + refused + deleted > 0 {
+            info!(
+                event = "pickup_done",
+                account,
+                taken,
+                known,
+                refused,
+                deleted,
+                bytes,
+                listed,
+                good = is_good,
+                "collected"
+            );
+        }
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = memory.mark.last_good_ms.is_none_or(|at| now - at > 60_000);
+        if taken == 0 && !(is_good && is_due) {
+            return;
+        }
+        let kept = tokio::task::block_in_place(|| {
+            memory.set_mark(|mark| {
+                mark.first_ms = mark.first_ms.or(Some(now));
+                (mark.taken, mark.bytes) = (status.taken_ever, status.bytes_ever);
+                if is_good {
+                    mark.last_good_ms = Some(now);
+                }
+            })
+        });
+        if let Err(why) = kept {
+            warn!(event = "pickup_not_marked", account, reason = %why, "the account's figures are of an earlier time after a restart");
+        }
+    }
+
+    /// It works, or works again.
+    fn worked(&self, memory: &Remembers) {
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.mark.told.is_some() {
+            info!(event = "pickup_works", account = self.account.name(), "the account is collected again");
+            // If it cannot be kept, it is said once more.
+            let _said_again = tokio::task::block_in_place(|| memory.set_mark(|mark| mark.told = None));
+        }
+        self.status.set(|status| status.rounds += 1);
+    }
+
+    fn trouble(&self, trouble: &Trouble, pause: Duration) {
+        self.status.set(|status| {
+            (status.phase, status.trouble) = (Phase::Trouble, Some(trouble.why.clone()));
+            status.rounds += 1;
+        });
+        if trouble.kind != Kind::Stopping {
+            let (account, again_secs) = (self.account.name(), pause.as_secs());
+            warn!(event = "pickup_trouble", account, again_secs, reason = %trouble, "an account could not be collected");
+        }
+    }
+
+    /// Tells the operator, once until it works again.
+    fn tell(&self, memory: &Remembers, trouble: &Trouble, since: Instant) {
+        let is_due = trouble.needs_a_person() || since.elapsed() >= TELL_AFTER;
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_due || trouble.kind == Kind::Stopping || memory.mark.told.is_some() {
+            return;
+        }
+        self.means.outbox.put(Alert::pickup(
+            self.account.name(),
+            &self.account.server.to_string(),
+            &trouble.why,
+        ));
+        let told = Some(trouble.why.clone());
+        // If it cannot be kept, it is told once more.
+        let _told_again = tokio::task::block_in_place(|| memory.set_mark(|mark| mark.told = told));
+    }
+
+    /// Waits for the next look. True: it is to end.
+    async fn wait(
+        &mut self,
+        pause: Duration,
+        secret: Option<Option<SystemTime>>,
+        connection: &mut Option<Open>,
+    ) -> bool {
+        let next = self.means.outer.time.now().wall_ms + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
+        self.status.set(|status| status.next_ms = Some(next));
+        let Some(open) = connection.as_mut().filter(|open| open.can_idle() && self.account.idle) else {
+            *connection = None;
+            return self.pause(pause, secret).await;
+        };
+        self.status.set(|status| status.phase = Phase::Idle);
+        let mut stop = self.stop.clone();
+        let ended = tokio::select! {
+            still = open.idle(pause) => if still { None } else { Some(()) },
+            () = self.wake.notified() => Some(()),
+            _ = stop.wait_for(|stop| *stop) => return true,
+        };
+        if ended.is_some() {
+            // It was lost, or a person is in a hurry: the next look makes another.
+            *connection = None;
+        }
+        false
+    }
+
+    /// True: it is to end.
+    async fn pause(&mut self, pause: Duration, secret: Option<Option<SystemTime>>) -> bool {
+        let until = Instant::now() + pause;
+        let look = || async {
+            match &secret {
+                None => std::future::pending().await,
+                Some(before) => loop {
+                    tokio::time::sleep(LOOK_AT_SECRET).await;
+                    if self.account.secret.changed() != *before {
+                        return;
+                    }
+                },
+            }
+        };
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => false,
+            () = self.wake.notified() => false,
+            () = look() => false,
+            _ = stop.wait_for(|stop| *stop) => true,
+        }
+    }
+
+    fn random(&self) -> u64 {
+        (self.means.random)()
+    }
+}
