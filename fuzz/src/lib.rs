@@ -30,13 +30,13 @@ pub use sign_in::dovecot_auth;
 pub use sim::sim_host;
 pub use trace::{hop_line, replay, trace};
 pub use typed::{address, config, control, maildir_name};
-pub use wire::{content, lines, pop3_client, pop3_server, sasl, session};
+pub use wire::{content, imap_guard, imap_opening, lines, pop3_client, pop3_server, sasl, session};
 
 /// A target's body.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 42] = [
+pub const TARGETS: [(&str, Target); 44] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -57,6 +57,8 @@ pub const TARGETS: [(&str, Target); 42] = [
     ("header", header),
     ("hop", hop),
     ("hop_line", hop_line),
+    ("imap_guard", imap_guard),
+    ("imap_opening", imap_opening),
     ("letter", letter),
     ("lines", lines),
     ("mailbox_list", mailbox_list),

@@ -1,8 +1,9 @@
-//! What a client of SMTP may send, and either side of POP3.
+//! What a client of SMTP may send, either side of POP3, and a server of IMAP.
 
 use memchr::memmem;
 
 use quell_wire::fuzz::{decoded, fuzz_data, fuzz_lines, fuzz_session};
+use quell_wire::imap::fuzz::{fuzz_guard, fuzz_opening};
 use quell_wire::pop3::fuzz::{fuzz_client, fuzz_server};
 use quell_wire::sasl::fuzz::fuzz_sasl;
 
@@ -29,9 +30,21 @@ pub fn pop3_server(bytes: &[u8]) {
 }
 
 /// Responses of a POP3 server: the same steps however they are cut, no message past its limit,
-/// nothing deleted that was not had, and no more said of the deletions than can be known.
+/// nothing deleted that was not had, and no more said of the deletions than can be known; where TLS must
+/// be, nothing but CAPA, STLS and QUIT is said before it.
 pub fn pop3_client(bytes: &[u8]) {
     fuzz_client(bytes);
+}
+
+/// What an IMAP server says: what the guard lets by has no response past the limits, the same however
+/// it is cut.
+pub fn imap_guard(bytes: &[u8]) {
+    fuzz_guard(bytes);
+}
+
+/// What an IMAP server says before TLS: nothing is answered but by STARTTLS, the same however it is cut.
+pub fn imap_opening(bytes: &[u8]) {
+    fuzz_opening(bytes);
 }
 
 /// Content: it ends at the first CRLF.CRLF and nowhere else, comes out as a plain reading of

@@ -1,9 +1,9 @@
 //! Sign-in: USER and PASS (RFC 1939 §7), or AUTH (RFC 5034).
 
-use super::refusal::clean;
 use super::session::{Expected, Read, Session, Stage};
 use super::sign_in::Proof;
-use super::{Fault, Mechanism, Refusal, SignIn, Why};
+use super::{Fault, MAX_REFUSAL_BYTES, Mechanism, Refusal, SignIn, Why};
+use crate::printable::printable;
 use crate::sasl::{self, Secret};
 
 /// Longest command, its CRLF included (RFC 2449 §4). Responses behind a `+` may have 12,288
@@ -96,7 +96,8 @@ impl Session {
             return self.fault(Fault::Exchange);
         };
         let text = text.trim_ascii();
-        self.exchange.explained = Some(clean(&sasl::decode(text).unwrap_or_else(|| text.to_vec())));
+        let said = sasl::decode(text).unwrap_or_else(|| text.to_vec());
+        self.exchange.explained = Some(printable(&said, MAX_REFUSAL_BYTES));
         self.output.extend_from_slice(sasl::encode(mechanism.after_error()).as_bytes());
         self.output.extend_from_slice(b"\r\n");
         Read::On

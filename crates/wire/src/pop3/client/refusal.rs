@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::printable::printable;
+
 /// Longest text of a refusal that is kept; the rest is cut off.
 pub const MAX_REFUSAL_BYTES: usize = 512;
 
@@ -35,16 +37,9 @@ pub struct Refusal {
 impl Refusal {
     /// Of the text that follows `-ERR`.
     pub(super) fn of(text: &[u8]) -> Self {
-        let text = clean(text);
+        let text = printable(text, MAX_REFUSAL_BYTES);
         Self { code: Code::of(&text), text, explained: None }
     }
-}
-
-/// What of a server's text is kept, for people.
-pub(super) fn clean(text: &[u8]) -> String {
-    let text = &text[..text.len().min(MAX_REFUSAL_BYTES)];
-    let clean = |b: &u8| if matches!(b, b' '..=b'~') { char::from(*b) } else { '?' };
-    text.trim_ascii().iter().map(clean).collect()
 }
 
 impl fmt::Display for Refusal {
