@@ -46,11 +46,6 @@ impl Backoff {
         };
         with_jitter(pause, random)
     }
-
-    /// How often in a row it did not work.
-    pub fn failures(&self) -> u32 {
-        self.failed.saturating_add(u32::try_from(self.refused).unwrap_or(u32::MAX))
-    }
 }
 
 /// Up to a tenth longer.
@@ -73,6 +68,5 @@ mod tests {
         let refused = Trouble::new(Kind::SignIn, "no");
         let pauses: Vec<u64> = (0..7).map(|_| backoff.failed(&refused, 0).as_secs() / 60).collect();
         assert_eq!(pauses, [5, 30, 120, 360, 1_440, 1_440, 1_440]);
-        assert_eq!(backoff.failures(), 8);
     }
 }

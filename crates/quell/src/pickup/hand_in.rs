@@ -157,6 +157,11 @@ impl HandIn {
         self.under_way
     }
 
+    /// Something is known already.
+    pub fn has_news(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
     /// What became of the next one. None: nothing is under way, or nobody will say any more. Safe to be dropped.
     pub async fn next(&mut self) -> Option<Settled> {
         if self.under_way == 0 {

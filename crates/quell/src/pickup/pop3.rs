@@ -167,13 +167,8 @@ impl Pop3<'_> {
 
     /// Whether more is fetched in this session.
     fn goes_on(&mut self) -> bool {
-        let trouble = if self.look.is_stopping() {
-            Some(Trouble::stopping())
-        } else if !self.look.has_room() {
-            Some(Trouble::new(Kind::Here, "the disk has no room for more mail"))
-        } else {
-            self.later.clone().filter(|later| matches!(later.kind, Kind::Here | Kind::Stopping))
-        };
+        let is_over = |later: &Trouble| matches!(later.kind, Kind::Here | Kind::Stopping);
+        let trouble = self.look.why_not().or_else(|| self.later.clone().filter(is_over));
         let is_full = self.fetched.0 >= SESSION_MESSAGES || self.fetched.1 >= SESSION_BYTES;
         self.more |= is_full && trouble.is_none();
         if trouble.is_none() && !is_full {
@@ -203,7 +198,7 @@ impl Pop3<'_> {
             })
             .collect();
         let listed = listing.listed;
-        self.todo = self.look.listed(messages, listed, false)?.fetch.into();
+        self.todo = self.look.listed(messages, listed)?.fetch.into();
         Ok(())
     }
 

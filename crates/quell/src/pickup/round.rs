@@ -120,14 +120,28 @@ impl Look {
     ///
     /// # Errors
     /// [`Kind::Here`].
-    pub fn listed(&self, messages: Vec<Listed>, all: u64, names_last: bool) -> Result<ToDo, Trouble> {
+    pub fn listed(&self, messages: Vec<Listed>, all: u64) -> Result<ToDo, Trouble> {
+        if messages.len() as u64 == all {
+            let uids: Vec<String> = messages.iter().filter_map(|message| message.uid.clone()).collect();
+            self.all_listed(&uids)?;
+        }
+        Ok(self.to_do(messages, all, false))
+    }
+
+    /// These are all that there are.
+    ///
+    /// # Errors
+    /// [`Kind::Here`].
+    pub fn all_listed(&self, uids: &[String]) -> Result<(), Trouble> {
         let now = self.means.outer.time.now().ms;
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_complete = messages.len() as u64 == all;
-        if is_complete {
-            let uids: Vec<String> = messages.iter().filter_map(|message| message.uid.clone()).collect();
-            tokio::task::block_in_place(|| memory.listed(&uids, now))?;
-        }
+        tokio::task::block_in_place(|| memory.listed(uids, now))
+    }
+
+    /// What is to be done with some of the messages, of which there are `all`. `names_last`: the server never gives a name twice.
+    pub fn to_do(&self, messages: Vec<Listed>, all: u64, names_last: bool) -> ToDo {
+        let now = self.means.outer.time.now().ms;
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut todo = ToDo::default();
         for message in messages {
             match what(&message, &memory, self.account.keep, names_last, now) {
@@ -141,7 +155,7 @@ impl Look {
             status.listed += all;
             status.to_fetch += todo.fetch.len() as u64;
         });
-        Ok(todo)
+        todo
     }
 
     /// A message cannot be taken: it stays there, and is said once.
@@ -194,14 +208,13 @@ impl Look {
         self.status.set(|status| status.deleted += messages);
     }
 
-    /// It is to end.
-    pub fn is_stopping(&self) -> bool {
-        *self.stop.borrow()
-    }
-
-    /// There is room for one more message.
-    pub fn has_room(&self) -> bool {
-        self.means.outer.room.enough(self.max_message_bytes)
+    /// Why no further message may be fetched now; None: it may.
+    pub fn why_not(&self) -> Option<Trouble> {
+        if *self.stop.borrow() {
+            return Some(Trouble::stopping());
+        }
+        let has_room = self.means.outer.room.enough(self.max_message_bytes);
+        (!has_room).then(|| Trouble::new(Kind::Here, "the disk has no room for more mail"))
     }
 }
 

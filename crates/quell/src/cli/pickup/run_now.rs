@@ -53,7 +53,7 @@ pub fn run(
         std::thread::sleep(EVERY);
         let now = server.statuses()?;
         for status in &now {
-            if !wanted.get(&status.account).is_some_and(|rounds| status.rounds >= *rounds)
+            if wanted.get(&status.account).is_none_or(|rounds| status.rounds < *rounds)
                 || is_under_way(status)
             {
                 continue;

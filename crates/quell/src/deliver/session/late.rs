@@ -8,7 +8,7 @@ use crate::server::desk::channel_to_desk;
 use crate::server::sessions::SessionLimits;
 use crate::server::time::Timekeeper;
 use quell_queue::body::{Spool, SpoolSettings};
-use quell_relay::attempt::fuzz::{claims, content, facts, sending};
+use quell_relay::attempt::fuzz::{claims, cleared, content, facts, sending};
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -65,7 +65,7 @@ async fn a_next_hop_that_answers_as_late_as_it_may_holds_no_session_for_hours() 
     let to: Vec<String> = (0..30).map(|n| format!("r{n}@late.example")).collect();
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
     let (remote, mut inbox) = remote("late");
-    let mut session = Session::new(&remote, &destination, claims(facts(1, &to)), content());
+    let mut session = Session::new(&remote, &destination, cleared(claims(facts(1, &to))), content());
     let begun = Instant::now();
     assert!(!session.drive(None).await);
     let took = begun.elapsed();
@@ -79,7 +79,8 @@ async fn a_next_hop_that_answers_as_late_as_it_may_holds_no_session_for_hours() 
 async fn a_second_choice_is_not_kept_for_ever() {
     let (remote, _inbox) = remote("second");
     let destination = Destination::new("smtp://127.0.0.1:25");
-    let mut session = Session::new(&remote, &destination, claims(facts(1, &["a@b.example"])), content());
+    let mut session =
+        Session::new(&remote, &destination, cleared(claims(facts(1, &["a@b.example"]))), content());
     for (second_choice, most_later) in [(false, MAX_MESSAGES), (true, 0)] {
         session.kept_until = kept_until(second_choice);
         assert_eq!(session.most(), MAX_MESSAGES);

@@ -1,0 +1,217 @@
+//! Messages of an IMAP mailbox: listed in windows, fetched many at a time, large ones in slices.
+
+use std::collections::HashMap;
+
+use async_imap::error;
+use async_imap::types::Fetch;
+use futures_util::{Stream, StreamExt};
+use quell_relay::collect::Collecting;
+use tokio::time::timeout;
+
+use super::Imap;
+use super::open::{ANSWER, of_error};
+use crate::pickup::hand_in::{Became, Ready};
+use crate::pickup::listing::Listed;
+use crate::pickup::round::max_size_words;
+use crate::pickup::trouble::{Kind, Trouble};
+
+/// Bytes of a message that are asked for at a time.
+pub const SLICE_BYTES: usize = 256 << 10;
+/// Messages of one command, and their bytes, as listed.
+const TOGETHER: usize = 64;
+const TOGETHER_BYTES: u64 = 1 << 20;
+/// Messages listed at a time.
+pub const WINDOW: u32 = 1_000;
+
+impl Imap<'_> {
+    /// Lists the messages that `set` names, by number, or by UID if those begin with it.
+    pub async fn list(&mut self, set: &str, from_uid: Option<u32>) -> Result<Vec<Listed>, Trouble> {
+        let (server, validity) = (self.look.account.server.clone(), self.validity);
+        let session = self.open.session()?;
+        let mut found: HashMap<u32, Listed> = HashMap::new();
+        let mut take = |fetch: &Fetch| {
+            let (Some(uid), Some(size)) = (fetch.uid, fetch.size) else { return };
+            if from_uid.is_none_or(|from| uid >= from) && found.len() < WINDOW as usize * 2 {
+                let name = Some(format!("{validity}.{uid}"));
+                found.insert(uid, Listed { number: uid, uid: name, size_bytes: size.into() });
+            }
+        };
+        let query = "(UID RFC822.SIZE)";
+        let listed = match from_uid {
+            Some(_) => each(session.uid_fetch(set, query).await, &mut take).await,
+            None => each(session.fetch(set, query).await, &mut take).await,
+        };
+        listed.map_err(|why| of_error(&why, &server))?;
+        let mut found: Vec<Listed> = found.into_values().collect();
+        found.sort_unstable_by_key(|message| message.number);
+        Ok(found)
+    }
+
+    /// Fetches these, and hands them in.
+    pub async fn fetch(&mut self, mut todo: Vec<Listed>) -> Result<(), Trouble> {
+        let most = self.look.max_message_bytes;
+        todo.retain(|message| {
+            let fits = message.size_bytes <= most;
+            if !fits {
+                self.look.refused(message, max_size_words(most));
+            }
+            fits
+        });
+        let mut todo = todo.into_iter().peekable();
+        while let Some(first) = todo.next() {
+            if !self.goes_on() {
+                return Ok(());
+            }
+            let mut bytes = first.size_bytes;
+            let mut some = vec![first];
+            while some.len() < TOGETHER
+                && let Some(next) = todo.next_if(|next| bytes + next.size_bytes <= TOGETHER_BYTES)
+            {
+                bytes += next.size_bytes;
+                some.push(next);
+            }
+            self.fetch_some(some).await?;
+            self.hear(false).await?;
+        }
+        Ok(())
+    }
+
+    /// Those that fit into one slice are whole with it; the others go on one by one.
+    async fn fetch_some(&mut self, some: Vec<Listed>) -> Result<(), Trouble> {
+        let set = uids(some.iter().map(|message| message.number));
+        let mut wanted: HashMap<u32, Listed> =
+            some.into_iter().map(|message| (message.number, message)).collect();
+        let (server, look) = (self.look.account.server.clone(), self.look);
+        let (address, tls) = (self.open.address, self.open.tls);
+        let (session, hand_in, later) = (
+            self.open.session.as_mut().ok_or_else(|| Trouble::new(Kind::Net, "the connection is gone"))?,
+            &mut self.hand_in,
+            &mut self.later,
+        );
+        let mut unfinished = Vec::new();
+        let mut stream = session.uid_fetch(set, slice(0)).await.map_err(|why| of_error(&why, &server))?;
+        while let Some(fetch) = next(&mut stream).await {
+            let fetch = fetch.map_err(|why| of_error(&why, &server))?;
+            let Some(body) = fetch.body() else { continue };
+            // What was not asked for, or comes twice, is nothing.
+            let Some(message) = fetch.uid.and_then(|uid| wanted.remove(&uid)) else { continue };
+            let mut coming = look.begin();
+            look.status.set(|status| status.bytes += body.len() as u64);
+            coming.take(&crlf(body), &look.around());
+            if body.len() >= SLICE_BYTES {
+                unfinished.push((message, coming));
+                continue;
+            }
+            whole(look, hand_in, later, message, coming, (address, tls)).await;
+        }
+        drop(stream);
+        for (message, coming) in unfinished {
+            self.fetch_rest(message, coming).await?;
+        }
+        for message in wanted.into_values() {
+            self.look.refused(&message, "the server does not give it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The rest of a large one. Its end is where a slice is shorter than asked for: what a server says of its size may be wrong.
+    async fn fetch_rest(&mut self, message: Listed, mut coming: Collecting) -> Result<(), Trouble> {
+        let (server, look) = (self.look.account.server.clone(), self.look);
+        let mut got = SLICE_BYTES as u64;
+        loop {
+            if got > look.max_message_bytes {
+                look.refused(&message, max_size_words(look.max_message_bytes));
+                return Ok(());
+            }
+            let session = self.open.session()?;
+            let fetched = session.uid_fetch(message.number.to_string(), slice(got)).await;
+            let mut stream = fetched.map_err(|why| of_error(&why, &server))?;
+            let mut slice = None;
+            while let Some(fetch) = next(&mut stream).await {
+                let fetch = fetch.map_err(|why| of_error(&why, &server))?;
+                if fetch.uid == Some(message.number) && slice.is_none() {
+                    slice = fetch.body().map(<[u8]>::to_vec);
+                }
+            }
+            drop(stream);
+            let Some(bytes) = slice else {
+                // Behind the end some servers send nothing, others an empty string.
+                if got >= message.size_bytes {
+                    break;
+                }
+                look.refused(&message, "the server does not give all of it".to_owned());
+                return Ok(());
+            };
+            look.status.set(|status| status.bytes += bytes.len() as u64);
+            coming.take(&crlf(&bytes), &look.around());
+            got += bytes.len() as u64;
+            if bytes.len() < SLICE_BYTES {
+                break;
+            }
+        }
+        let from = (self.open.address, self.open.tls);
+        whole(look, &mut self.hand_in, &mut self.later, message, coming, from).await;
+        Ok(())
+    }
+}
+
+/// A message is there.
+async fn whole(
+    look: &crate::pickup::round::Look,
+    hand_in: &mut crate::pickup::hand_in::HandIn,
+    later: &mut Option<Trouble>,
+    message: Listed,
+    coming: Collecting,
+    (address, tls): (std::net::IpAddr, Option<quell_mail::trace::Tls>),
+) {
+    look.status.set(|status| status.fetched += 1);
+    match look.finish(coming, address, tls).await {
+        Ok(collected) => {
+            let Listed { number, uid, size_bytes } = message;
+            hand_in.put(Ready { number, uid, listed_bytes: size_bytes, collected }).await;
+        }
+        Err(Became::Refused(why)) => look.refused(&message, why),
+        Err(Became::Later(trouble)) => drop(later.get_or_insert(trouble)),
+        Err(Became::Taken | Became::Known(_)) => {}
+    }
+}
+
+fn slice(from: u64) -> String {
+    format!("(UID BODY.PEEK[]<{from}.{SLICE_BYTES}>)")
+}
+
+/// A set of UIDs, ascending ranges put together.
+pub fn uids(all: impl Iterator<Item = u32>) -> String {
+    let mut sorted: Vec<u32> = all.collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut parts: Vec<(u32, u32)> = Vec::new();
+    for uid in sorted {
+        match parts.last_mut() {
+            Some((_, end)) if *end + 1 == uid => *end = uid,
+            _ => parts.push((uid, uid)),
+        }
+    }
+    let text =
+        parts.iter().map(|(from, to)| if from == to { from.to_string() } else { format!("{from}:{to}") });
+    text.collect::<Vec<_>>().join(",")
+}
+
+/// The next answer, in time.
+pub async fn next<S>(stream: &mut S) -> Option<error::Result<Fetch>>
+where
+    S: Stream<Item = error::Result<Fetch>> + Unpin,
+{
+    timeout(ANSWER, stream.next()).await.unwrap_or(Some(Err(error::Error::ConnectionLost)))
+}
+
+async fn each<S>(stream: error::Result<S>, take: &mut dyn FnMut(&Fetch)) -> error::Result<()>
+where
+    S: Stream<Item = error::Result<Fetch>>,
+{
+    let mut stream = Box::pin(stream?);
+    while let Some(fetch) = next(&mut stream).await {
+        take(&fetch?);
+    }
+    Ok(())
+}
