@@ -284,6 +284,7 @@ pub fn received(bytes: &[u8]) {
         helo,
         client_ip,
         client_name: (number & 4 == 0).then_some(name),
+        account: None,
         tls: None,
         by: name,
         with: if number & 8 == 0 { "ESMTP" } else { "UTF8SMTP" },

@@ -26,6 +26,7 @@ use quell_wire::server::MailFrom;
 pub use self::placing::{CannotPlace, How, Placed, Placing};
 use self::seen::Seen;
 pub use self::stamps::{Stamp, Stamped};
+use crate::directory::{Directory, Exists};
 use crate::reception::{FromMailbox, Policy, Share, Spoken, Submission, Transaction, World};
 
 /// Whose the mail of an account is.
@@ -131,7 +132,8 @@ impl Collecting {
     /// It cannot be said at the moment.
     pub fn place(&mut self, world: &impl World) -> Result<Placing, CannotPlace> {
         let (account, policy) = (Arc::clone(&self.account), Arc::clone(&self.policy));
-        Placing::of(&account, &self.see_header().stamped, &policy, world)
+        let exists = |domain: &str, local: &str| world.blocking(|| world.exists(domain, local));
+        Placing::of(&account, &self.see_header().stamped, &policy.directory, policy.max_rows, &exists)
     }
 
     fn see_header(&mut self) -> &Seen {
@@ -181,6 +183,23 @@ impl Collecting {
         };
         Ok(Collected { submission: Box::new(submission), digest, placed, size_bytes, share })
     }
+}
+
+/// Whom a message with this header would be for, before it is fetched.
+///
+/// # Errors
+/// It cannot be said at the moment.
+pub fn who(
+    header: &[u8],
+    account: &Account,
+    directory: &Directory,
+    exists: &Exists<'_>,
+) -> Result<Placing, CannotPlace> {
+    let stamped = match &account.whose {
+        Whose::These(_) => Stamped::default(),
+        Whose::Stamped(stamp) => stamp.read(header),
+    };
+    Placing::of(account, &stamped, directory, usize::MAX, exists)
 }
 
 fn digest(policy: &Policy, what: &[u8], of: &[u8], tells: bool) -> Digest {

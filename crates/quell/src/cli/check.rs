@@ -2,6 +2,7 @@
 
 mod names;
 mod next_hops;
+mod pickup;
 mod reach;
 mod tls;
 
@@ -100,6 +101,7 @@ pub fn explain(config: &Config) -> Explanation {
     let mut aliases: Vec<_> = config.directory.aliases().collect();
     aliases.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     facts.extend(aliases.iter().map(|(alias, to)| format!("{alias} goes to {}", names(to))));
+    facts.extend(pickup::facts(config));
     facts.push(match &config.relay_from[..] {
         [] => "no machine counts as our own".to_owned(),
         nets => format!("our own machines are {}", list(nets)),
@@ -241,6 +243,7 @@ fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = config.warnings.clone();
     warnings.extend(tls::warnings(config));
     warnings.extend(next_hops::warnings(config));
+    warnings.extend(pickup::warnings(config));
     warnings.extend(reach::warnings(config));
     warnings.extend(about_folder(&config.data));
     warnings.extend(about_rights(config));

@@ -17,7 +17,8 @@ use tracing::{info, warn};
 
 use super::memory::Memory;
 use super::trouble::{Kind, Trouble};
-use crate::receive::smtp::{Outer, complete};
+use crate::receive::complete::complete;
+use crate::receive::smtp::Outer;
 use crate::server::desk::Msg;
 
 /// Messages that wait to be handed in. With those at the door, and each at most 64 KiB in memory unless there is

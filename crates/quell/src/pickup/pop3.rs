@@ -12,7 +12,7 @@ use quell_wire::pop3::client::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::account::{Keep, Secret, Tls};
+use super::account::{Account, Keep, Secret, Server, Tls};
 use super::hand_in::{Became, HandIn, Ready, Settled};
 use super::link::Link;
 use super::listing::Listed;
@@ -38,7 +38,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`Trouble`]; what was taken until then stays taken.
 pub async fn collect(look: &Look) -> Result<Done, Trouble> {
-    let sign_in = sign_in(look).await?;
+    let sign_in = sign_in(&look.account).await?;
     let link = look.link().await?;
     let tls = if look.account.server.tls == Tls::Upgrade { Asks::Required } else { Asks::None };
     let settings = Settings { max_message_bytes: look.max_message_bytes, tls, ..Settings::default() };
@@ -63,9 +63,12 @@ pub async fn collect(look: &Look) -> Result<Done, Trouble> {
     pop3.finish(ended).await
 }
 
-async fn sign_in(look: &Look) -> Result<SignIn, Trouble> {
-    let secret = look.secret().await?;
-    let account = &look.account;
+/// What is shown to the server.
+///
+/// # Errors
+/// [`Kind::Secret`].
+pub async fn sign_in(account: &Account) -> Result<SignIn, Trouble> {
+    let secret = account.secret.ask().await?;
     let bad = |why: String| Trouble::new(Kind::Secret, why);
     match &account.secret {
         Secret::Token(_, mechanism) => {
@@ -122,7 +125,7 @@ impl Pop3<'_> {
                     self.coming = Some(self.look.begin());
                 }
                 Step::Content(bytes) => {
-                    self.look.status.set(|status| status.bytes += bytes.len() as u64);
+                    self.look.status.set(|status| status.counts.bytes += bytes.len() as u64);
                     self.fetched.1 += bytes.len() as u64;
                     if let Some(coming) = &mut self.coming {
                         coming.take(bytes, &self.look.around());
@@ -329,7 +332,7 @@ impl Pop3<'_> {
             look.deleted(marked);
         }
         if ending.why != Why::Quit {
-            return Err(of_ending(&ending.why, look));
+            return Err(of_ending(&ending.why, &look.account.server));
         }
         match later {
             Some(trouble) => Err(trouble),
@@ -341,12 +344,13 @@ impl Pop3<'_> {
     }
 }
 
-fn lost(why: &io::Error) -> Trouble {
+/// The connection is lost.
+pub fn lost(why: &io::Error) -> Trouble {
     Trouble::new(Kind::Net, format!("the connection was lost: {why}"))
 }
 
-fn of_ending(why: &Why, look: &Look) -> Trouble {
-    let server = &look.account.server;
+/// Why a session has ended that did not end well.
+pub fn of_ending(why: &Why, server: &Server) -> Trouble {
     match why {
         Why::Quit => Trouble::new(Kind::Server, "it has ended"),
         Why::NoTls => {
@@ -357,7 +361,7 @@ fn of_ending(why: &Why, look: &Look) -> Trouble {
             Kind::SignIn,
             format!("{server} offers no sign-in by a token (XOAUTH2, OAUTHBEARER)"),
         ),
-        Why::Refused(at, refusal) => of_refusal(*at, refusal, look),
+        Why::Refused(at, refusal) => of_refusal(*at, refusal, server),
         Why::Fault(fault) => Trouble::new(Kind::Server, format!("{server} sends {fault}")),
         Why::Lost(Lost::Closed) => Trouble::new(Kind::Net, format!("{server} has closed the connection")),
         Why::Lost(Lost::TimedOut) => Trouble::new(Kind::Net, format!("{server} does not answer in time")),
@@ -365,7 +369,7 @@ fn of_ending(why: &Why, look: &Look) -> Trouble {
     }
 }
 
-fn of_refusal(at: At, refusal: &Refusal, look: &Look) -> Trouble {
+fn of_refusal(at: At, refusal: &Refusal, server: &Server) -> Trouble {
     let kind = match (at, refusal.code) {
         (_, Some(Code::InUse | Code::LoginDelay | Code::SysTemp)) => Kind::Busy,
         (_, Some(Code::SysPerm)) => Kind::Server,
@@ -379,5 +383,5 @@ fn of_refusal(at: At, refusal: &Refusal, look: &Look) -> Trouble {
         At::Listing => "does not list the mailbox",
         At::Quit => "may not have deleted all that was taken",
     };
-    Trouble::new(kind, format!("{} {what}: {refusal}", look.account.server))
+    Trouble::new(kind, format!("{server} {what}: {refusal}"))
 }

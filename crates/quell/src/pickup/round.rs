@@ -8,7 +8,6 @@ use quell_mail::trace::Tls as Negotiated;
 use quell_queue::pickups::{Fate, Remembered};
 use quell_relay::collect::{CannotPlace, Collected, Collecting, NotTaken, Placed, Server};
 use quell_relay::reception::{Asked, Policy};
-use quell_wire::pop3::Password;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
@@ -59,16 +58,6 @@ impl Look {
     /// [`Kind::Net`], [`Kind::Tls`].
     pub async fn link(&self) -> Result<Link, Trouble> {
         Link::open(&self.account, &(self.means.resolver)()).await
-    }
-
-    /// The password or token.
-    ///
-    /// # Errors
-    /// [`Kind::Secret`].
-    pub async fn secret(&self) -> Result<Password, Trouble> {
-        let secret = self.account.secret.clone();
-        let read = tokio::task::spawn_blocking(move || secret.read()).await;
-        read.unwrap_or_else(|_| Err(Trouble::stopping()))
     }
 
     /// The way to the door.
@@ -160,7 +149,7 @@ impl Look {
 
     /// A message cannot be taken: it stays there, and is said once.
     pub fn refused(&self, message: &Listed, why: String) {
-        self.status.set(|status| status.refused += 1);
+        self.status.set(|status| status.counts.refused += 1);
         let uid =
             message.uid.clone().unwrap_or_else(|| format!("-{}-{}", message.number, message.size_bytes));
         let now = self.means.outer.time.now().ms;
@@ -187,12 +176,12 @@ impl Look {
         let now = self.means.outer.time.now().ms;
         self.status.set(|status| match settled.fate {
             Became::Taken => {
-                status.taken += 1;
+                status.counts.taken += 1;
                 status.taken_ever += 1;
                 status.bytes_ever += settled.bytes;
             }
-            Became::Known(_) => status.known += 1,
-            Became::Refused(_) => status.refused += 1,
+            Became::Known(_) => status.counts.known += 1,
+            Became::Refused(_) => status.counts.refused += 1,
             Became::Later(_) => {}
         });
         self.means.outer.metrics.collected(&settled.fate);
@@ -205,7 +194,7 @@ impl Look {
 
     /// So many were deleted on the server.
     pub fn deleted(&self, messages: u64) {
-        self.status.set(|status| status.deleted += messages);
+        self.status.set(|status| status.counts.deleted += messages);
     }
 
     /// Why no further message may be fetched now; None: it may.

@@ -14,9 +14,14 @@ use crate::sign_in::token::ask_command;
 const MAX_OUTPUT_BYTES: usize = MAX_PASSWORD_BYTES + 1024;
 
 impl Secret {
-    /// Whether it is an access token.
-    pub fn is_token(&self) -> bool {
-        matches!(self, Self::Token(..))
+    /// The password or token at this moment, without blocking.
+    ///
+    /// # Errors
+    /// As [`Secret::read`].
+    pub async fn ask(&self) -> Result<Password, Trouble> {
+        let secret = self.clone();
+        let read = tokio::task::spawn_blocking(move || secret.read()).await;
+        read.unwrap_or_else(|_| Err(Trouble::stopping()))
     }
 
     /// The password or token at this moment. Blocks: up to 10 s for a command.

@@ -22,6 +22,34 @@ pub enum Phase {
     Trouble,
 }
 
+/// What came of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Bytes fetched.
+    pub bytes: u64,
+    /// Taken: durable here.
+    pub taken: u64,
+    /// Known already, and not taken again.
+    pub known: u64,
+    /// That cannot be taken, and stay there.
+    pub refused: u64,
+    /// Deleted on the server.
+    pub deleted: u64,
+}
+
+impl Counts {
+    /// What came since `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            bytes: self.bytes - before.bytes,
+            taken: self.taken - before.taken,
+            known: self.known - before.known,
+            refused: self.refused - before.refused,
+            deleted: self.deleted - before.deleted,
+        }
+    }
+}
+
 /// How an account is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Status {
@@ -45,16 +73,8 @@ pub struct Status {
     pub to_fetch: u64,
     /// Fetched so far.
     pub fetched: u64,
-    /// Bytes fetched so far.
-    pub bytes: u64,
-    /// Taken: durable here.
-    pub taken: u64,
-    /// Known already, and not taken again.
-    pub known: u64,
-    /// That cannot be taken, and stay there.
-    pub refused: u64,
-    /// Deleted on the server.
-    pub deleted: u64,
+    /// All that was fetched since the server's start, and what became of it.
+    pub counts: Counts,
     /// When that look began, since 1970.
     pub began_ms: Ms,
     /// Taken in all, ever.

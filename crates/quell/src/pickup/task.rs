@@ -1,8 +1,10 @@
 //! One account's task: looks, waits, looks again.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
 use quell_storm::facts::Ms;
 use quell_storm::tell::Alert;
 use tokio::sync::{Notify, watch};
@@ -17,7 +19,7 @@ use super::keeper::Means;
 use super::memory::Memory;
 use super::pop3;
 use super::round::Look;
-use super::status::{Phase, Shown, Status};
+use super::status::{Counts, Phase, Shown, Status};
 use super::trouble::{Kind, Trouble};
 
 /// A corrected password file is seen so soon.
@@ -119,20 +121,10 @@ impl Task {
 
     async fn round(&self, memory: &Remembers, connection: &mut Option<Open>) -> Result<Done, Trouble> {
         let now = self.means.outer.time.now();
-        self.status.set(|status| {
-            let again = Status {
-                account: std::mem::take(&mut status.account),
-                server: std::mem::take(&mut status.server),
-                phase: Phase::Connecting,
-                began_ms: now.wall_ms,
-                last_good_ms: status.last_good_ms,
-                rounds: status.rounds,
-                taken_ever: status.taken_ever,
-                bytes_ever: status.bytes_ever,
-                trouble: status.trouble.take(),
-                ..Status::default()
-            };
-            *status = again;
+        let before = self.status.set(|status| {
+            (status.phase, status.began_ms, status.next_ms) = (Phase::Connecting, now.wall_ms, None);
+            (status.listed, status.to_fetch, status.fetched) = (0, 0, 0);
+            status.counts
         });
         let (policy, max_message_bytes) = (self.means.policy)();
         let look = Look {
@@ -148,13 +140,20 @@ impl Task {
             ended = self.look(&look, connection) => ended,
             () = self.progress() => Err(Trouble::stopping()),
         };
-        self.ended(memory, ended.as_ref().ok().map(|done| done.more));
+        self.ended(memory, before, ended.as_ref().ok().map(|done| done.more));
         ended
     }
 
     async fn look(&self, look: &Look, connection: &mut Option<Open>) -> Result<Done, Trouble> {
         match self.account.server.protocol {
-            Protocol::Imap => imap::collect(look, connection).await,
+            // What a server sends can make the client's parser panic.
+            Protocol::Imap => match AssertUnwindSafe(imap::collect(look, connection)).catch_unwind().await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    let why = format!("{} sends what cannot be understood", self.account.server);
+                    Err(Trouble::new(Kind::Server, why))
+                }
+            },
             Protocol::Pop3 => pop3::collect(look).await,
         }
     }
@@ -166,14 +165,14 @@ impl Task {
             let status = self.status.get();
             if status.phase == Phase::Collecting {
                 let (account, fetched, to_fetch, bytes) =
-                    (self.account.name(), status.fetched, status.to_fetch, status.bytes);
+                    (self.account.name(), status.fetched, status.to_fetch, status.counts.bytes);
                 info!(event = "pickup_progress", account, fetched, to_fetch, bytes, "collecting");
             }
         }
     }
 
     /// A look has ended: what it came to goes into the log, and is kept.
-    fn ended(&self, memory: &Remembers, good: Option<bool>) {
+    fn ended(&self, memory: &Remembers, before: Counts, good: Option<bool>) {
         let is_good = good.is_some();
         let now: Ms = self.means.outer.time.now().wall_ms;
         let status = self.status.set(|status| {
@@ -187,7 +186,8 @@ impl Task {
             }
             status.clone()
         });
-        let Status { fetched, taken, known, refused, deleted, bytes, listed, .. } = status;
+        let Status { fetched, listed, .. } = status;
+        let Counts { bytes, taken, known, refused, deleted } = status.counts.since(before);
         let account = self.account.name();
         if fetched + refused + deleted > 0 {
             info!(
@@ -277,7 +277,10 @@ impl Task {
         self.status.set(|status| status.phase = Phase::Idle);
         let mut stop = self.stop.clone();
         let ended = tokio::select! {
-            still = open.idle(pause) => if still { None } else { Some(()) },
+            still = AssertUnwindSafe(open.idle(pause)).catch_unwind() => match still {
+                Ok(true) => None,
+                _ => Some(()),
+            },
             () = self.wake.notified() => Some(()),
             _ = stop.wait_for(|stop| *stop) => return true,
         };

@@ -1,5 +1,6 @@
 //! Mail coming in: listeners, limits on connections, and the bytes of each connection.
 
+pub mod complete;
 pub mod limits;
 mod refusals;
 pub mod room;

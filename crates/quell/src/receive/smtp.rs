@@ -20,11 +20,12 @@ use quell_wire::reply::Reply;
 use quell_wire::server::{Closing, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use self::sign_in::SignOn;
+use super::complete::complete;
 use super::limits::Counted;
 use super::refusals::Refusals;
 use super::room::FreeRoom;
@@ -49,12 +50,9 @@ const ASK_WITHIN: Duration = Duration::from_secs(25);
 /// How long a client may take to read our replies.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Large bodies that may be synced at a time; others wait for their turn.
-pub const SYNCING: usize = 32;
 /// Of all connections together.
 static REFUSALS: Refusals = Refusals::new();
 static NOT_THEIRS: Refusals = Refusals::new();
-static SYNCS: Semaphore = Semaphore::const_new(SYNCING);
 
 /// What all connections share; replaced as a whole on reload.
 pub struct Shared {
@@ -451,30 +449,6 @@ impl Connection {
     /// keep the client waiting for ever. What comes too late is thrown away.
     async fn complete(&self, submission: Box<Submission>) -> Result<Incoming, Reply> {
         complete(submission, self.shared.answer_within).await
-    }
-}
-
-/// Brings a large body to its end within that time; [`SYNCING`] at a time.
-///
-/// # Errors
-/// The reply, 451 if it comes too late.
-pub async fn complete(submission: Box<Submission>, within: Duration) -> Result<Incoming, Reply> {
-    if !submission.must_sync() {
-        return submission.complete();
-    }
-    let work = async move {
-        // Held by the work itself: one that the client no longer waits for still has a thread.
-        let permit = SYNCS.acquire().await.ok()?;
-        let work = move || {
-            let completed = submission.complete();
-            drop(permit);
-            completed
-        };
-        tokio::task::spawn_blocking(work).await.ok()
-    };
-    match timeout(within, work).await {
-        Ok(Some(completed)) => completed,
-        Ok(None) | Err(_) => Err(Reply::new(451, (3, 0), "Trouble of our own; try again later")),
     }
 }
 

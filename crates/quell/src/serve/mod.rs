@@ -7,6 +7,7 @@ mod log;
 mod manager;
 mod outward;
 mod parts;
+mod pickup;
 pub(crate) mod privileges;
 mod reload;
 mod watcher;
@@ -31,7 +32,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 const NETWORK_THREADS: usize = 2;
 
 /// Threads that may wait for the disk in the place of those: more than there are permits to
-/// ([`crate::receive::smtp::SYNCING`]), so that sockets and signals are always served.
+/// ([`crate::receive::complete::SYNCING`]), so that sockets and signals are always served.
 const BLOCKING_THREADS: usize = 512;
 
 /// Why the server could not start or go on.

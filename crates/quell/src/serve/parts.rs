@@ -1,7 +1,7 @@
 //! The parts of a running server, and how they are put together.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use quell_queue::body::{MAX_FRONT_BYTES, Spool, SpoolReader, SpoolSettings};
 use quell_queue::clock::Now;
 use quell_queue::door::{Door, DoorSettings};
 use quell_queue::dots::DotLog;
-use quell_queue::pickups::SqlitePickups;
 use quell_queue::reserve::{RESERVE_BYTES, Reserve, Room};
 use quell_queue::store::sqlite::{SqliteReader, SqliteStore};
 use quell_queue::store::{Batch, Reader, Retention, Store, StoreError};
@@ -34,7 +33,7 @@ use crate::deliver::verify::Verifier;
 use crate::deliver::worker::Worker;
 use crate::held::Digester;
 use crate::metrics::Metrics;
-use crate::pickup::{Keeper, Means};
+use crate::pickup::Keeper;
 use crate::receive::limits::Connections;
 use crate::receive::room::FreeRoom;
 use crate::receive::smtp::{Outer, Shared};
@@ -44,7 +43,7 @@ use crate::server::desk::{Desk, Handle, Msg, ServerDoor, channel_to_desk};
 use crate::server::fresh::FreshBodies;
 use crate::server::time::Timekeeper;
 use crate::sign_in::accounts::Accounts;
-use crate::sign_in::{Means as SignInMeans, SignIn};
+use crate::sign_in::{Means, SignIn};
 use crate::tell::{Mailer, Outbox, StopBy, Teller};
 use crate::tls::Certificate;
 
@@ -154,8 +153,7 @@ impl Parts {
         let dots = open_dots(&data, &mut door, &time.now())?;
         recovered(&door, kept);
         let (metrics, bodies, fresh) = (Arc::clone(&outer.metrics), spool.reader(), Arc::default());
-        let retention = retention_now(&in_force);
-        let committer = Committer::new(store, spool, reserve, least, at.clone(), retention);
+        let committer = Committer::new(store, spool, reserve, least, at.clone(), retention_now(&in_force));
         let (answers, stop_by) = (desk.clone(), StopBy::default());
         let (jobs, committing) =
             committer.start(move |done| answers.send(Msg::Done(done))).map_err(thread)?;
@@ -164,7 +162,7 @@ impl Parts {
         let (reporting, reports) = means().start().map_err(thread)?;
         let (digesting, digests) = digester(&in_force, means()).start().map_err(thread)?;
         let sign_in = sign_in(&data, &current(&in_force), &outer, outbox.clone())?;
-        let pickup = pickup(&data, &in_force, &outer, outbox.clone(), runtime)?;
+        let pickup = super::pickup::start(&data, &in_force, &outer, outbox.clone(), runtime)?;
         let watcher = Watcher::new(Arc::clone(&metrics), outbox, (reporting, digesting));
         let (out, stored) = (outward_now(&in_force), (bodies.clone(), Arc::clone(&fresh)));
         let remote = Remote::new(desk.clone(), stored, time.clone(), Arc::clone(&metrics), out);
@@ -172,7 +170,6 @@ impl Parts {
         let deciding =
             Desk::new(door, time, jobs, starter, dots, Arc::clone(&fresh), watcher).start(runtime, inbox);
         let workers = start_workers(&in_force, &outer, (bodies, fresh)).map_err(thread)?;
-        let threads = vec![committing, telling, reports, digests];
         Ok(Self {
             in_force,
             desk,
@@ -187,7 +184,7 @@ impl Parts {
             stop_by,
             log,
             deciding,
-            threads,
+            threads: vec![committing, telling, reports, digests],
         })
     }
 }
@@ -200,7 +197,7 @@ fn sign_in(
     outbox: Outbox,
 ) -> Result<Arc<SignIn>, ServeError> {
     let users = SqliteUsers::open(&data.users()?).map_err(ServeError::Users)?;
-    let means = SignInMeans {
+    let means = Means {
         accounts: Arc::new(Accounts::new(users)),
         secret: in_force.shared.policy.secret.clone(),
         time: outer.time.clone(),
@@ -208,31 +205,6 @@ fn sign_in(
         outbox: Some(outbox),
     };
     Ok(SignIn::new(means, in_force.config.sign_in.clone()))
-}
-
-/// Opens what was collected, and begins to collect once the desk decides.
-fn pickup(
-    data: &Data,
-    in_force: &Arc<RwLock<InForce>>,
-    outer: &Arc<Outer>,
-    outbox: Outbox,
-    runtime: &Runtime,
-) -> Result<Arc<Keeper>, ServeError> {
-    let store = SqlitePickups::open(&data.pickups()?).map_err(ServeError::Pickups)?;
-    let (policy, outward, numbers) = (Arc::clone(in_force), outward_now(in_force), random());
-    let numbers = Mutex::new(numbers);
-    let means = Means {
-        outer: Arc::clone(outer),
-        policy: Box::new(move || {
-            let shared = current(&policy).shared;
-            (Arc::clone(&shared.policy), shared.max_message_bytes)
-        }),
-        resolver: Box::new(move || Arc::clone(&outward().resolver)),
-        outbox,
-        store: Arc::new(Mutex::new(store)),
-        random: Box::new(move || numbers.lock().unwrap_or_else(PoisonError::into_inner)()),
-    };
-    Ok(Keeper::start(means, &current(in_force).config.pickup, runtime))
 }
 
 fn open_door(
@@ -289,7 +261,7 @@ fn retention_now(in_force: &Arc<RwLock<InForce>>) -> RetentionNow {
     })
 }
 
-fn outward_now(in_force: &Arc<RwLock<InForce>>) -> OutwardNow {
+pub(super) fn outward_now(in_force: &Arc<RwLock<InForce>>) -> OutwardNow {
     let in_force = Arc::clone(in_force);
     // Asked for often: only what is wanted is taken.
     Arc::new(move || Arc::clone(&in_force.read().unwrap_or_else(PoisonError::into_inner).outward))
@@ -374,7 +346,7 @@ pub(super) fn make_mailboxes(config: &Config, maildirs: &MaildirStore) {
 }
 
 /// Numbers from the system's random source, drawn out by BLAKE3: they name storms and draw samples.
-fn random() -> Box<dyn FnMut() -> u64 + Send> {
+pub(super) fn random() -> Box<dyn FnMut() -> u64 + Send> {
     let seed = random_bytes::<32>().unwrap_or_else(|why| {
         warn!(event = "no_random", reason = %why, "no random numbers: storms are named after the time");
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

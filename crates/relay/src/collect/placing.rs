@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use super::stamps::Stamped;
 use super::{Account, Whose};
-use crate::directory::{Lookup, Query, Resolved};
-use crate::reception::{Ask, Asked, Policy, World};
+use crate::directory::{Directory, Exists, Lookup, Query, Resolved};
+use crate::reception::{Ask, Asked};
 
 /// It cannot be said at the moment who gets it; in words for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,8 +67,9 @@ impl Placing {
     pub(super) fn of(
         account: &Account,
         stamped: &Stamped,
-        policy: &Policy,
-        world: &impl World,
+        directory: &Directory,
+        max: usize,
+        exists: &Exists<'_>,
     ) -> Result<Self, CannotPlace> {
         let (addresses, how): (&[String], How) = match (&account.whose, stamped) {
             (Whose::These(these), _) => (these, How::Configured),
@@ -76,14 +77,14 @@ impl Placing {
             (Whose::Stamped(_), Stamped::Nobody) => (&[], How::NoStamp),
             (Whose::Stamped(_), Stamped::NotByHost) => (&[], How::NotByHost),
         };
-        let unplaced = unplaced(account, policy, world)?;
+        let unplaced = unplaced(account, directory, exists)?;
         let (found, to_ask) = (Vec::new(), VecDeque::new());
-        let mut placing = Self { found, to_ask, how, unplaced, max: policy.max_rows };
+        let mut placing = Self { found, to_ask, how, unplaced, max };
         for address in addresses {
-            match look_up(address, policy, world)? {
-                Lookup::Local(these) => placing.add(these, policy),
+            match look_up(address, directory, exists)? {
+                Lookup::Local(these) => placing.add(these, directory),
                 // Who stands in the configuration is there; if not, the next hop says so.
-                Lookup::Ask(this) if how == How::Configured => placing.add(vec![this], policy),
+                Lookup::Ask(this) if how == How::Configured => placing.add(vec![this], directory),
                 Lookup::Ask(this) => placing.to_ask.push_back(this),
                 _ => {}
             }
@@ -91,9 +92,9 @@ impl Placing {
         Ok(placing)
     }
 
-    fn add(&mut self, these: Vec<Resolved>, policy: &Policy) {
+    fn add(&mut self, these: Vec<Resolved>, directory: &Directory) {
         for this in these {
-            let is_new = policy.directory.is_ours(&this.domain) && !self.found.contains(&this);
+            let is_new = directory.is_ours(&this.domain) && !self.found.contains(&this);
             if is_new && self.found.len() < self.max {
                 self.found.push(this);
             }
@@ -145,22 +146,25 @@ impl Placing {
 }
 
 /// As a server outside would be answered: nobody else's domain, no routes.
-fn look_up(address: &str, policy: &Policy, world: &impl World) -> Result<Lookup, CannotPlace> {
+fn look_up(address: &str, directory: &Directory, exists: &Exists<'_>) -> Result<Lookup, CannotPlace> {
     let query = Query { address, source_route: false, inside: false };
-    let exists = |domain: &str, local: &str| world.blocking(|| world.exists(domain, local));
-    match policy.directory.look_up(&query, &exists) {
+    match directory.look_up(&query, exists) {
         Lookup::CannotTell(why) => Err(CannotPlace(why.to_string())),
         found => Ok(found),
     }
 }
 
-fn unplaced(account: &Account, policy: &Policy, world: &impl World) -> Result<Vec<Resolved>, CannotPlace> {
+fn unplaced(
+    account: &Account,
+    directory: &Directory,
+    exists: &Exists<'_>,
+) -> Result<Vec<Resolved>, CannotPlace> {
     let ours = |these: Vec<Resolved>| -> Vec<Resolved> {
-        these.into_iter().filter(|this| policy.directory.is_ours(&this.domain)).collect()
+        these.into_iter().filter(|this| directory.is_ours(&this.domain)).collect()
     };
-    let postmaster = || ours(policy.directory.postmaster().to_vec());
+    let postmaster = || ours(directory.postmaster().to_vec());
     let Some(address) = &account.unplaced else { return Ok(postmaster()) };
-    Ok(match look_up(address, policy, world)? {
+    Ok(match look_up(address, directory, exists)? {
         Lookup::Local(these) if !these.is_empty() => ours(these),
         Lookup::Ask(this) => vec![this],
         // It was there when the configuration was read.

@@ -5,8 +5,10 @@ mod capability;
 #[doc(hidden)]
 pub mod fuzz;
 mod guard;
+mod newlines;
 mod opening;
 
 pub use capability::{Ask, Offer};
 pub use guard::{Guard, GuardFault, MAX_LISTS, MAX_LITERALS};
+pub use newlines::Newlines;
 pub use opening::{Fault, MAX_OPENING_LINE_BYTES, MAX_OPENING_LINES, MAX_TEXT_BYTES, Opening, Step, Why};

@@ -12,7 +12,7 @@ use super::{Failure, Server};
 use crate::config::Config;
 use crate::ops::time::size_text as size;
 use crate::ops::{PickupRequest, Response};
-use crate::pickup::{Account, Phase, Status};
+use crate::pickup::{Account, Counts, Phase, Status};
 
 /// How often the server is asked.
 const EVERY: Duration = Duration::from_millis(200);
@@ -30,7 +30,7 @@ pub fn run(
         let why = "the server does not run, and it is what collects: `quell serve` starts it; `quell pickup test` tries an account without it";
         return Err(Failure::Failed(why.to_owned()));
     };
-    let mut wanted: HashMap<String, u64> = HashMap::new();
+    let mut wanted: HashMap<String, (u64, Counts)> = HashMap::new();
     let before = server.statuses()?;
     for account in accounts {
         let name = account.name();
@@ -41,7 +41,7 @@ pub fn run(
         };
         // What is under way may have listed before the latest mail came.
         let is_busy = matches!(status.phase, Phase::Connecting | Phase::Collecting);
-        wanted.insert(name.to_owned(), status.rounds + 1 + u64::from(is_busy));
+        wanted.insert(name.to_owned(), (status.rounds + 1 + u64::from(is_busy), status.counts));
         match server.ask(PickupRequest::Run { account: name.to_owned() })? {
             Response::Done => {}
             other => return Err(refused(other)),
@@ -53,14 +53,13 @@ pub fn run(
         std::thread::sleep(EVERY);
         let now = server.statuses()?;
         for status in &now {
-            if wanted.get(&status.account).is_none_or(|rounds| status.rounds < *rounds)
-                || is_under_way(status)
-            {
+            let Some((rounds, counts)) = wanted.get(&status.account) else { continue };
+            if status.rounds < *rounds || is_under_way(status) {
                 continue;
             }
-            wanted.remove(&status.account);
             told.hide();
-            writeln!(out, "{}", summary(status))?;
+            writeln!(out, "{}", summary(status, status.counts.since(*counts)))?;
+            wanted.remove(&status.account);
             failed |= status.trouble.is_some();
         }
         wanted.retain(|name, _| now.iter().any(|status| status.account == *name));
@@ -73,13 +72,14 @@ fn is_under_way(status: &Status) -> bool {
     matches!(status.phase, Phase::Connecting | Phase::Collecting)
 }
 
-fn summary(status: &Status) -> String {
-    let Status { account, taken, known, refused, deleted, bytes, .. } = status;
-    let mut text = format!("{account}: {taken} taken ({}), {deleted} deleted there", size(*bytes));
-    if *known > 0 {
+fn summary(status: &Status, counts: Counts) -> String {
+    let Counts { bytes, taken, known, refused, deleted } = counts;
+    let account = &status.account;
+    let mut text = format!("{account}: {taken} taken ({}), {deleted} deleted there", size(bytes));
+    if known > 0 {
         text += &format!(", {known} known already");
     }
-    if *refused > 0 {
+    if refused > 0 {
         text += &format!(", {refused} cannot be taken and stay there (see the log: pickup_refused)");
     }
     match &status.trouble {

@@ -6,10 +6,12 @@ use async_imap::error;
 use async_imap::types::Fetch;
 use futures_util::{Stream, StreamExt};
 use quell_relay::collect::Collecting;
+use quell_wire::imap::Newlines;
 use tokio::time::timeout;
 
 use super::Imap;
-use super::open::{ANSWER, of_error};
+use super::open::{ANSWER, Open, of_error};
+use crate::pickup::account::{Account, Server};
 use crate::pickup::hand_in::{Became, Ready};
 use crate::pickup::listing::Listed;
 use crate::pickup::round::max_size_words;
@@ -26,25 +28,7 @@ pub const WINDOW: u32 = 1_000;
 impl Imap<'_> {
     /// Lists the messages that `set` names, by number, or by UID if those begin with it.
     pub async fn list(&mut self, set: &str, from_uid: Option<u32>) -> Result<Vec<Listed>, Trouble> {
-        let (server, validity) = (self.look.account.server.clone(), self.validity);
-        let session = self.open.session()?;
-        let mut found: HashMap<u32, Listed> = HashMap::new();
-        let mut take = |fetch: &Fetch| {
-            let (Some(uid), Some(size)) = (fetch.uid, fetch.size) else { return };
-            if from_uid.is_none_or(|from| uid >= from) && found.len() < WINDOW as usize * 2 {
-                let name = Some(format!("{validity}.{uid}"));
-                found.insert(uid, Listed { number: uid, uid: name, size_bytes: size.into() });
-            }
-        };
-        let query = "(UID RFC822.SIZE)";
-        let listed = match from_uid {
-            Some(_) => each(session.uid_fetch(set, query).await, &mut take).await,
-            None => each(session.fetch(set, query).await, &mut take).await,
-        };
-        listed.map_err(|why| of_error(&why, &server))?;
-        let mut found: Vec<Listed> = found.into_values().collect();
-        found.sort_unstable_by_key(|message| message.number);
-        Ok(found)
+        self.open.list(&self.look.account.server, self.validity, set, from_uid).await
     }
 
     /// Fetches these, and hands them in.
@@ -72,6 +56,7 @@ impl Imap<'_> {
             }
             self.fetch_some(some).await?;
             self.hear(false).await?;
+            self.mark(false).await?;
         }
         Ok(())
     }
@@ -96,17 +81,19 @@ impl Imap<'_> {
             // What was not asked for, or comes twice, is nothing.
             let Some(message) = fetch.uid.and_then(|uid| wanted.remove(&uid)) else { continue };
             let mut coming = look.begin();
-            look.status.set(|status| status.bytes += body.len() as u64);
-            coming.take(&crlf(body), &look.around());
+            look.status.set(|status| status.counts.bytes += body.len() as u64);
+            let mut newlines = Newlines::default();
+            coming.take(&newlines.next(body), &look.around());
             if body.len() >= SLICE_BYTES {
-                unfinished.push((message, coming));
+                unfinished.push((message, coming, newlines));
                 continue;
             }
+            coming.take(newlines.end(), &look.around());
             whole(look, hand_in, later, message, coming, (address, tls)).await;
         }
         drop(stream);
-        for (message, coming) in unfinished {
-            self.fetch_rest(message, coming).await?;
+        for (message, coming, newlines) in unfinished {
+            self.fetch_rest(message, (coming, newlines)).await?;
         }
         for message in wanted.into_values() {
             self.look.refused(&message, "the server does not give it".to_owned());
@@ -115,7 +102,11 @@ impl Imap<'_> {
     }
 
     /// The rest of a large one. Its end is where a slice is shorter than asked for: what a server says of its size may be wrong.
-    async fn fetch_rest(&mut self, message: Listed, mut coming: Collecting) -> Result<(), Trouble> {
+    async fn fetch_rest(
+        &mut self,
+        message: Listed,
+        (mut coming, mut newlines): (Collecting, Newlines),
+    ) -> Result<(), Trouble> {
         let (server, look) = (self.look.account.server.clone(), self.look);
         let mut got = SLICE_BYTES as u64;
         loop {
@@ -142,16 +133,87 @@ impl Imap<'_> {
                 look.refused(&message, "the server does not give all of it".to_owned());
                 return Ok(());
             };
-            look.status.set(|status| status.bytes += bytes.len() as u64);
-            coming.take(&crlf(&bytes), &look.around());
+            look.status.set(|status| status.counts.bytes += bytes.len() as u64);
+            coming.take(&newlines.next(&bytes), &look.around());
             got += bytes.len() as u64;
             if bytes.len() < SLICE_BYTES {
                 break;
             }
         }
+        coming.take(newlines.end(), &look.around());
         let from = (self.open.address, self.open.tls);
         whole(look, &mut self.hand_in, &mut self.later, message, coming, from).await;
         Ok(())
+    }
+}
+
+impl Open {
+    /// Lists the messages that `set` names, by number, or by UID if those begin with it.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn list(
+        &mut self,
+        server: &Server,
+        validity: u32,
+        set: &str,
+        from_uid: Option<u32>,
+    ) -> Result<Vec<Listed>, Trouble> {
+        let session = self.session()?;
+        let mut found: HashMap<u32, Listed> = HashMap::new();
+        let mut take = |fetch: &Fetch| {
+            let (Some(uid), Some(size)) = (fetch.uid, fetch.size) else { return };
+            if from_uid.is_none_or(|from| uid >= from) && found.len() < super::MAX_LISTED as usize {
+                let name = Some(format!("{validity}.{uid}"));
+                found.insert(uid, Listed { number: uid, uid: name, size_bytes: size.into() });
+            }
+        };
+        let query = "(UID RFC822.SIZE)";
+        let listed = match from_uid {
+            Some(_) => each(session.uid_fetch(set, query).await, &mut take).await,
+            None => each(session.fetch(set, query).await, &mut take).await,
+        };
+        listed.map_err(|why| of_error(&why, server))?;
+        let mut found: Vec<Listed> = found.into_values().collect();
+        found.sort_unstable_by_key(|message| message.number);
+        Ok(found)
+    }
+
+    /// Lists all of `exists` messages, as far as they are listed.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn sizes(
+        &mut self,
+        account: &Account,
+        validity: u32,
+        exists: u32,
+    ) -> Result<Vec<Listed>, Trouble> {
+        let (mut from, mut all) = (1, Vec::new());
+        while from <= exists.min(super::MAX_LISTED) {
+            let to = exists.min(from + WINDOW - 1);
+            all.extend(self.list(&account.server, validity, &format!("{from}:{to}"), None).await?);
+            from = to + 1;
+        }
+        Ok(all)
+    }
+
+    /// The beginning of a message's header. None: the server does not give it.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn header(&mut self, account: &Account, uid: u32) -> Result<Option<Vec<u8>>, Trouble> {
+        let query = format!("(UID BODY.PEEK[HEADER]<0.{SLICE_BYTES}>)");
+        let session = self.session()?;
+        let mut found = None;
+        let mut take = |fetch: &Fetch| {
+            if fetch.uid == Some(uid) {
+                found = fetch.header().map(<[u8]>::to_vec);
+            }
+        };
+        let fetched = each(session.uid_fetch(uid.to_string(), query).await, &mut take).await;
+        fetched.map_err(|why| of_error(&why, &account.server))?;
+        Ok(found)
     }
 }
 
@@ -205,7 +267,7 @@ where
     timeout(ANSWER, stream.next()).await.unwrap_or(Some(Err(error::Error::ConnectionLost)))
 }
 
-async fn each<S>(stream: error::Result<S>, take: &mut dyn FnMut(&Fetch)) -> error::Result<()>
+async fn each<S>(stream: error::Result<S>, take: &mut (dyn FnMut(&Fetch) + Send)) -> error::Result<()>
 where
     S: Stream<Item = error::Result<Fetch>>,
 {

@@ -31,15 +31,10 @@ impl Guarded {
         Self { stream, guard: Guard::new(MAX_LITERAL_BYTES, MAX_LINE_BYTES), ahead, fault: None }
     }
 
-    /// What the server has sent that it may not.
-    pub fn fault(&self) -> Option<GuardFault> {
-        self.fault
-    }
-
     fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.guard.pass(bytes).map_err(|fault| {
             self.fault = Some(fault);
-            io::ErrorKind::InvalidData.into()
+            io::Error::new(io::ErrorKind::InvalidData, fault)
         })
     }
 }

@@ -7,17 +7,23 @@ mod open;
 
 pub use open::Open;
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::account::Keep;
 use super::hand_in::{Became, HandIn, Settled};
 use super::listing::Listed;
 use super::round::{Look, ToDo};
 use super::task::Done;
 use super::trouble::{Kind, Trouble};
-use fetch::{WINDOW, uids};
+use fetch::uids;
 use open::{answer, of_error};
 
 /// Messages that are listed in one look; with more than that in the mailbox, the rest comes when these are gone.
-const MAX_LISTED: u32 = 200_000;
+pub const MAX_LISTED: u32 = 200_000;
+/// All are listed anew after so long: what could not be taken is tried again, what is gone is forgotten.
+const ALL_AFTER: Duration = Duration::from_secs(6 * 3_600);
 /// So many are marked or deleted at a time.
 const MARK_AT_ONCE: usize = 500;
 
@@ -41,7 +47,7 @@ struct Imap<'a> {
 pub async fn collect(look: &Look, kept: &mut Option<Open>) -> Result<Done, Trouble> {
     let mut open = match kept.take() {
         Some(open) => open,
-        None => Open::new(look).await?,
+        None => Open::new(&look.account, &(look.means.resolver)()).await?,
     };
     let (mailbox, validity) = open.select(&look.account, true).await?;
     let hand_in = look.hand_in();
@@ -63,7 +69,7 @@ pub async fn collect(look: &Look, kept: &mut Option<Open>) -> Result<Done, Troub
     } else {
         open.close().await;
     }
-    Ok(Done { more: false, least_pause: std::time::Duration::ZERO })
+    Ok(Done { more: false, least_pause: Duration::ZERO })
 }
 
 impl Imap<'_> {
@@ -71,7 +77,7 @@ impl Imap<'_> {
         let before = self.open.listed_to.filter(|(validity, _)| *validity == self.validity).map(|(_, to)| to);
         match (before, uid_next, self.look.account.keep) {
             // Names ascend: what is new stands behind what was listed. Days end, so those are looked at anew.
-            (Some(from), Some(next), Keep::Yes | Keep::No) if self.later.is_none() => {
+            (Some(from), Some(next), Keep::Yes | Keep::No) if self.open.all_listed.elapsed() < ALL_AFTER => {
                 if next > from {
                     let listed = self.list(&format!("{from}:*"), Some(from)).await?;
                     self.handle(listed).await?;
@@ -91,18 +97,14 @@ impl Imap<'_> {
             );
             return Err(Trouble::new(Kind::Mailbox, why));
         }
-        let (mut from, mut uids) = (1, Vec::new());
-        while from <= exists.min(MAX_LISTED) && self.goes_on() {
-            let to = exists.min(from + WINDOW - 1);
-            let listed = self.list(&format!("{from}:{to}"), None).await?;
-            uids.extend(listed.iter().filter_map(|message| message.uid.clone()));
-            self.handle(listed).await?;
-            from = to + 1;
-        }
-        if uids.len() == exists as usize {
+        self.open.all_listed = Instant::now();
+        // All of them before the first is deleted: that changes the numbers of those behind it.
+        let all = self.open.sizes(&self.look.account, self.validity, exists).await?;
+        if all.len() == exists as usize {
+            let uids: Vec<String> = all.iter().filter_map(|message| message.uid.clone()).collect();
             self.look.all_listed(&uids)?;
         }
-        Ok(())
+        self.handle(all).await
     }
 
     async fn handle(&mut self, listed: Vec<Listed>) -> Result<(), Trouble> {

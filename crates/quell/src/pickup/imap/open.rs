@@ -12,12 +12,12 @@ use quell_wire::imap::{Ask, Offer, Opening, Step, Why};
 use quell_wire::pop3::Password;
 use quell_wire::pop3::client::Mechanism;
 use quell_wire::sasl::client::Bearer;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::guarded::Guarded;
+use crate::deliver::resolver::Resolver;
 use crate::pickup::account::{Account, Secret, Server, Tls};
 use crate::pickup::link::Link;
-use crate::pickup::round::Look;
 use crate::pickup::trouble::{Kind, Trouble};
 
 /// A command is answered by then, or the next of its answers is there.
@@ -40,6 +40,8 @@ pub struct Open {
     idles: bool,
     /// UIDVALIDITY, and the UID from which on nothing was listed yet.
     pub listed_to: Option<(u32, u32)>,
+    /// When all were listed.
+    pub all_listed: Instant,
 }
 
 impl Open {
@@ -47,10 +49,9 @@ impl Open {
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn new(look: &Look) -> Result<Self, Trouble> {
-        let account = &look.account;
-        let secret = look.secret().await?;
-        let mut link = look.link().await?;
+    pub async fn new(account: &Account, resolver: &Resolver) -> Result<Self, Trouble> {
+        let secret = account.secret.ask().await?;
+        let mut link = Link::open(account, resolver).await?;
         let ahead = greeted(&mut link, &account.server).await?;
         let (offer, ahead) = asked(&mut link, ahead, &account.server).await?;
         let (address, tls) = (link.address, link.tls);
@@ -60,7 +61,8 @@ impl Open {
         let capabilities =
             answer(session.capabilities()).await.map_err(|why| of_error(&why, &account.server));
         let (uidplus, idles) = capabilities.map(|all| (all.has_str("UIDPLUS"), all.has_str("IDLE")))?;
-        Ok(Self { session: Some(session), address, tls, uidplus, idles, listed_to: None })
+        let (listed_to, all_listed) = (None, Instant::now());
+        Ok(Self { session: Some(session), address, tls, uidplus, idles, listed_to, all_listed })
     }
 
     /// The session.

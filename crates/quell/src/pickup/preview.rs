@@ -1,0 +1,279 @@
+//! What a look at an account would come to: signs in, lists, reads headers; changes nothing, here or there.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use quell_relay::collect::{CannotPlace, Whose, who};
+use quell_relay::directory::{CannotTell, Directory};
+use quell_relay::reception::Asked;
+use quell_storm::facts::Ms;
+use quell_wire::pop3::client::{Lost, Request, Session, Settings, Step, Tls as Asks, Wait, Why};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::account::{Account, Protocol, Tls};
+use super::imap::Open;
+use super::link::Link;
+use super::listing::{Listed, What, is_over, what};
+use super::memory::{Known, Memory};
+use super::pop3::{lost, of_ending, sign_in};
+use super::trouble::Trouble;
+use crate::deliver::resolver::Resolver;
+
+/// Bytes of a header that are looked at.
+const MAX_HEADER_BYTES: usize = 256 << 10;
+
+/// What an account would come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Preview {
+    /// Its name.
+    pub account: String,
+    /// Its server.
+    pub server: String,
+    /// What protects the connection; null: nothing.
+    pub tls: Option<String>,
+    /// Messages there.
+    pub listed: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of these new.
+    pub new: u64,
+    /// The newest of them.
+    pub messages: Vec<PreviewLine>,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PreviewLine {
+    /// What the server calls it; null: nothing that lasts.
+    pub uid: Option<String>,
+    /// Its size.
+    pub bytes: u64,
+    /// `new`, `known`, `known, to be deleted`, `could not be taken`, `too large`.
+    pub what: &'static str,
+    /// Who would get it.
+    pub recipients: Vec<String>,
+    /// Why they would.
+    pub how: String,
+}
+
+/// What it takes.
+pub struct Means<'a> {
+    /// Who is who.
+    pub directory: &'a Directory,
+    /// Whether a mailbox exists.
+    pub exists: &'a (dyn Fn(&str, &str) -> Result<bool, CannotTell> + Sync),
+    /// Names.
+    pub resolver: &'a Resolver,
+    /// Largest message.
+    pub max_message_bytes: u64,
+    /// The time.
+    pub now: Ms,
+    /// Messages that are shown.
+    pub limit: usize,
+}
+
+/// Looks, and changes nothing.
+///
+/// # Errors
+/// [`Trouble`].
+pub async fn preview(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {
+    match account.server.protocol {
+        Protocol::Pop3 => pop3(account, memory, means).await,
+        Protocol::Imap => imap(account, memory, means).await,
+    }
+}
+
+impl Preview {
+    fn new(account: &Account) -> Self {
+        Self { account: account.name().to_owned(), server: account.server.to_string(), ..Self::default() }
+    }
+
+    fn with_tls(mut self, tls: Option<quell_mail::trace::Tls>) -> Self {
+        self.tls = tls.map(|tls| format!("{} {}", tls.version, tls.cipher));
+        self
+    }
+
+    fn count(&mut self, listed: &[Listed], account: &Account, memory: &Memory, means: &Means<'_>) {
+        self.bytes = listed.iter().map(|message| message.size_bytes).sum();
+        self.new = listed.iter().filter(|one| status(one, account, memory, means) == NEW).count() as u64;
+    }
+}
+
+const NEW: &str = "new";
+
+fn status(message: &Listed, account: &Account, memory: &Memory, means: &Means<'_>) -> &'static str {
+    if message.size_bytes > means.max_message_bytes {
+        return "too large";
+    }
+    let known = message.uid.as_deref().map_or(Known::No, |uid| memory.of(uid, message.size_bytes, means.now));
+    match (known, what(message, memory, account.keep, true, means.now)) {
+        (Known::Refused, _) => "could not be taken",
+        (Known::Taken(at), _) if is_over(account.keep, at, means.now) => "known, to be deleted",
+        (Known::Taken(_), _) => "known",
+        (Known::No, What::Fetch | What::Nothing | What::Delete) => NEW,
+    }
+}
+
+/// The header is None where it is not needed, or not to be had.
+fn line(
+    message: Listed,
+    header: Option<&[u8]>,
+    account: &Account,
+    memory: &Memory,
+    means: &Means<'_>,
+) -> PreviewLine {
+    let what = status(&message, account, memory, means);
+    let (recipients, how) = match (&account.mail.whose, header) {
+        (Whose::Stamped(_), None) => (Vec::new(), "the server does not give its header alone".to_owned()),
+        (_, header) => match placed(header.unwrap_or_default(), account, means) {
+            Ok((recipients, how)) => (recipients, how.to_owned()),
+            Err(why) => (Vec::new(), why.to_string()),
+        },
+    };
+    PreviewLine { uid: message.uid, bytes: message.size_bytes, what, recipients, how }
+}
+
+fn placed(
+    header: &[u8],
+    account: &Account,
+    means: &Means<'_>,
+) -> Result<(Vec<String>, &'static str), CannotPlace> {
+    let mut placing = who(header, &account.mail, means.directory, means.exists)?;
+    // A next hop that would be asked is not asked here: it may say no.
+    while placing.to_ask().is_some() {
+        placing.asked(Asked::Exists)?;
+    }
+    let placed = placing.placed()?;
+    let recipients = placed.recipients.into_iter().map(|one| one.identity).collect();
+    Ok((recipients, placed.how.in_words()))
+}
+
+async fn pop3(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {
+    let sign_in = sign_in(account).await?;
+    let link = Link::open(account, means.resolver).await?;
+    let tls = if account.server.tls == Tls::Upgrade { Asks::Required } else { Asks::None };
+    let settings = Settings { max_message_bytes: MAX_HEADER_BYTES as u64, tls, ..Settings::default() };
+    let (session, preview) = (Session::new(settings, sign_in), Preview::new(account));
+    let (waiting, header) = (VecDeque::new(), Vec::new());
+    Pop3 { account, memory, means, link, session, preview, waiting, header }.run().await
+}
+
+/// A look by POP3.
+struct Pop3<'a> {
+    account: &'a Account,
+    memory: &'a Memory,
+    means: &'a Means<'a>,
+    link: Link,
+    session: Session,
+    preview: Preview,
+    /// Those whose header comes.
+    waiting: VecDeque<Listed>,
+    header: Vec<u8>,
+}
+
+impl Pop3<'_> {
+    async fn run(mut self) -> Result<Preview, Trouble> {
+        let (mut buffer, mut start, mut end) = (vec![0; 16 << 10], 0, 0);
+        loop {
+            let (taken, step) = self.session.next(&buffer[start..end]);
+            start += taken;
+            match step {
+                Step::NeedInput(wait) => (start, end) = (0, self.input(&mut buffer, wait).await?),
+                Step::StartTls => {
+                    self.flush().await?;
+                    (start, end) = (0, 0);
+                    self.link.secure().await?;
+                    self.session.secured();
+                }
+                Step::Listed => self.listed(),
+                Step::Begin { .. } => self.header.clear(),
+                Step::Content(bytes) => self.header.extend_from_slice(bytes),
+                Step::End { number, .. } | Step::TooBig { number } => self.header_of(number),
+                Step::Deleted { .. } | Step::Refused { .. } => {}
+                Step::Idle => self.session.quit(),
+                Step::Closed(ending) => {
+                    self.flush().await?;
+                    if ending.why != Why::Quit {
+                        return Err(of_ending(&ending.why, &self.account.server));
+                    }
+                    return Ok(self.finish().await);
+                }
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Trouble> {
+        let output = std::mem::take(self.session.output());
+        self.link.write(&output).await.map_err(|why| lost(&why))
+    }
+
+    async fn input(&mut self, buffer: &mut [u8], wait: Wait) -> Result<usize, Trouble> {
+        self.flush().await?;
+        match timeout(Duration::from_secs(wait.secs()), self.link.read(buffer)).await {
+            Ok(Ok(0)) => self.session.lost(Lost::Closed),
+            Ok(read) => return read.map_err(|why| lost(&why)),
+            Err(_) => self.session.lost(Lost::TimedOut),
+        }
+        Ok(0)
+    }
+
+    fn listed(&mut self) {
+        let all = listed(&self.session);
+        self.preview.listed = self.session.listing().listed;
+        self.preview.count(&all, self.account, self.memory, self.means);
+        self.waiting = all.into_iter().rev().take(self.means.limit).collect();
+        if matches!(self.account.mail.whose, Whose::Stamped(_)) && self.session.offer().top {
+            for message in &self.waiting {
+                // More than it takes at a time are shown without their header.
+                let _shown = self.session.request(Request::Top(message.number));
+            }
+        }
+    }
+
+    fn header_of(&mut self, number: u32) {
+        let at = self.waiting.iter().position(|one| one.number == number);
+        if let Some(message) = at.and_then(|at| self.waiting.remove(at)) {
+            let line = line(message, Some(&self.header), self.account, self.memory, self.means);
+            self.preview.messages.push(line);
+        }
+    }
+
+    async fn finish(mut self) -> Preview {
+        let (account, memory, means) = (self.account, self.memory, self.means);
+        let rest = self.waiting.drain(..).map(|one| line(one, None, account, memory, means));
+        self.preview.messages.extend(rest);
+        let tls = self.link.tls;
+        self.link.close().await;
+        self.preview.with_tls(tls)
+    }
+}
+
+fn listed(session: &Session) -> Vec<Listed> {
+    let entries = session.listing().entries.iter();
+    entries
+        .map(|entry| Listed {
+            number: entry.number,
+            uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
+            size_bytes: entry.bytes,
+        })
+        .collect()
+}
+
+async fn imap(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {
+    let mut open = Open::new(account, means.resolver).await?;
+    let mut preview = Preview::new(account).with_tls(open.tls);
+    let (mailbox, validity) = open.select(account, false).await?;
+    preview.listed = mailbox.exists.into();
+    let mut all = open.sizes(account, validity, mailbox.exists).await?;
+    preview.count(&all, account, memory, means);
+    all.reverse();
+    all.truncate(means.limit);
+    let wants = matches!(account.mail.whose, Whose::Stamped(_));
+    for message in all {
+        let header = if wants { open.header(account, message.number).await? } else { None };
+        preview.messages.push(line(message, header.as_deref(), account, memory, means));
+    }
+    open.close().await;
+    Ok(preview)
+}
