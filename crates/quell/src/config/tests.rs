@@ -1,6 +1,9 @@
 use super::*;
 use proptest::prelude::*;
+
 use quell_relay::directory::Population;
+
+mod pickup;
 
 const GOOD: &str = r#"
 [server]

@@ -231,3 +231,40 @@ proptest! {
         }
     }
 }
+
+/// What was collected goes to our own domains' next hops, as they are configured at this moment.
+#[test]
+fn what_is_for_the_house_is_cleared_for_the_house_only() {
+    let hop = |text: &str| NextHop::parse(text).unwrap();
+    let inner = hop("smtp://10.0.0.2:25");
+    let routes = |domain: &str, via: Option<&str>| Routes {
+        domains: HashMap::from([(domain.to_owned(), inner.clone())]),
+        via: via.map(hop),
+    };
+    let claim = |house: bool| {
+        let mut facts = crate::attempt::fuzz::facts(1, &["jane@firm.example"]);
+        if house {
+            facts.source.pickup = Some("office".to_owned());
+            facts.source.address = "192.0.2.1".parse().ok();
+        }
+        crate::attempt::fuzz::claims(facts).pop().unwrap()
+    };
+    for (routes, to, house_passes) in [
+        (routes("firm.example", None), inner.clone(), true),
+        (routes("firm.example", Some("smtp://10.0.0.9:25")), inner.clone(), true),
+        (routes("firm.example", Some("smtp://10.0.0.9:25")), hop("smtp://10.0.0.9:25"), false),
+        (routes("firm.example", None), hop("smtp://10.0.0.3:25"), false),
+        (routes("firm.example", None), NextHop::Mx("firm.example".to_owned()), false),
+        // The domain is no longer ours; its old next hop is the smart host, too.
+        (routes("other.example", Some("smtp://10.0.0.2:25")), inner.clone(), false),
+        (routes("other.example", None), NextHop::Mx("firm.example".to_owned()), false),
+        (Routes::default(), inner.clone(), false),
+    ] {
+        assert!(claim(true).is_for_the_house() && !claim(false).is_for_the_house());
+        assert!(routes.clear(claim(false), &to).is_ok(), "{to}");
+        match routes.clear(claim(true), &to) {
+            Ok(cleared) => assert!(house_passes && cleared.into_claim() == claim(true), "{to}"),
+            Err(back) => assert!(!house_passes && *back == claim(true), "{to}"),
+        }
+    }
+}

@@ -220,3 +220,25 @@ pub const STATES: [RowState; 8] = [
     RowState::Unknown,
     RowState::Discarded,
 ];
+
+/// Whatever lets it pass or holds it: collected mail gets a permit for the house.
+#[test]
+fn collected_mail_gets_a_permit_for_the_house() {
+    let rows = [None, Some(row(RowState::Failed)), Some(row(RowState::Discarded))];
+    for exact_key in [true, false] {
+        for pickup in [None, Some("office".to_owned())] {
+            for row in &rows {
+                let mut facts = arrival(&["jane@firm.example"]);
+                facts.source.pickup.clone_from(&pickup);
+                facts.exact_key = facts.exact_key.filter(|_| exact_key);
+                match one(&facts, row.clone()) {
+                    Verdict::Pass(permit, _) | Verdict::Hold(permit, _) => {
+                        assert_eq!(permit.is_for_the_house(), pickup.is_some(), "{row:?}");
+                    }
+                    Verdict::Absorb(_) | Verdict::Refuse(_) => assert!(exact_key),
+                }
+            }
+        }
+    }
+    assert_eq!(Source { pickup: Some("office".into()), ..source(1) }.id().0, "pickup office");
+}
