@@ -2,6 +2,7 @@
 //! outside, and fails an assertion where a promise of that reader is broken. The test `fuzz_seeds`
 //! of the crate `quell` pushes the seeds through the same functions at every `make test`.
 
+mod collect;
 mod digest;
 mod kept;
 mod mail;
@@ -16,6 +17,7 @@ mod trace;
 mod typed;
 mod wire;
 
+pub use collect::collect;
 pub use digest::digest;
 pub use kept::{copy_times, dots, filter, sample, storm_id};
 pub use mail::{
@@ -36,12 +38,13 @@ pub use wire::{content, imap_guard, imap_opening, lines, pop3_client, pop3_serve
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 44] = [
+pub const TARGETS: [(&str, Target); 45] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
     ("client", client),
     ("client_bytes", client_bytes),
+    ("collect", collect),
     ("config", config),
     ("content", content),
     ("content_key", content_key),

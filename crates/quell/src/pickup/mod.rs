@@ -24,6 +24,8 @@ mod round;
 mod secret;
 mod status;
 mod task;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod world;
 
