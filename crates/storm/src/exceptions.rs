@@ -117,7 +117,9 @@ impl Exceptions {
         } else if !self.lists.is_empty() && is_list() {
             Some(LetPass::List)
         } else {
-            facts.source.address.filter(|address| is_host(*address)).map(|_| LetPass::Host)
+            // Of what was collected the address is what its trace says, which may be anybody's word.
+            let address = facts.source.address.filter(|_| facts.source.pickup.is_none());
+            address.filter(|address| is_host(*address)).map(|_| LetPass::Host)
         }
     }
 

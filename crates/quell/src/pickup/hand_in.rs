@@ -219,9 +219,17 @@ impl Clerk {
     async fn hand_in(&mut self, batch: Vec<Ready>) {
         let now = self.outer.time.now().ms;
         let (mut new, mut notes, mut known) = (Vec::new(), Vec::new(), Vec::new());
-        for Ready { number, uid, listed_bytes, collected } in batch {
+        let mut again = Vec::new();
+        for ready in batch {
+            let is_same = |(other, ..): &(Named, _, _)| is_one(&other.digest, &ready.collected.digest);
+            if new.iter().any(is_same) {
+                again.push(ready);
+                continue;
+            }
+            let Ready { number, uid, listed_bytes, collected } = ready;
             let Collected { submission, digest, size_bytes, share, .. } = collected;
             let message = Named { number, uid, listed_bytes, bytes: size_bytes, digest };
+            self.wait_for_the_same(&digest).await;
             let taken = self.lock().taken(message.uid.as_deref(), listed_bytes, &digest, now);
             if let Some(at) = taken {
                 notes.push(Remembered { at_ms: at, ..message.remembered(Fate::Taken, now) });
@@ -250,6 +258,17 @@ impl Clerk {
                     self.at_door.push_back(AtDoor { message, id, answer, _share: share });
                 }
             }
+        }
+        if !again.is_empty() {
+            Box::pin(self.hand_in(again)).await;
+        }
+    }
+
+    /// What the ledger cannot tell apart must not be at the door twice at once.
+    async fn wait_for_the_same(&mut self, digest: &Digest) {
+        while self.at_door.iter().any(|at| is_one(&at.message.digest, digest)) {
+            let answer = first(&mut self.at_door).await;
+            self.answered(answer);
         }
     }
 
@@ -330,6 +349,11 @@ impl Clerk {
         // A session that is gone hears of it at its next listing.
         let _gone = self.out.send(settled);
     }
+}
+
+/// One message, which the ledger would take for two.
+fn is_one(a: &Digest, b: &Digest) -> bool {
+    a.tells && !a.is_exact && a.bytes == b.bytes
 }
 
 /// The answer to the first at the door. None: the desk has stopped.

@@ -38,6 +38,7 @@ pub fn what(message: &Listed, memory: &Memory, keep: Keep, names_last: bool, now
         Known::Refused => What::Nothing,
         Known::Taken(at) if !is_over(keep, at, now) => What::Nothing,
         Known::Taken(_) if names_last => What::Delete,
+        Known::Taken(_) if memory.was_deleted(uid, now) => What::Nothing,
         Known::Taken(_) => What::Fetch,
     }
 }

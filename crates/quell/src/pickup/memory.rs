@@ -58,6 +58,8 @@ pub struct Memory {
     by_uid: HashMap<String, Entry>,
     /// When what has this digest was taken last.
     by_digest: HashMap<[u8; 16], Ms>,
+    /// What the server said it would delete, and when.
+    deleted: HashMap<String, Ms>,
     /// What is known of the account as a whole.
     pub mark: Mark,
 }
@@ -74,7 +76,14 @@ impl Memory {
             (store.remembered(account).map_err(here)?, store.mark(account).map_err(here)?)
         };
         let account = account.to_owned();
-        let mut memory = Self { store, account, by_uid: HashMap::new(), by_digest: HashMap::new(), mark };
+        let mut memory = Self {
+            store,
+            account,
+            by_uid: HashMap::new(),
+            by_digest: HashMap::new(),
+            deleted: HashMap::new(),
+            mark,
+        };
         let mut taking = Vec::new();
         for message in remembered {
             if let Fate::Taking(id) = message.fate {
@@ -134,6 +143,18 @@ impl Memory {
             (!digest.is_exact || now - at > LEDGER_KNOWS_MS).then_some(at)
         };
         same.map(|entry| entry.at_ms).or_else(by_digest)
+    }
+
+    /// The server has said that it deletes these.
+    pub fn deleted(&mut self, uids: impl Iterator<Item = String>, now: Ms) {
+        self.deleted.retain(|_, at| now - *at < DAY_MS);
+        self.deleted.extend(uids.map(|uid| (uid, now)));
+    }
+
+    /// Whether the server said within a day that it deletes this: if it is listed all the same, to fetch it over and over would
+    /// not help.
+    pub fn was_deleted(&self, uid: &str, now: Ms) -> bool {
+        self.deleted.get(uid).is_some_and(|at| now - at < DAY_MS)
     }
 
     /// Whether that it cannot be taken was said already.

@@ -53,7 +53,8 @@ pub async fn collect(look: &Look) -> Result<Done, Trouble> {
         asked: HashMap::new(),
         coming: None,
         deletes: Vec::new(),
-        marked: 0,
+        deleting: HashMap::new(),
+        marked: Vec::new(),
         later: None,
         more: false,
         fetched: (0, 0),
@@ -92,8 +93,10 @@ struct Pop3<'a> {
     coming: Option<Collecting>,
     /// That may be deleted, and of which the session could not be told yet.
     deletes: Vec<u32>,
+    /// That the session was told to delete, and what they are called for good.
+    deleting: HashMap<u32, String>,
     /// Marked for deletion by the server.
-    marked: u64,
+    marked: Vec<u32>,
     /// Why something was left there.
     later: Option<Trouble>,
     more: bool,
@@ -136,7 +139,7 @@ impl Pop3<'_> {
                     self.coming = None;
                     self.stays(number, max_size_words(self.look.max_message_bytes)).await;
                 }
-                Step::Deleted { .. } => self.marked += 1,
+                Step::Deleted { number } => self.marked.push(number),
                 Step::Refused { request, refusal } => self.refused(request, &refusal).await,
                 Step::Idle => self.idle().await,
                 Step::Closed(ending) => {
@@ -191,6 +194,14 @@ impl Pop3<'_> {
             return Ok(());
         }
         let listing = self.session.listing();
+        if listing.listed > listing.entries.len() as u64 && self.look.account.keep != Keep::No {
+            let why = format!(
+                "the mailbox has {} messages, and more than {} that stay there are not looked through: delete some, or set keep = false",
+                listing.listed,
+                listing.entries.len()
+            );
+            self.later = Some(Trouble::new(Kind::Mailbox, why));
+        }
         let messages: Vec<Listed> = listing
             .entries
             .iter()
@@ -259,6 +270,8 @@ impl Pop3<'_> {
     fn settled(&mut self, settled: &Settled) {
         if self.look.settled(settled) {
             self.deletes.push(settled.number);
+            let name = settled.uid.clone().unwrap_or_default();
+            self.deleting.insert(settled.number, name);
         }
         if let Became::Later(trouble) = &settled.fate {
             self.left(trouble.clone());
@@ -318,7 +331,7 @@ impl Pop3<'_> {
 
     /// Whatever the end: what is at the door is waited for, and remembered.
     async fn finish(self, ended: Result<Ending, Trouble>) -> Result<Done, Trouble> {
-        let Self { look, link, session, hand_in, later, more, marked, .. } = self;
+        let Self { look, link, session, hand_in, later, more, marked, mut deleting, .. } = self;
         let mut later = later;
         for settled in hand_in.finish().await {
             look.settled(&settled);
@@ -329,7 +342,7 @@ impl Pop3<'_> {
         link.close().await;
         let ending = ended?;
         if ending.deletions == Deletions::Done {
-            look.deleted(marked);
+            look.said_deleted(marked.iter().filter_map(|number| deleting.remove(number)).collect());
         }
         if ending.why != Why::Quit {
             return Err(of_ending(&ending.why, &look.account.server));

@@ -86,7 +86,7 @@ impl Look {
         tls: Option<Negotiated>,
     ) -> Result<Collected, Became> {
         let placed = self.place(&mut coming).await.map_err(|why| {
-            Became::Later(Trouble::new(Kind::Mailbox, format!("it cannot be said who gets a message: {why}")))
+            Became::Later(Trouble::new(Kind::Busy, format!("it cannot be said who gets a message: {why}")))
         })?;
         let server = &self.account.server;
         let from = Server { host: server.host(), address, tls, protocol: server.with() };
@@ -195,6 +195,13 @@ impl Look {
     /// So many were deleted on the server.
     pub fn deleted(&self, messages: u64) {
         self.status.set(|status| status.counts.deleted += messages);
+    }
+
+    /// The server says that it has deleted these.
+    pub fn said_deleted(&self, uids: Vec<String>) {
+        self.deleted(uids.len() as u64);
+        let now = self.means.outer.time.now().ms;
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).deleted(uids.into_iter(), now);
     }
 
     /// Why no further message may be fetched now; None: it may.
