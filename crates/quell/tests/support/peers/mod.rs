@@ -13,6 +13,7 @@ pub mod mutt;
 pub mod opensmtpd;
 pub mod pebble;
 pub mod postfix;
+pub mod provider;
 pub mod sink;
 pub mod smtp_source;
 pub mod swaks;
