@@ -5,13 +5,16 @@
 
 pub mod aiosmtpd;
 pub mod counter;
+pub mod courier;
 pub mod dns;
 pub mod dovecot;
 pub mod exim;
+pub mod inetd;
 pub mod lmtp;
 pub mod mutt;
 pub mod opensmtpd;
 pub mod pebble;
+pub mod popa3d;
 pub mod postfix;
 pub mod provider;
 pub mod sink;

@@ -95,7 +95,8 @@ impl Provider {
             directory_of(&directory.join(part), "nobody:nogroup");
         }
         let ports = Ports { pop3, pop3s, imap, imaps };
-        let mut provider = Self { running: None, directory, options, ports, ca, delivered: AtomicU64::new(0) };
+        let mut provider =
+            Self { running: None, directory, options, ports, ca, delivered: AtomicU64::new(0) };
         provider.restart();
         provider
     }
