@@ -1,9 +1,11 @@
 //! What the tests of collecting rely on, tried with curl and by hand.
 
+mod cutter;
+mod hostile;
 mod provider;
 mod second;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -31,6 +33,12 @@ impl Talk {
         let _cut = self.stream.read_until(b'\n', &mut line);
         self.over = line.is_empty();
         String::from_utf8_lossy(&line).trim_end().to_owned()
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("so many bytes");
+        bytes
     }
 
     fn say(&mut self, line: &str) {

@@ -6,9 +6,11 @@
 pub mod aiosmtpd;
 pub mod counter;
 pub mod courier;
+pub mod cutter;
 pub mod dns;
 pub mod dovecot;
 pub mod exim;
+pub mod hostile;
 pub mod inetd;
 pub mod lmtp;
 pub mod mutt;
