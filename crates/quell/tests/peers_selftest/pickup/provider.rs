@@ -147,3 +147,20 @@ fn a_provider_tells_who_is_idle_of_a_new_message() {
     provider.deliver_into(JANE, "Archive", &message("elsewhere"));
     assert_eq!((provider.left(JANE), provider.messages(JANE, "Archive").len()), (1, 1));
 }
+
+#[test]
+fn a_provider_may_have_no_tls() {
+    let options = Options { more: "ssl = no", plain: true, ..Options::default() };
+    let Some(provider) = started(options) else { return };
+    provider.deliver(JANE, &message("one"));
+    for (scheme, more) in [("pop3", "STLS"), ("imap", "STARTTLS")] {
+        let (ok, said) = curl(&provider, scheme, "", &with_password());
+        assert!(!ok, "{scheme}: {said}");
+        let (mut talk, greeting) = Talk::to(provider.at(scheme));
+        talk.say(if scheme == "pop3" { "CAPA" } else { "a CAPABILITY" });
+        let said = talk.until(if scheme == "pop3" { "." } else { "a " }).concat();
+        assert!(!said.contains(more) && !greeting.contains(more), "{greeting} {said}");
+    }
+    assert_eq!(provider.sign_ins(), (0, 0));
+    assert_eq!(uidls(&provider).len(), 1);
+}

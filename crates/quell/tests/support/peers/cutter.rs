@@ -1,7 +1,7 @@
 //! A wire between two programs that is cut at a place of the test's choice.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -23,8 +23,9 @@ enum Side {
 
 /// Hands on what is said. Runs until dropped.
 pub struct Cutter {
-    /// On 127.0.0.1.
+    /// At the server's own address.
     pub port: u16,
+    address: IpAddr,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,7 +46,7 @@ struct State {
 impl Cutter {
     /// In front of this server.
     pub fn start(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let listener = TcpListener::bind((server.ip(), 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared::default());
         let inner = Arc::clone(&shared);
@@ -57,7 +58,7 @@ impl Cutter {
                 join(&inner, client.expect("a connection"), server);
             }
         });
-        Self { port, shared, thread: Some(thread) }
+        Self { port, address: server.ip(), shared, thread: Some(thread) }
     }
 
     /// The next connection that comes so far is cut there; those behind it are whole.
@@ -84,7 +85,7 @@ impl Drop for Cutter {
             let _ended = stream.shutdown(Shutdown::Both);
         }
         // Wakes the thread that accepts.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        drop(TcpStream::connect((self.address, self.port)));
         let ended = self.thread.take().map(JoinHandle::join);
         assert!(std::thread::panicking() || ended.is_some_and(|ended| ended.is_ok()), "cutter");
     }

@@ -1,0 +1,176 @@
+//! `quell pickup status`, `run`, `test`, and what `check` says of accounts.
+
+use super::{OFFICE, World, account, two_mailboxes};
+use crate::operate::{Said, json, quell};
+use crate::support::peers::provider::{NAME, Options, Provider};
+use crate::support::{Server, TempDir};
+use serde_json::Value;
+
+const CATCH_ALL: &str = "envelope = \"Delivered-To\"\nstamped_by = [\"mx.provider.example\"]\nunplaced = \"john@firm.example\"\n{ca}";
+
+/// One account of jane's, and a catch-all, `all`, that looks into the same mailbox by IMAP.
+fn two(provider: &Provider, directory: &TempDir) -> String {
+    let one = account(directory, "office", &provider.url("pop3s"), "to = [\"jane@firm.example\"]\n{ca}");
+    one + &account(directory, "all", &provider.url("imaps"), CATCH_ALL)
+}
+
+/// What `status --json` says of an account, wherever it stands.
+fn status(server: &Server, name: &str) -> Value {
+    let said = json(server, &["pickup", "status"]);
+    let all = said.as_array().or_else(|| said["accounts"].as_array()).expect("a list").clone();
+    let found = all.iter().find(|one| one["account"] == name || one["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {said}")).clone()
+}
+
+#[test]
+fn status_tells_of_each_account() {
+    let Some(mut world) = World::start("status", Options::default(), two) else { return };
+    world.deliver(&["jane"], 3, 100);
+    world.collects("office");
+    let said = quell(&world.server, &["pickup", "status"]);
+    assert!(said.status == 0 && said.out.contains("office") && said.out.contains("all"), "{said:?}");
+    assert_ne!(status(&world.server, "office"), Value::Null);
+    assert_ne!(status(&world.server, "all"), Value::Null);
+    let one = quell(&world.server, &["pickup", "status", "office"]);
+    assert!(one.status == 0 && !one.out.contains("mx.provider.example"), "{one:?}");
+    let none = quell(&world.server, &["pickup", "status", "nobody"]);
+    assert!(none.status != 0 && none.err.contains("nobody"), "{none:?}");
+    // Its trouble stands there, too.
+    world.provider.stop();
+    assert!(!world.run("office").0);
+    let trouble = quell(&world.server, &["pickup", "status", "office"]);
+    assert!(trouble.out.contains(NAME), "{trouble:?}");
+    assert_ne!(trouble.out, one.out);
+}
+
+#[test]
+fn run_collects_one_account_or_all() {
+    let Some(mut world) = World::start("run", Options::default(), two) else { return };
+    world.deliver(&["jane"], 3, 100);
+    let said = quell(&world.server, &["pickup", "run", "office"]);
+    assert!(said.status == 0 && (said.out.clone() + &said.err).contains('3'), "{said:?}");
+    world.all_is_here();
+    world.deliver(&["john"], 2, 100);
+    // Whichever comes first takes them: what `all` cannot place is john's, as `office` says it is jane's.
+    let said = quell(&world.server, &["pickup", "run"]);
+    assert_eq!(said.status, 0, "{said:?}");
+    world.provider.expect_left(OFFICE, 0);
+    let none = quell(&world.server, &["pickup", "run", "nobody"]);
+    assert!(none.status != 0 && none.err.contains("nobody"), "{none:?}");
+}
+
+/// `test` shows who would get what, and nothing is changed by it: not there, and not here.
+#[test]
+fn test_changes_nothing() {
+    let Some(mut world) = World::start("test", Options::default(), two) else { return };
+    let stamp = "Received: from a.client.example by mx.provider.example with ESMTP id 1;\r\n\tMon, 1 Jan 2024 10:00:00 +0000\r\n";
+    for (id, header) in [("t1", "Delivered-To: jane@firm.example\r\n"), ("t2", "")] {
+        let text = format!(
+            "{header}{stamp}From: a@client.example\r\nX-Test-Id: {id}\r\nSubject: {id}\r\nMessage-ID: <{id}@client.example>\r\n\r\nx\r\n"
+        );
+        world.provider.deliver(OFFICE, text.as_bytes());
+    }
+    let before = world.provider.messages(OFFICE, "INBOX");
+    for (name, expected) in
+        [("office", &["jane@firm.example"][..]), ("all", &["jane@firm.example", "john@firm.example"])]
+    {
+        let said = quell(&world.server, &["pickup", "test", name]);
+        assert_eq!(said.status, 0, "{said:?}\n{}", world.provider.said());
+        assert!(expected.iter().all(|address| said.out.contains(address)), "{name}: {said:?}");
+    }
+    assert_eq!(world.provider.messages(OFFICE, "INBOX"), before);
+    assert_eq!((world.count("jane"), world.count("john")), (0, 0));
+    // Nor is anything seen by it.
+    let said = world.provider.said();
+    assert!(!said.contains("del=1/") && !said.contains("del=2/"), "{said}");
+    world.collects("all");
+    crate::crash::wait_until_empty(&world.server, super::LIMIT);
+    assert_eq!((world.count("jane"), world.count("john")), (1, 1));
+    // Also without a server that runs.
+    world.provider.deliver(OFFICE, b"Subject: t3\r\n\r\nx\r\n");
+    assert!(world.server.term().success());
+    let said = quell(&world.server, &["pickup", "test", "office"]);
+    assert_eq!((said.status, world.provider.left(OFFICE)), (0, 1), "{said:?}");
+}
+
+#[test]
+fn test_says_what_is_wrong() {
+    let Some(world) = World::start("test-wrong", Options::default(), two) else { return };
+    world.provider.add_user(OFFICE, "another password");
+    for name in ["office", "all"] {
+        let said = quell(&world.server, &["pickup", "test", name]);
+        let text = said.out.clone() + &said.err;
+        assert!(said.status != 0 && text.contains("sign"), "{said:?}");
+        assert!(!text.contains(super::PASSWORD), "{said:?}");
+    }
+}
+
+/// What `check` says of a configuration with these lines in its only account.
+fn check(directory: &TempDir, account: &str) -> Said {
+    let server = Server::prepare(directory, &two_mailboxes(account), Vec::new());
+    quell(&server, &["check", "--no-dns"])
+}
+
+#[test]
+fn accounts_that_cannot_be_are_refused() {
+    let directory = TempDir::new("pickup-check");
+    let good = account(&directory, "office", "pop3s://mail.provider.example", "to = [\"jane@firm.example\"]");
+    let said = check(&directory, &good);
+    assert_eq!(said.status, 0, "{said:?}");
+    let password = good.lines().find(|line| line.starts_with("password_file")).expect("a line").to_owned();
+    let with = |old: &str, new: &str| {
+        let changed = good.replace(old, new);
+        assert_ne!(changed, good, "{old}");
+        changed
+    };
+    let to = "to = [\"jane@firm.example\"]";
+    let wrong = [
+        ("nobody gets it", with(to, "")),
+        (
+            "to and envelope",
+            with(to, &format!("{to}\nenvelope = \"Delivered-To\"\nstamped_by = [\"mx.example\"]")),
+        ),
+        ("an envelope without a host", with(to, "envelope = \"Delivered-To\"")),
+        ("To is no envelope", with(to, "envelope = \"To\"\nstamped_by = [\"mx.example\"]")),
+        ("nor is Cc", with(to, "envelope = \"cc\"\nstamped_by = [\"mx.example\"]")),
+        ("not our domain", with("jane@firm.example", "jane@client.example")),
+        ("no such mailbox", with("jane@firm.example", "nobody@firm.example")),
+        ("no scheme", with("pop3s://", "")),
+        ("another scheme", with("pop3s://", "smtp://")),
+        ("a path", with("mail.provider.example", "mail.provider.example/x")),
+        ("TLS that is none", with(to, &format!("{to}\ntls = \"never\""))),
+        ("TLS by a word of its own", with(to, &format!("{to}\ntls = \"maybe\""))),
+        ("no password", with(&password, "")),
+        ("two passwords", with(&password, &format!("{password}\npassword_env = \"X\""))),
+        ("a password and a token", with(&password, &format!("{password}\ntoken_command = [\"cat\"]"))),
+        ("a mechanism without a token", with(to, &format!("{to}\nauth = \"xoauth2\""))),
+        ("an unknown mechanism", with(&password, "token_command = [\"cat\"]\nauth = \"plain\"")),
+        ("a name with a slash", with("name = \"office\"", "name = \"of/fice\"")),
+        ("a name without end", with("name = \"office\"", &format!("name = \"{}\"", "x".repeat(65)))),
+        ("the same name twice", good.clone() + &good),
+        ("no days", with(to, &format!("{to}\nkeep = -1"))),
+        ("a word for days", with(to, &format!("{to}\nkeep = \"2\""))),
+        ("a mailbox over POP3", with(to, &format!("{to}\nmailbox = \"Archive\""))),
+        ("an unknown setting", with(to, &format!("{to}\nbcc = true"))),
+    ];
+    let mut taken = Vec::new();
+    for (what, text) in wrong {
+        let said = check(&directory, &text);
+        if said.status == 0 || !(said.out.clone() + &said.err).contains("quell.toml:") {
+            taken.push((what, said));
+        }
+    }
+    assert!(taken.is_empty(), "{taken:#?}");
+}
+
+/// Whoever may read the password is no secret's friend.
+#[test]
+fn a_password_that_all_may_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = TempDir::new("pickup-mode");
+    let text = account(&directory, "office", "pop3s://mail.provider.example", "to = [\"jane@firm.example\"]");
+    let file = directory.join("office.password");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+    let said = check(&directory, &text);
+    assert!((said.out.clone() + &said.err).contains("office.password"), "{said:?}");
+}
