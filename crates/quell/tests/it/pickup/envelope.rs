@@ -58,7 +58,8 @@ impl Office {
             let mut expected = self.expected.get(name).cloned().unwrap_or_default();
             let mails = maildir::read(&self.world.mailbox(name));
             let mut found: Vec<String> = mails.into_iter().filter_map(|mail| mail.test_id).collect();
-            (expected.sort(), found.sort());
+            expected.sort();
+            found.sort();
             assert_eq!(found, expected, "{name}\n{}", end_of(&self.world.server.output()));
         }
         self.world.provider.expect_left(OFFICE, 0);

@@ -170,6 +170,15 @@ impl Provider {
         ["new", "cur"].iter().map(|part| fs::read_dir(folder.join(part)).expect("a folder").count()).sum()
     }
 
+    /// Somebody else deletes all that lies in the inbox.
+    pub fn empty(&self, name: &str) {
+        let folder = self.folder(name, "INBOX");
+        for entry in ["new", "cur"].iter().flat_map(|part| fs::read_dir(folder.join(part)).expect("a folder"))
+        {
+            fs::remove_file(entry.expect("an entry").path()).expect("removed");
+        }
+    }
+
     /// Waits until so many lie in the inbox: deletions follow their answer.
     pub fn expect_left(&self, name: &str, count: usize) {
         let there = wait_until(Duration::from_secs(10), || self.left(name) == count);
