@@ -2,8 +2,10 @@
 
 use super::Talk;
 use crate::message;
-use crate::support::peers::provider::{self, Certificate, NAME, Options, Provider};
+use crate::support::peers::cutter::{Cut, Cutter};
+use crate::support::peers::provider::{self, ADDRESS, Certificate, NAME, Options, Provider};
 use crate::support::process::try_run;
+use std::net::SocketAddr;
 use std::process::Command;
 
 const JANE: &str = "jane@firm.example";
@@ -163,4 +165,39 @@ fn a_provider_may_have_no_tls() {
     }
     assert_eq!(provider.sign_ins(), (0, 0));
     assert_eq!(uidls(&provider).len(), 1);
+}
+
+/// A session of POP3 that deletes the first message; how many of its answers came.
+fn deletes(port: u16) -> usize {
+    let (mut talk, greeting) = Talk::to(SocketAddr::from((ADDRESS, port)));
+    let lines = [&format!("USER {JANE}"), "PASS p w", "DELE 1", "QUIT"];
+    let answers = lines.map(|line| talk.ask(line));
+    [&[greeting], &answers[..]].concat().iter().filter(|answer| answer.starts_with("+OK")).count()
+}
+
+/// What is cut behind QUIT is done there, and nobody hears of it.
+#[test]
+fn a_provider_deletes_what_was_asked_for_before_the_cut() {
+    let Some(provider) = started(Options { plain: true, ..Options::default() }) else { return };
+    provider.deliver(JANE, &message("one"));
+    let cutter = Cutter::start(provider.at("pop3"));
+    for lines in 1..=3 {
+        cutter.arm(Cut::ClientLines(lines));
+        assert!(deletes(cutter.port) <= lines as usize && !cutter.disarm());
+        assert_eq!(provider.left(JANE), 1, "{lines}");
+    }
+    for lines in 1..=4 {
+        cutter.arm(Cut::ServerLines(lines));
+        assert_eq!(deletes(cutter.port), lines as usize);
+        assert_eq!(provider.left(JANE), 1, "{lines}");
+    }
+    cutter.arm(Cut::ClientLines(4));
+    assert!(deletes(cutter.port) <= 4 && !cutter.disarm());
+    provider.expect_left(JANE, 0);
+    provider.deliver(JANE, &message("two"));
+    assert_eq!(deletes(cutter.port), 5);
+    provider.expect_left(JANE, 0);
+    provider.deliver(JANE, &message("three"));
+    provider.empty(JANE);
+    assert!(provider.messages(JANE, "INBOX").is_empty() && uidls(&provider).is_empty());
 }
