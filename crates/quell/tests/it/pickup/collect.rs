@@ -1,6 +1,6 @@
 //! Every way in, and what is left at the provider.
 
-use super::{LIMIT, OFFICE, World, account, secret};
+use super::{LIMIT, OFFICE, World, account, mode};
 use crate::support::peers::provider::Options;
 use crate::support::{maildir, wait_until};
 use quell_powercut::Recording;
@@ -80,7 +80,7 @@ fn where_tls_must_be_nothing_goes_in_the_clear() {
         let (ok, said) = world.run("office");
         assert!(!ok, "{said}");
         assert_eq!((world.provider.sign_ins(), world.provider.left(OFFICE)), ((0, 0), 1));
-        assert_eq!(world.events("pickup_trouble", "office").len(), 1, "{}", world.server.output());
+        assert!(!world.events("pickup_trouble", "office").is_empty(), "{}", world.server.output());
     }
 }
 
@@ -103,7 +103,7 @@ fn what_is_kept_comes_once() {
         }
         let done = world.events("pickup_done", "office");
         let sum = |name: &str| done.iter().map(|line| line[name].as_u64().expect("a number")).sum::<u64>();
-        assert_eq!((sum("taken"), sum("absorbed"), sum("deleted")), (30, 0, 0), "{done:?}");
+        assert_eq!((sum("taken"), sum("known"), sum("deleted")), (30, 0, 0), "{done:?}");
     }
 }
 
@@ -183,7 +183,7 @@ fn imap_tells_of_new_mail() {
 fn pop3_is_asked_again() {
     let made = World::start("poll", Options::default(), |provider, directory| {
         let text = account(directory, "office", &provider.url("pop3s"), "to = [\"jane@firm.example\"]\n{ca}");
-        text.replace("poll_secs = 86400", "poll_secs = 1")
+        text.replace("poll_secs = 86400", "poll_secs = 10")
     });
     let Some(mut world) = made else { return };
     for round in 1..=2 {
@@ -208,7 +208,7 @@ fn tokens_let_in() {
         let made = World::start("token", options, |provider, directory| {
             let file = directory.join("token");
             std::fs::write(&file, provider.token(OFFICE) + "\n").expect("a token");
-            secret(&file);
+            mode(&file, 0o600);
             let more =
                 format!("{auth}token_command = [\"cat\", {file:?}]\nto = [\"jane@firm.example\"]\n{{ca}}");
             let text = account(directory, "office", &provider.url(scheme), &more);

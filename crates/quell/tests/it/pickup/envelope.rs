@@ -83,7 +83,8 @@ fn field(name: &str) {
         ("{stamp}{field}: jane@firm.example\r\n", &["john"]),
         ("{field}: jane@firm.example\r\n{foreign}", &["john"]),
         ("{field}: jane@firm.example\r\n{stamp}{field}: john@firm.example\r\n{stamp}", &["jane"]),
-        ("{foreign}{field}: jane@firm.example\r\n{stamp}", &["john"]),
+        // Whoever stamped it behind the provider's host is the provider's, too.
+        ("{foreign}{field}: jane@firm.example\r\n{stamp}", &["jane"]),
         ("{field}: jane@firm.example\r\n", &["john"]),
         ("{stamp}To: jane@firm.example\r\nCc: jane@firm.example\r\nBcc: jane@firm.example\r\n", &["john"]),
         // Not ours, and nobody here.

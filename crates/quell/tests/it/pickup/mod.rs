@@ -17,7 +17,9 @@ use crate::support::server::{Environment, config};
 use crate::support::smtp::date_now;
 use crate::support::{Server, TempDir, maildir};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Liveness only.
@@ -30,7 +32,7 @@ const PASSWORD: &str = "a good password";
 fn account(directory: &TempDir, name: &str, server: &str, more: &str) -> String {
     let file = directory.join("office.password");
     std::fs::write(&file, format!("{PASSWORD}\n")).expect("a password");
-    secret(&file);
+    mode(&file, 0o600);
     format!(
         "[[pickup]]\nname = \"{name}\"\nserver = \"{server}\"\nuser = \"{OFFICE}\"\npassword_file = {file:?}\n\
          poll_secs = 86400\n{}{more}\n",
@@ -38,10 +40,8 @@ fn account(directory: &TempDir, name: &str, server: &str, more: &str) -> String 
     )
 }
 
-/// Only its owner may read it.
-fn secret(file: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+fn mode(file: &Path, mode: u32) {
+    std::fs::set_permissions(file, Permissions::from_mode(mode)).expect("a mode");
 }
 
 /// [`config`] with a mailbox for jane and john, and what is told in JSON.
@@ -91,7 +91,10 @@ impl World {
         let dns = Dns::start(&format!("*.example A {a}.{b}.{c}.{d}"));
         let accounts = accounts(&provider, &directory);
         let accounts = accounts.replace("{ca}", &format!("ca_file = {:?}", provider.ca));
-        let text = two_mailboxes(&format!("[dns]\nservers = [\"{}\"]\n{accounts}", dns.server()));
+        let tell = telling_script(&directory);
+        let more =
+            format!("[dns]\nservers = [\"{}\"]\n[tell]\ncommand = [{tell:?}]\n{accounts}", dns.server());
+        let text = two_mailboxes(&more);
         std::fs::create_dir_all(directory.join("data")).expect("a directory");
         let environment = environment(&directory);
         let server = Server::prepare(&directory, &text, environment);
@@ -155,10 +158,25 @@ impl World {
         maildir::count(&self.mailbox(name))
     }
 
+    /// How often the operator was told of something.
+    fn told(&self) -> usize {
+        let told = std::fs::read_to_string(self.directory.join("told")).unwrap_or_default();
+        told.lines().filter(|line| line.starts_with("subject=")).count()
+    }
+
     /// Lines of the log with this event, of one account.
     fn events(&self, event: &str, account: &str) -> Vec<Value> {
         events(&self.server, event, account)
     }
+}
+
+/// What `[tell]` runs: writes down what is told.
+fn telling_script(directory: &TempDir) -> PathBuf {
+    let (told, script) = (directory.join("told"), directory.join("tell"));
+    let text = format!("#!/bin/sh\n{{ echo \"subject=$QUELL_SUBJECT\"; cat; }} >> {}\n", told.display());
+    std::fs::write(&script, text).expect("a script");
+    mode(&script, 0o755);
+    script
 }
 
 fn events(server: &Server, event: &str, account: &str) -> Vec<Value> {

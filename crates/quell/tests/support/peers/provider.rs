@@ -179,6 +179,13 @@ impl Provider {
         }
     }
 
+    /// How many of the inbox somebody has read, as far as the provider knows.
+    pub fn seen(&self, name: &str) -> usize {
+        let cur = fs::read_dir(self.folder(name, "INBOX").join("cur")).expect("a folder");
+        let names = cur.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
+        names.filter(|name| name.rsplit(",").next().is_some_and(|flags| flags.contains('S'))).count()
+    }
+
     /// Waits until so many lie in the inbox: deletions follow their answer.
     pub fn expect_left(&self, name: &str, count: usize) {
         let there = wait_until(Duration::from_secs(10), || self.left(name) == count);
