@@ -75,7 +75,7 @@ fn field(name: &str) {
     else {
         return;
     };
-    let cases: [(&str, &[&str]); 11] = [
+    let cases: [(&str, &[&str]); 12] = [
         ("{field}: jane@firm.example\r\n{stamp}", &["jane"]),
         ("{field}: <JANE@Firm.Example>\r\n{stamp}To: john@firm.example\r\n", &["jane"]),
         ("Return-Path: <a@client.example>\r\n{field}: jane@firm.example\r\n{stamp}{foreign}", &["jane"]),
@@ -83,6 +83,7 @@ fn field(name: &str) {
         ("{stamp}{field}: jane@firm.example\r\n", &["john"]),
         ("{field}: jane@firm.example\r\n{foreign}", &["john"]),
         ("{field}: jane@firm.example\r\n{stamp}{field}: john@firm.example\r\n{stamp}", &["jane"]),
+        ("{field}: jane@firm.example\r\n{field}: john@firm.example\r\n{stamp}", &["jane"]),
         // Whoever stamped it behind the provider's host is the provider's, too.
         ("{foreign}{field}: jane@firm.example\r\n{stamp}", &["jane"]),
         ("{field}: jane@firm.example\r\n", &["john"]),
