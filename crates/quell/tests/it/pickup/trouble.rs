@@ -252,7 +252,7 @@ fn beside_hostile_servers(protocol: Protocol) {
         all.len(),
         grown >> 20
     );
-    assert!(grown < 64 << 20, "{grown}");
+    assert!(grown < 96 << 20, "{grown}");
     assert!(world.server.is_running());
     drop(runs);
     crate::crash::wait_until_empty(&world.server, LIMIT);

@@ -69,6 +69,8 @@ fn it_can_serve() {
     assert!(fetched[0].starts_with("* 2 FETCH (UID 2 FLAGS () RFC822.SIZE "), "{fetched:?}");
     assert!(fetched[0].ends_with(" BODY[]<0> {5}") && fetched[1] == "From:)", "{fetched:?}");
     assert!(imap_ask(&mut talk, "UID FETCH 3 BODY.PEEK[HEADER]").contains(&"X-Test-Id: three".to_owned()));
+    let numbered = imap_ask(&mut talk, "FETCH 3 (UID RFC822.SIZE)");
+    assert!(numbered[0].starts_with("* 3 FETCH (UID 3 ") && numbered.len() == 2, "{numbered:?}");
     imap_ask(&mut talk, "UID STORE 1,3 +FLAGS.SILENT (\\Deleted)");
     assert_eq!(imap_ask(&mut talk, "UID EXPUNGE 3")[0], "* 3 EXPUNGE");
     assert_eq!(imap_server.left(), ["one", "two"]);

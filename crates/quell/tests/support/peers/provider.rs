@@ -121,14 +121,18 @@ impl Provider {
         }
     }
 
-    /// Somebody with an empty mailbox; with this name again, only the password is new.
+    /// Somebody with an empty mailbox; with this name again, only the password is new, from now on.
     pub fn add_user(&self, name: &str, password: &str) {
         let file = self.directory.join("users");
-        let others = fs::read_to_string(&file).expect("users");
-        let others = others.lines().filter(|line| !line.starts_with(&format!("{name}:")));
+        let before = fs::read_to_string(&file).expect("users");
+        let others = before.lines().filter(|line| !line.starts_with(&format!("{name}:")));
         let mut lines: Vec<String> = others.map(str::to_owned).collect();
         lines.push(format!("{name}:{{PLAIN}}{password}\n"));
         fs::write(file, lines.join("\n")).expect("users");
+        if before.contains(&format!("{name}:")) {
+            // It looks at the file once a second.
+            std::thread::sleep(Duration::from_millis(1_100));
+        }
         self.folder(name, "INBOX");
     }
 
@@ -251,6 +255,11 @@ impl Provider {
     /// Its log.
     pub fn said(&self) -> String {
         fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+    }
+
+    /// How many sessions of those who signed in have ended.
+    pub fn sessions_over(&self) -> usize {
+        self.said().lines().filter(|line| line.contains(">: Info: Disconnected: ")).count()
     }
 
     /// How often somebody has signed in, and how often with a wrong password.

@@ -66,9 +66,10 @@ impl Session {
                 self.wire.say(done)
             }
             "SELECT" | "EXAMINE" => self.select(&done),
-            "UID" => {
-                let (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-                let refused = self.by_uid(&verb.to_ascii_uppercase(), rest)?;
+            "UID" | "FETCH" => {
+                let (of, rest) =
+                    if verb == "UID" { rest.split_once(' ').unwrap_or((rest, "")) } else { (verb, rest) };
+                let refused = self.on_set(&of.to_ascii_uppercase(), verb == "UID", rest)?;
                 let no = format!("{tag} NO [SERVERBUG] some cannot be read now\r\n");
                 self.wire.say(if refused { no } else { done })
             }
@@ -110,8 +111,8 @@ impl Session {
         ))
     }
 
-    /// Whether a part of it was refused.
-    fn by_uid(&mut self, verb: &str, rest: &str) -> Result<bool> {
+    /// Of messages by UID, or by number; whether a part of it was refused.
+    fn on_set(&mut self, verb: &str, by_uid: bool, rest: &str) -> Result<bool> {
         let (set, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let set = ranges(set);
         match (verb, self.wire.does()) {
@@ -133,7 +134,7 @@ impl Session {
             ("FETCH", does) => {
                 let mut refused = false;
                 for (number, message) in (1..).zip(self.messages.clone()) {
-                    if !within(&set, &message) {
+                    if !(by_uid && within(&set, &message) || !by_uid && contains(&set, number)) {
                         continue;
                     }
                     let refuses = does == Does::RefusesTheSecond && number == 2 && rest.contains('[');
@@ -239,5 +240,9 @@ fn ranges(set: &str) -> Vec<RangeInclusive<u64>> {
 }
 
 fn within(set: &[RangeInclusive<u64>], message: &Message) -> bool {
-    set.iter().any(|range| range.contains(&message.uid.into()))
+    contains(set, message.uid.into())
+}
+
+fn contains(set: &[RangeInclusive<u64>], number: u64) -> bool {
+    set.iter().any(|range| range.contains(&number))
 }
