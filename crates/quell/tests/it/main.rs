@@ -13,6 +13,7 @@ mod faults;
 mod limits;
 mod operate;
 mod outward;
+mod pickup;
 mod pop3;
 mod power;
 mod replay;

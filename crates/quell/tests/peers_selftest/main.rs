@@ -10,6 +10,7 @@ mod counter;
 mod dns;
 mod lmtp;
 mod mailboxes;
+mod pickup;
 mod scripted;
 mod senders;
 

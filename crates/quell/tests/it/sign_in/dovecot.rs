@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use quell::metrics::Metrics;
 use quell::server::time::Timekeeper;
 use quell::sign_in::accounts::Accounts;
@@ -14,7 +14,7 @@ use quell_mail::key::Secret;
 use quell_queue::users::{MemoryUsers, User, UserStore};
 use ring::{digest, hmac, pbkdf2};
 
-use crate::support::peers::dovecot;
+use crate::support::peers::dovecot::{self, token};
 use crate::support::process::signal;
 use crate::support::{TempDir, wait_until};
 
@@ -111,16 +111,6 @@ async fn passwords_are_asked_of_dovecot() {
     assert_eq!(world.password("nobody", "wrong").await, Verdict::No);
     assert_eq!(world.password("anna@firm.example", "annas own").await, Verdict::No, "disabled by us");
     assert_eq!(world.password("jane@firm.example", "correct\0horse").await, Verdict::No);
-}
-
-/// A JWT with this subject.
-fn token(key: &str, subject: &str) -> String {
-    let part = |text: String| URL_SAFE_NO_PAD.encode(text);
-    let head = part(r#"{"alg":"HS256","typ":"JWT"}"#.to_owned());
-    let body = part(format!(r#"{{"sub":"{subject}","iat":1700000000,"nbf":1700000000,"exp":4000000000}}"#));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-    let mac = hmac::sign(&key, format!("{head}.{body}").as_bytes());
-    format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode(mac))
 }
 
 #[tokio::test]

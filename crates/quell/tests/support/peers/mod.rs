@@ -5,14 +5,20 @@
 
 pub mod aiosmtpd;
 pub mod counter;
+pub mod courier;
+pub mod cutter;
 pub mod dns;
 pub mod dovecot;
 pub mod exim;
+pub mod hostile;
+pub mod inetd;
 pub mod lmtp;
 pub mod mutt;
 pub mod opensmtpd;
 pub mod pebble;
+pub mod popa3d;
 pub mod postfix;
+pub mod provider;
 pub mod sink;
 pub mod smtp_source;
 pub mod swaks;
