@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::account::{Account, Server, Tls};
 use super::trouble::{Kind, Trouble};
 use crate::deliver::resolver::Resolver;
-use crate::deliver::tls::{in_words, trusting};
+use crate::deliver::tls::{in_words, is_of_tls, trusting};
 use crate::tls::negotiated;
 
 /// One address is tried for so long.
@@ -86,7 +86,11 @@ impl Link {
         let connecting = TlsConnector::from(config).connect(self.name.clone(), stream);
         let stream = match timeout(HANDSHAKE, connecting).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(why)) => return Err(Trouble::new(Kind::Tls, format!("TLS failed: {}", in_words(&why)))),
+            Ok(Err(why)) => {
+                // A server that goes away in the middle says nothing of its certificate.
+                let kind = if is_of_tls(&why) { Kind::Tls } else { Kind::Net };
+                return Err(Trouble::new(kind, format!("TLS failed: {}", in_words(&why))));
+            }
             Err(_) => return Err(Trouble::new(Kind::Net, "the TLS handshake takes too long")),
         };
         let connection = stream.get_ref().1;

@@ -62,6 +62,10 @@ impl Task {
                 Err(trouble) => {
                     let pause = backoff.failed(&trouble, self.random());
                     self.trouble(&trouble, pause);
+                    self.status.set(|status| {
+                        (status.phase, status.trouble) = (Phase::Trouble, Some(trouble.why.clone()));
+                        status.rounds += 1;
+                    });
                     if self.pause(pause, None).await {
                         return;
                     }
@@ -140,7 +144,7 @@ impl Task {
             ended = self.look(&look, connection) => ended,
             () = self.progress() => Err(Trouble::stopping()),
         };
-        self.ended(memory, before, ended.as_ref().ok().map(|done| done.more));
+        self.ended(memory, before, &ended);
         ended
     }
 
@@ -171,53 +175,48 @@ impl Task {
         }
     }
 
-    /// A look has ended: what it came to goes into the log, and is kept.
-    fn ended(&self, memory: &Remembers, before: Counts, good: Option<bool>) {
-        let is_good = good.is_some();
+    /// A look has ended: what it came to goes into the log, and is kept; then others see that it has.
+    fn ended(&self, memory: &Remembers, before: Counts, ended: &Result<Done, Trouble>) {
         let now: Ms = self.means.outer.time.now().wall_ms;
-        let status = self.status.set(|status| {
-            status.phase = match good {
-                Some(true) => Phase::Connecting,
-                Some(false) => Phase::Waiting,
-                None => Phase::Trouble,
-            };
-            if is_good {
-                (status.last_good_ms, status.trouble) = (Some(now), None);
-            }
-            status.clone()
-        });
-        let Status { fetched, listed, .. } = status;
-        let Counts { bytes, taken, known, refused, deleted } = status.counts.since(before);
-        let account = self.account.name();
-        if fetched + refused + deleted > 0 {
+        let status = self.status.get();
+        let counts = status.counts.since(before);
+        let Counts { bytes, taken, known, refused, deleted } = counts;
+        let (account, listed, good) = (self.account.name(), status.listed, ended.is_ok());
+        if status.fetched + refused + deleted > 0 {
             info!(
                 event = "pickup_done",
-                account,
-                taken,
-                known,
-                refused,
-                deleted,
-                bytes,
-                listed,
-                good = is_good,
-                "collected"
+                account, taken, known, refused, deleted, bytes, listed, good, "collected"
             );
         }
+        self.mark(memory, &status, taken > 0, good.then_some(now));
+        self.status.set(|status| {
+            (status.phase, status.trouble) = match ended {
+                Ok(done) if done.more => (Phase::Connecting, None),
+                Ok(_) => (Phase::Waiting, None),
+                Err(trouble) => (Phase::Trouble, Some(trouble.why.clone())),
+            };
+            status.last_good_ms = if good { Some(now) } else { status.last_good_ms };
+            status.rounds += 1;
+        });
+    }
+
+    /// Keeps the account's figures: where there are new ones, and now and then the time.
+    fn mark(&self, memory: &Remembers, status: &Status, has_new: bool, good_ms: Option<Ms>) {
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = memory.mark.last_good_ms.is_none_or(|at| now - at > 60_000);
-        if taken == 0 && !(is_good && is_due) {
+        let last = memory.mark.last_good_ms;
+        let is_due = good_ms.is_some_and(|now| last.is_none_or(|last| now - last > 60_000));
+        if !has_new && !is_due {
             return;
         }
         let kept = tokio::task::block_in_place(|| {
             memory.set_mark(|mark| {
-                mark.first_ms = mark.first_ms.or(Some(now));
+                mark.first_ms = mark.first_ms.or(Some(status.began_ms));
                 (mark.taken, mark.bytes) = (status.taken_ever, status.bytes_ever);
-                if is_good {
-                    mark.last_good_ms = Some(now);
-                }
+                mark.last_good_ms = good_ms.or(last);
             })
         });
         if let Err(why) = kept {
+            let account = self.account.name();
             warn!(event = "pickup_not_marked", account, reason = %why, "the account's figures are of an earlier time after a restart");
         }
     }
@@ -230,14 +229,9 @@ impl Task {
             // If it cannot be kept, it is said once more.
             let _said_again = tokio::task::block_in_place(|| memory.set_mark(|mark| mark.told = None));
         }
-        self.status.set(|status| status.rounds += 1);
     }
 
     fn trouble(&self, trouble: &Trouble, pause: Duration) {
-        self.status.set(|status| {
-            (status.phase, status.trouble) = (Phase::Trouble, Some(trouble.why.clone()));
-            status.rounds += 1;
-        });
         if trouble.kind != Kind::Stopping {
             let (account, again_secs) = (self.account.name(), pause.as_secs());
             warn!(event = "pickup_trouble", account, again_secs, reason = %trouble, "an account could not be collected");

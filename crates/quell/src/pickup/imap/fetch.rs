@@ -54,15 +54,34 @@ impl Imap<'_> {
                 bytes += next.size_bytes;
                 some.push(next);
             }
-            self.fetch_some(some).await?;
+            let (asked, missing) = (some.len(), self.fetch_some(some).await?);
+            self.fetch_missing(asked, missing).await?;
             self.hear(false).await?;
             self.mark(false).await?;
         }
         Ok(())
     }
 
-    /// Those that fit into one slice are whole with it; the others go on one by one.
-    async fn fetch_some(&mut self, some: Vec<Listed>) -> Result<(), Trouble> {
+    /// Of `asked` messages these did not come. The client does not say whether the answer was NO, so each is asked for by itself: one
+    /// that does not come either is gone, or is not given out.
+    async fn fetch_missing(&mut self, asked: usize, missing: Vec<Listed>) -> Result<(), Trouble> {
+        if missing.len() == asked && asked > 1 {
+            let why = format!("{} gives none of {asked} messages that it lists", self.look.account.server);
+            return Err(Trouble::new(Kind::Server, why));
+        }
+        for message in missing {
+            for message in self.fetch_some(vec![message]).await? {
+                let there = self.list(&message.number.to_string(), Some(message.number)).await?;
+                if !there.is_empty() {
+                    self.look.refused(&message, "the server does not give it".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that fit into one slice are whole with it; the others go on one by one. Those that did not come.
+    async fn fetch_some(&mut self, some: Vec<Listed>) -> Result<Vec<Listed>, Trouble> {
         let set = uids(some.iter().map(|message| message.number));
         let mut wanted: HashMap<u32, Listed> =
             some.into_iter().map(|message| (message.number, message)).collect();
@@ -95,10 +114,7 @@ impl Imap<'_> {
         for (message, coming, newlines) in unfinished {
             self.fetch_rest(message, (coming, newlines)).await?;
         }
-        for message in wanted.into_values() {
-            self.look.refused(&message, "the server does not give it".to_owned());
-        }
-        Ok(())
+        Ok(wanted.into_values().collect())
     }
 
     /// The rest of a large one. Its end is where a slice is shorter than asked for: what a server says of its size may be wrong.
@@ -192,7 +208,13 @@ impl Open {
         let (mut from, mut all) = (1, Vec::new());
         while from <= exists.min(super::MAX_LISTED) {
             let to = exists.min(from + WINDOW - 1);
-            all.extend(self.list(&account.server, validity, &format!("{from}:{to}"), None).await?);
+            let some = self.list(&account.server, validity, &format!("{from}:{to}"), None).await?;
+            if some.is_empty() {
+                // The client does not say that the answer was NO.
+                let why = format!("{} lists none of the messages {from} to {to}", account.server);
+                return Err(Trouble::new(Kind::Server, why));
+            }
+            all.extend(some);
             from = to + 1;
         }
         Ok(all)

@@ -64,6 +64,10 @@ impl AsyncRead for Guarded {
             this.ahead.drain(..some);
         }
         let filled = buf.filled();
+        if filled.len() == before && buf.remaining() > 0 {
+            // The client takes the end of a connection for that of an answer.
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
         Poll::Ready(this.pass(&filled[before..]))
     }
 }

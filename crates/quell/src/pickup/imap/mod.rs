@@ -80,7 +80,11 @@ impl Imap<'_> {
             (Some(from), Some(next), Keep::Yes | Keep::No) if self.open.all_listed.elapsed() < ALL_AFTER => {
                 if next > from {
                     let listed = self.list(&format!("{from}:*"), Some(from)).await?;
-                    self.handle(listed).await?;
+                    match listed.is_empty() {
+                        // They are gone already, or the answer was NO: the client does not say.
+                        true => self.all(exists).await?,
+                        false => self.handle(listed).await?,
+                    }
                 }
             }
             _ => self.all(exists).await?,
