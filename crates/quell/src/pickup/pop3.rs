@@ -143,7 +143,8 @@ impl Pop3<'_> {
                 Step::Refused { request, refusal } => self.refused(request, &refusal).await,
                 Step::Idle => self.idle().await,
                 Step::Closed(ending) => {
-                    self.flush().await?;
+                    // Out of politeness: a server that refuses may be gone, and what it said counts.
+                    let _gone = self.flush().await;
                     return Ok(ending);
                 }
             }

@@ -193,7 +193,8 @@ impl Pop3<'_> {
                 Step::Deleted { .. } | Step::Refused { .. } => {}
                 Step::Idle => self.session.quit(),
                 Step::Closed(ending) => {
-                    self.flush().await?;
+                    // Out of politeness: it may be gone.
+                    let _gone = self.flush().await;
                     if ending.why != Why::Quit {
                         return Err(of_ending(&ending.why, &self.account.server));
                     }

@@ -1,5 +1,6 @@
 //! Mail is collected from mailboxes at a provider (`[[pickup]]`), by POP3 and IMAP.
 
+mod changes;
 mod collect;
 mod commands;
 mod envelope;
