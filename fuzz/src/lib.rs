@@ -32,13 +32,13 @@ pub use sign_in::dovecot_auth;
 pub use sim::sim_host;
 pub use trace::{hop_line, replay, trace};
 pub use typed::{address, config, control, maildir_name};
-pub use wire::{content, imap_guard, imap_opening, lines, pop3_client, pop3_server, sasl, session};
+pub use wire::{content, imap_ask, imap_guard, imap_opening, lines, pop3_client, pop3_server, sasl, session};
 
 /// A target's body.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name of their binary and of their folder in `seeds/`.
-pub const TARGETS: [(&str, Target); 45] = [
+pub const TARGETS: [(&str, Target); 46] = [
     ("address", address),
     ("attempt", attempt),
     ("body", body),
@@ -60,6 +60,7 @@ pub const TARGETS: [(&str, Target); 45] = [
     ("header", header),
     ("hop", hop),
     ("hop_line", hop_line),
+    ("imap_ask", imap_ask),
     ("imap_guard", imap_guard),
     ("imap_opening", imap_opening),
     ("letter", letter),

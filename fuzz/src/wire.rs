@@ -3,7 +3,7 @@
 use memchr::memmem;
 
 use quell_wire::fuzz::{decoded, fuzz_data, fuzz_lines, fuzz_session};
-use quell_wire::imap::fuzz::{fuzz_guard, fuzz_opening};
+use quell_wire::imap::fuzz::{fuzz_ask, fuzz_guard, fuzz_opening};
 use quell_wire::pop3::fuzz::{fuzz_client, fuzz_server};
 use quell_wire::sasl::fuzz::fuzz_sasl;
 
@@ -45,6 +45,11 @@ pub fn imap_guard(bytes: &[u8]) {
 /// What an IMAP server says before TLS: nothing is answered but by STARTTLS, the same however it is cut.
 pub fn imap_opening(bytes: &[u8]) {
     fuzz_opening(bytes);
+}
+
+/// What an IMAP server says it offers, and a message in slices: the same however they are cut.
+pub fn imap_ask(bytes: &[u8]) {
+    fuzz_ask(bytes);
 }
 
 /// Content: it ends at the first CRLF.CRLF and nowhere else, comes out as a plain reading of

@@ -88,9 +88,10 @@ pub struct Status {
 pub struct Shown(Arc<Mutex<Status>>);
 
 impl Shown {
-    /// Of an account of which nothing is known yet.
+    /// Of an account whose first look is about to begin.
     pub fn new(account: &str, server: &str) -> Self {
-        let status = Status { account: account.to_owned(), server: server.to_owned(), ..Status::default() };
+        let (account, server, phase) = (account.to_owned(), server.to_owned(), Phase::Connecting);
+        let status = Status { account, server, phase, ..Status::default() };
         Self(Arc::new(Mutex::new(status)))
     }
 

@@ -1,7 +1,7 @@
 //! Callers of both for fuzz targets and tests: any bytes may go in. They end in an assertion where a
 //! promise of this module is broken, and nowhere else.
 
-use super::{Fault, Guard, GuardFault, Opening, Step, Why};
+use super::{Ask, Fault, Guard, GuardFault, Newlines, Opening, Step, Why};
 
 /// What a guard says to a stream in pieces of `cut` bytes.
 pub fn guarded(guard: &mut Guard, stream: &[u8], cut: usize) -> Result<(), GuardFault> {
@@ -88,5 +88,38 @@ pub fn fuzz_opening(bytes: &[u8]) {
         Some(Step::Closed(Why::Fault(Fault::Unasked))) => {}
         Some(Step::Closed(_)) => assert_eq!((&whole.0, &whole.1), (&cut.0, &cut.1), "cut"),
         _ => assert_eq!(whole, cut, "cut"),
+    }
+}
+
+/// What a server says it offers, and a message that comes in slices; the first byte gives the size of pieces. Cuts make no
+/// difference, and every line end comes out as CRLF.
+pub fn fuzz_ask(bytes: &[u8]) {
+    let [cut, stream @ ..] = bytes else { return };
+    let cut = usize::from(cut % 16) + 1;
+    let asked = |cut: usize| {
+        let (mut ask, mut used, mut given) = (Ask::default(), 0, 0);
+        loop {
+            let (taken, answer) = ask.next(&stream[used..given]);
+            used += taken;
+            assert!(used <= given);
+            if answer.is_some() || given == stream.len() {
+                return (answer, stream.len() - used);
+            }
+            given = stream.len().min(given.saturating_add(cut));
+        }
+    };
+    assert_eq!(asked(usize::MAX), asked(cut), "cut");
+    let whole = |cut: usize| {
+        let (mut newlines, mut out) = (Newlines::default(), Vec::new());
+        stream.chunks(cut).for_each(|slice| out.extend_from_slice(&newlines.next(slice)));
+        out.extend_from_slice(newlines.end());
+        out
+    };
+    let made = whole(usize::MAX);
+    assert_eq!(made, whole(cut), "cut");
+    let mut rest = made.as_slice();
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+        assert!(rest[at..].starts_with(b"\r\n"), "a bare newline");
+        rest = &rest[at + 2..];
     }
 }
