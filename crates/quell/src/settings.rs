@@ -257,7 +257,8 @@ section! {
 }
 
 section! {
-    /// Who is told when a storm opens and when it ends.
+    /// Who is told when a storm opens and when it ends, when mail was given up that may have been delivered, when
+    /// sign-ins are guessed at, and when an account at a provider cannot be collected.
     Tell, TELL, "tell" {
         /// Program and arguments; the message for people comes on its standard input.
         command: Option<Vec<String>> = None, "unset: none is run", hint "[\"/usr/local/bin/page-the-operator\"]";

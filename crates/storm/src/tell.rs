@@ -156,7 +156,8 @@ impl Alert {
         let text = format!(
             "Mail of the account {account} is not collected from {server}:\n\n    {why}\n\n\
              Nothing is lost: it stays there. quell tries again, less and less often, and says nothing more of\n\
-             this until it works. A corrected password file or configuration is tried at once, as is:\n\n    \
+             this until it works. A corrected password file is tried within seconds, a changed configuration\n\
+             when quell reads it again (SIGHUP). To try now:\n\n    \
              quell pickup run {account}\n\n\
              What the account's mail would come to, without changing anything: quell pickup test {account}\n"
         );

@@ -34,11 +34,11 @@ pub enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Collect now, and wait until it is done
+    /// Make the running server collect now, and wait until it is done
     Run {
         /// Only this account
         account: Option<String>,
-        /// Say nothing of how far it is
+        /// Show no progress, only what came of it
         #[arg(long, short)]
         quiet: bool,
     },
@@ -46,7 +46,7 @@ pub enum What {
     Test {
         /// Only this account
         account: Option<String>,
-        /// Messages of each account that are shown, the newest
+        /// Show so many messages of each account, the newest first
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
         /// Print JSON

@@ -13,7 +13,14 @@ pub(super) fn of(text: &str, span: Option<&Range<usize>>, message: &str) -> Opti
     if message.contains("duplicate key") {
         return twice(text, at);
     }
+    if message.ends_with("expected a sequence") {
+        return Some(list_wanted(text, at));
+    }
     let unknown = message.strip_prefix("unknown field ")?;
+    if unknown.starts_with("`password`") && heading(text, at) == Some("[[pickup]]") {
+        let help = "no password is written here: name where it is, with `password_file`, `password_env` or `password_command`";
+        return Some(help.to_owned());
+    }
     if let Some((table, name)) = unquoted_name(text, at) {
         return Some(format!("write the name in quotes: [{table}.\"{name}\"]"));
     }
@@ -35,10 +42,23 @@ fn twice(text: &str, at: usize) -> Option<String> {
     Some(format!("this key stands at line {line} already: change it there"))
 }
 
+/// One stands in the line `at` (from 0) where there may be several.
+fn list_wanted(text: &str, at: usize) -> String {
+    let line = text.lines().nth(at).unwrap_or_default().trim();
+    match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, _)) => format!("write [[{name}]]: there may be several"),
+        None => "write a list: [\"…\", \"…\"]".to_owned(),
+    }
+}
+
+/// The heading of the table that the line `at` (from 0) is in.
+fn heading(text: &str, at: usize) -> Option<&str> {
+    text.lines().take(at + 1).map(str::trim).filter(|line| line.starts_with('[')).last()
+}
+
 /// The table and the domain whose heading stands at or above the line `at` (from 0), if its dots part keys.
 fn unquoted_name(text: &str, at: usize) -> Option<(&str, &str)> {
-    let heading = text.lines().take(at + 1).map(str::trim).filter(|line| line.starts_with('[')).last()?;
-    let (table, name) = heading.strip_prefix('[')?.split_once(']')?.0.split_once('.')?;
+    let (table, name) = heading(text, at)?.strip_prefix('[')?.split_once(']')?.0.split_once('.')?;
     let is_named = ["domains", "next_hops"].contains(&table);
     (is_named && name.contains('.') && !name.contains(['"', '\''])).then_some((table, name))
 }
@@ -96,8 +116,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_survived(text in "([a-z\"=\\[\\]. `\n]|ü|domains){0,40}", at in 0usize..60, kind in 0usize..2) {
-            let message = ["duplicate key", "unknown field `x`, expected `y`"][kind];
+        fn any_text_is_survived(text in "([a-z\"=\\[\\]. `\n]|ü|domains){0,40}", at in 0usize..60, kind in 0usize..3) {
+            let message = ["duplicate key", "unknown field `x`, expected `y`", "expected a sequence"][kind];
             of(&text, Some(&(at..at + 1)), message);
         }
 

@@ -89,7 +89,10 @@ impl Link {
             Ok(Err(why)) => {
                 // A server that goes away in the middle says nothing of its certificate.
                 let kind = if is_of_tls(&why) { Kind::Tls } else { Kind::Net };
-                return Err(Trouble::new(kind, format!("TLS failed: {}", in_words(&why))));
+                return Err(Trouble::new(
+                    kind,
+                    format!("TLS with {} failed: {}", self.name.to_str(), in_words(&why)),
+                ));
             }
             Err(_) => return Err(Trouble::new(Kind::Net, "the TLS handshake takes too long")),
         };

@@ -39,9 +39,11 @@ impl Secret {
             Self::Command(argv) | Self::Token(argv, _) => {
                 let program = argv.first().cloned().unwrap_or_default();
                 let printed = ask_command(argv, MAX_OUTPUT_BYTES);
-                let printed = printed.map_err(|why| trouble(format!("{program} could not be run: {why}")))?;
-                printed
-                    .ok_or_else(|| trouble(format!("{program} gives none: it failed, or printed nothing")))?
+                let what = if matches!(self, Self::Token(..)) { "token" } else { "password" };
+                let printed = printed.map_err(|why| trouble(format!("no {what} from {program}: {why}")))?;
+                printed.ok_or_else(|| {
+                    trouble(format!("no {what} from {program}: it failed, or printed nothing"))
+                })?
             }
         };
         let line = text.lines().next().unwrap_or_default();
@@ -79,7 +81,9 @@ mod tests {
         assert!(why.kind == Kind::Secret && why.why.contains("cannot be read"), "{why}");
         let sh = |script: &str| Secret::Command(vec!["/bin/sh".into(), "-c".into(), script.into()]);
         assert_eq!(sh("echo s3cret").read().unwrap().as_bytes(), b"s3cret");
-        for (script, word) in [("exit 1", "gives none"), ("printf 'a\\001b'", "control character")] {
+        for (script, word) in
+            [("exit 1", "no password from /bin/sh: it failed"), ("printf 'a\\001b'", "control character")]
+        {
             let why = sh(script).read().unwrap_err();
             assert!(why.why.contains(word), "{why}");
         }

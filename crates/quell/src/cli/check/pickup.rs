@@ -3,7 +3,7 @@
 use quell_relay::collect::Whose;
 
 use crate::config::Config;
-use crate::pickup::{Account, Keep, Secret, Tls};
+use crate::pickup::{Account, Keep, Protocol, Secret, Tls};
 
 pub(super) fn facts(config: &Config) -> Vec<String> {
     let mut facts: Vec<String> = config.pickup.iter().map(|account| about(account)).collect();
@@ -30,15 +30,18 @@ fn about(account: &Account) -> String {
     let keep = match account.keep {
         Keep::No => "nothing stays there".to_owned(),
         Keep::Yes => "everything stays there".to_owned(),
+        Keep::Days(1) => "it stays there for a day".to_owned(),
         Keep::Days(days) => format!("it stays there for {days} days"),
     };
     let tls = match account.server.tls {
-        Tls::Never => ", in the clear",
-        Tls::Implicit | Tls::Upgrade => ", over TLS",
+        Tls::Never => "in the clear",
+        Tls::Implicit => "over TLS",
+        Tls::Upgrade if account.server.protocol == Protocol::Pop3 => "over TLS by STLS",
+        Tls::Upgrade => "over TLS by STARTTLS",
     };
     let idle = if account.idle { ", and at once where the server tells" } else { "" };
     format!(
-        "mail of {} at {}{tls} {whose}; {keep}; looked at every {} s{idle}",
+        "mail of {} at {} ({tls}) {whose}; {keep}; looked at every {} s{idle}",
         account.name(),
         account.server,
         account.poll.as_secs()

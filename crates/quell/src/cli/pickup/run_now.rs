@@ -1,11 +1,12 @@
 //! `quell pickup run`: asks the server to look now, and watches.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::super::ask::refused;
 use super::{Failure, Server};
@@ -57,8 +58,7 @@ pub fn run(
             if status.rounds < *rounds || is_under_way(status) {
                 continue;
             }
-            told.hide();
-            writeln!(out, "{}", summary(status, status.counts.since(*counts)))?;
+            told.above(|| writeln!(out, "{}", summary(status, status.counts.since(*counts))))?;
             wanted.remove(&status.account);
             failed |= status.trouble.is_some();
         }
@@ -80,7 +80,7 @@ fn summary(status: &Status, counts: Counts) -> String {
         text += &format!(", {known} known already");
     }
     if refused > 0 {
-        text += &format!(", {refused} cannot be taken and stay there (see the log: pickup_refused)");
+        text += &format!(", {refused} left there that cannot be taken (see the log: pickup_refused)");
     }
     match &status.trouble {
         Some(trouble) => format!("{text}; {trouble}"),
@@ -88,9 +88,10 @@ fn summary(status: &Status, counts: Counts) -> String {
     }
 }
 
-/// A bar on a terminal, else a line now and then; on standard error.
+/// A bar on a terminal as soon as there is something to fetch, else a line now and then; on standard error.
 struct Told {
     bar: Option<ProgressBar>,
+    is_drawn: bool,
     quiet: bool,
     line_at: Instant,
 }
@@ -98,41 +99,49 @@ struct Told {
 impl Told {
     fn new(quiet: bool) -> Self {
         let is_drawn = !quiet && io::stderr().is_terminal();
-        let bar = is_drawn.then(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            let form = "{msg} {bar:30} {pos} of {len} messages, {per_sec}, {eta} left";
-            bar.set_style(
-                ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar()),
-            );
-            bar
-        });
-        Self { bar, quiet, line_at: Instant::now() + LINE_EVERY }
+        Self { bar: None, is_drawn, quiet, line_at: Instant::now() + LINE_EVERY }
     }
 
     fn tell<'a>(&mut self, under_way: impl Iterator<Item = &'a Status>) {
         let all: Vec<&Status> = under_way.collect();
         let (fetched, to_fetch) = all.iter().fold((0, 0), |(f, t), s| (f + s.fetched, t + s.to_fetch));
         let names: Vec<&str> = all.iter().map(|status| status.account.as_str()).take(3).collect();
-        match &self.bar {
-            Some(bar) => {
+        match self.is_drawn {
+            true if to_fetch > 0 => {
+                let bar = self.bar.get_or_insert_with(|| bar(to_fetch, names.join(", ")));
+                bar.set_message(names.join(", "));
                 bar.set_length(to_fetch);
                 bar.set_position(fetched);
-                bar.set_message(names.join(", "));
             }
-            None if !self.quiet && Instant::now() >= self.line_at => {
+            false if !self.quiet && Instant::now() >= self.line_at => {
                 self.line_at = Instant::now() + LINE_EVERY;
                 // Nobody reads it any more: nothing to be done.
                 let _told = writeln!(io::stderr(), "{}: {fetched} of {to_fetch} messages", names.join(", "));
             }
-            None => {}
+            _ => {}
         }
     }
 
-    fn hide(&self) {
-        if let Some(bar) = &self.bar {
-            bar.suspend(|| {});
+    /// Writes above the bar.
+    fn above<V>(&self, write: impl FnOnce() -> V) -> V {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
+}
+
+/// As wide as the terminal.
+fn bar(to_fetch: u64, names: String) -> ProgressBar {
+    let form = "{msg} {wide_bar} {pos} of {len} messages, {rate}/s, {eta} left";
+    let style = ProgressStyle::with_template(form).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // The bar's own text cannot fail to be written.
+        let _written = write!(text, "{:.0}", state.per_sec());
+    };
+    let bar = ProgressBar::with_draw_target(Some(to_fetch), ProgressDrawTarget::stderr());
+    bar.set_style(style.with_key("rate", rate));
+    bar.with_message(names)
 }
 
 impl Drop for Told {

@@ -85,7 +85,7 @@ fn state(status: &Status) -> String {
         Phase::Waiting => "waiting".to_owned(),
         Phase::Connecting => "connecting".to_owned(),
         Phase::Collecting => format!("collecting {} of {}", status.fetched, status.to_fetch),
-        Phase::Idle => "told of new mail".to_owned(),
+        Phase::Idle => "waiting (IDLE)".to_owned(),
         Phase::Trouble => "trouble".to_owned(),
     }
 }

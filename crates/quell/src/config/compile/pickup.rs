@@ -190,7 +190,7 @@ impl Check<'_> {
         if let (Some(Secret::File(file)), true) = (found.first(), self.reads_keys)
             && let Err(why @ DataError::Open { .. }) = check_key_mode(file)
         {
-            let help = format!("chmod 600 {}", file.display());
+            let help = "only the server's user, and its group, may be able to read it";
             self.fault(&at.key("password_file"), why.to_string(), help);
         }
         found.pop()

@@ -87,6 +87,8 @@ fn faults_of_accounts_name_their_line() {
         ("to = [\"jane@firm.example\"]\ntls = \"maybe\"", "tls", "\"require\" or \"never\""),
         ("to = [\"jane@firm.example\"]\nmailbox = \"\"", "mailbox", "INBOX"),
         ("to = [\"jane@firm.example\"]\nfolder = \"x\"", "folder", "unknown field"),
+        ("to = [\"jane@firm.example\"]\npassword = \"x\"", "password", "`password_file`"),
+        ("to = \"jane@firm.example\"", "to", "write a list"),
     ] {
         let faults = with(lines).unwrap_err();
         let problem = &faults.problems[0];
@@ -98,6 +100,7 @@ fn faults_of_accounts_name_their_line() {
     }
     for (account, word) in [
         ("[[pickup]]\n", "no server"),
+        ("[pickup]\n", "write [[pickup]]"),
         ("[[pickup]]\nserver = \"smtp://x.example\"\n", "no POP3 or IMAP server"),
         ("[[pickup]]\nserver = \"pop3://x.example:0\"\n", "is no port"),
     ] {

@@ -310,5 +310,34 @@ pub fn of_error(why: &error::Error, server: &Server) -> Trouble {
 /// A server's words, bounded and printable.
 pub fn words(text: &str) -> String {
     let clean = |c: char| if c.is_control() { '?' } else { c };
-    text.chars().map(clean).take(MAX_WORDS).collect()
+    said(text).chars().map(clean).take(MAX_WORDS).collect()
+}
+
+/// What the server said, out of an error of async-imap, which has it as Rust shows values:
+/// `code: None, info: Some("…")`, or `outcome: Outcome { …, information: Some("…") }`.
+fn said(text: &str) -> String {
+    let found = ["info: Some(\"", "information: Some(\""].iter().find_map(|before| text.split_once(before));
+    match found.and_then(|(_, rest)| rest.rsplit_once("\")")) {
+        Some((said, _)) => said.replace("\\\"", "\"").replace("\\\\", "\\"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn the_words_of_a_server_are_shown_as_it_said_them() {
+        for (text, shown) in [
+            ("code: None, info: Some(\"[AUTHENTICATIONFAILED] No.\")", "[AUTHENTICATIONFAILED] No."),
+            ("outcome: Outcome { code: None, information: Some(\"No \\\"x\\\" (1)\") }", "No \"x\" (1)"),
+            ("code: None, info: None", "code: None, info: None"),
+            ("info: Some(\"not closed", "info: Some(\"not closed"),
+            ("a\r\nb", "a??b"),
+        ] {
+            assert_eq!(words(text), shown);
+        }
+        assert!(words(&"x".repeat(10_000)).len() < 10_000);
+    }
 }
