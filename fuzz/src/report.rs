@@ -39,6 +39,7 @@ pub fn report(bytes: &[u8]) {
         ret_full: (flags & 8 != 0).then_some(flags & 16 != 0),
         smtputf8: flags & 32 != 0,
         told: &[told],
+        collected: None,
         original: Original { bytes: original, whole: flags & 64 != 0 },
     };
     let composed = report.compose();

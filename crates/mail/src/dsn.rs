@@ -107,6 +107,9 @@ pub struct Report<'a> {
     pub smtputf8: bool,
     /// What is told of each recipient; of more than [`MAX_RECIPIENTS`] only the first are listed.
     pub told: &'a [Told<'a>],
+    /// The message was collected from a mailbox at a provider, and is kept under this queue id: whoever is told
+    /// did not send it, and can try again.
+    pub collected: Option<&'a str>,
     /// The message.
     pub original: Original<'a>,
 }

@@ -62,6 +62,7 @@ pub fn make(
         Err(why) => return Err(NotMade { token: job.token, why: why.into() }),
     };
     let message_id = format!("<{queue_id}@{}>", policy.hostname);
+    let kept = job.queue_id.to_string();
     let told: Vec<_> = rows.into_iter().map(told).collect();
     let report = Report {
         host: &policy.hostname,
@@ -73,6 +74,7 @@ pub fn make(
         ret_full: job.ret_full,
         smtputf8: job.smtputf8,
         told: &told,
+        collected: job.collected.then_some(&*kept),
         original,
     };
     let composed = report.compose();

@@ -37,6 +37,7 @@ fn report<'a>(told: &'a [Told<'a>], original: &'a [u8]) -> Report<'a> {
         ret_full: None,
         smtputf8: false,
         told,
+        collected: None,
         original: Original { bytes: original, whole: true },
     }
 }
@@ -269,7 +270,7 @@ proptest! {
         let all = [first, Told { action: other, ..first }];
         let report = Report {
             host, to, message_id, date_ms: ms, arrival_ms: ms, envid: Some(envid), ret_full, smtputf8,
-            told: &all, original: Original { bytes: &original, whole },
+            told: &all, collected: None, original: Original { bytes: &original, whole },
         };
         let composed = report.compose();
         assert_well_formed(&composed);

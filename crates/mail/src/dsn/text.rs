@@ -17,18 +17,34 @@ pub fn compose(report: &Report<'_>) -> String {
     let mut out = format!("This is the mail system of {host}.\r\n");
     let mut left = MAX_NAMED;
     for action in ORDER.into_iter().filter(|action| report.any(*action)) {
-        out += &format!("\r\n{}\r\n", opening(action));
+        let opening = if report.collected.is_some() { COLLECTED } else { opening(action) };
+        out += &format!("\r\n{opening}\r\n");
         for told in report.listed().iter().filter(|t| t.action == action).take(left) {
             left -= 1;
-            put_recipient(&mut out, told);
+            put_recipient(&mut out, told, report.collected.is_none());
         }
         out += closing(action);
     }
     put_rest(&mut out, report, MAX_NAMED - left);
-    if report.any(Action::Failed) {
+    if let Some(id) = report.collected {
+        out += &kept(id);
+    } else if report.any(Action::Failed) {
         out += &format!("\r\nHelp: postmaster@{host} is read by people.\r\n");
     }
     out
+}
+
+/// Of a message that nobody here has sent.
+const COLLECTED: &str =
+    "A message that was collected from a mailbox at a provider could not be\r\ndelivered to:";
+
+/// Where it is, and what can be done: at the provider it may be gone.
+fn kept(id: &str) -> String {
+    format!(
+        "\r\nNobody outside is told. The whole message is kept here for five days; once\r\n\
+         the cause is mended, whoever runs this server lets it be tried again:\r\n\r\n    \
+         quell queue retry {id}\r\n"
+    )
 }
 
 fn opening(action: Action) -> &'static str {
@@ -53,7 +69,7 @@ fn closing(action: Action) -> &'static str {
     }
 }
 
-fn put_recipient(out: &mut String, told: &Told<'_>) {
+fn put_recipient(out: &mut String, told: &Told<'_>, advises: bool) {
     let status = Status::read(told.status, told.action);
     *out += "\r\n";
     *out += &Value::utf8(told.as_given).lines("  ");
@@ -63,7 +79,7 @@ fn put_recipient(out: &mut String, told: &Told<'_>) {
     if let Some(mta) = told.remote_mta {
         *out += &Value::ascii(&format!("(said by {})", host(mta))).lines("    ");
     }
-    if told.action == Action::Failed {
+    if told.action == Action::Failed && advises {
         *out += &Value::ascii(advice(told, &status)).lines("    ");
     }
     if let Some(ms) = told.will_retry_until_ms.filter(|_| told.action == Action::Delayed) {

@@ -229,6 +229,7 @@ fn our_own_report_is_one() {
             ret_full: Some(whole),
             smtputf8: false,
             told: &[],
+            collected: None,
             original: Original { bytes: original, whole },
         }
         .compose();

@@ -38,6 +38,14 @@ pub(super) fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
     for key in keys {
         if before.get(key) != after.get(key) {
+            // An account that comes or goes is one change.
+            if let Some(account) = comes_or_goes(old, new, key) {
+                let change = Change { key: account, needs_restart: false };
+                if changes.last() != Some(&change) {
+                    changes.push(change);
+                }
+                continue;
+            }
             let needs_restart = NEEDS_RESTART.contains(&key.as_str());
             changes.push(Change { key: key.clone(), needs_restart });
         }
@@ -45,11 +53,28 @@ pub(super) fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
+/// `pickup.NAME`, if `key` is of an account that is in one of the two only.
+fn comes_or_goes(old: &Config, new: &Config, key: &str) -> Option<String> {
+    let has = |config: &Config| config.pickup.iter().any(|one| key.starts_with(&prefix(one.name())));
+    if has(old) == has(new) {
+        return None;
+    }
+    let all = old.pickup.iter().chain(&new.pickup);
+    all.map(|one| prefix(one.name()))
+        .find(|prefix| key.starts_with(prefix))
+        .map(|prefix| prefix.trim_end_matches('.').to_owned())
+}
+
+fn prefix(account: &str) -> String {
+    format!("pickup.{account}.")
+}
+
 /// Every key and its value. A list in a file counts as the value of its `recipients`.
 fn flat(config: &Config) -> std::collections::BTreeMap<String, String> {
     let mut keys = std::collections::BTreeMap::new();
     if let Ok(value) = toml::Value::try_from(&config.settings) {
-        walk("", &value, &mut keys);
+        let names: Vec<String> = config.pickup.iter().map(|one| one.name().to_owned()).collect();
+        walk("", &value, &names, &mut keys);
     }
     for one in &config.outgoing.next_hops {
         // Files that were replaced count as their keys' values.
@@ -77,20 +102,24 @@ fn flat(config: &Config) -> std::collections::BTreeMap<String, String> {
     keys
 }
 
-fn walk(path: &str, value: &toml::Value, keys: &mut std::collections::BTreeMap<String, String>) {
+fn walk(
+    path: &str,
+    value: &toml::Value,
+    names: &[String],
+    keys: &mut std::collections::BTreeMap<String, String>,
+) {
     match value {
         toml::Value::Table(table) => {
             for (key, value) in table {
                 let dot = if path.is_empty() { "" } else { "." };
-                walk(&format!("{path}{dot}{key}"), value, keys);
+                walk(&format!("{path}{dot}{key}"), value, names, keys);
             }
         }
-        // Tables of one name are told apart by what stands first in them.
+        // The accounts, in their order.
         toml::Value::Array(tables) if tables.iter().any(toml::Value::is_table) => {
             for (at, table) in tables.iter().enumerate() {
-                let text = |key: &str| table.get(key).and_then(toml::Value::as_str);
-                let name = text("name").or(text("user")).map_or_else(|| at.to_string(), str::to_owned);
-                walk(&format!("{path}.{name}"), table, keys);
+                let name = names.get(at).cloned().unwrap_or_else(|| at.to_string());
+                walk(&format!("{path}.{name}"), table, names, keys);
             }
         }
         value => {

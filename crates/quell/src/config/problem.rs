@@ -59,7 +59,7 @@ impl Faults {
         (line, column): (usize, usize),
         f: &mut fmt::Formatter<'_>,
     ) -> fmt::Result {
-        let text = without_passwords(self.text.lines().nth(line - 1).unwrap_or(""));
+        let text = without_secret(&without_passwords(self.text.lines().nth(line - 1).unwrap_or("")));
         // A tab in the text is a tab under it, so that the caret stands right.
         let indent: String = text.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
         let span = problem.span.clone().unwrap_or_default();
@@ -87,6 +87,19 @@ fn without_passwords(line: &str) -> String {
     let Some(at) = before.find("://").map(|at| at + 3).or_else(quoted) else { return line.to_owned() };
     let (front, secret) = before.split_at(at);
     format!("{front}{}@{rest}", "*".repeat(secret.chars().count()))
+}
+
+/// Whoever writes a password where none belongs does not want to read it in a log: stars in its place.
+fn without_secret(line: &str) -> String {
+    let Some((key, value)) = line.split_once('=') else { return line.to_owned() };
+    let name = key.trim().to_ascii_lowercase();
+    let is_secret = ["password", "passwd", "secret", "token"].iter().any(|word| name.contains(word));
+    let is_place = ["_file", "_env", "_command"].iter().any(|end| name.ends_with(end));
+    if !is_secret || is_place {
+        return line.to_owned();
+    }
+    let stars = |c: char| if c.is_whitespace() { c } else { '*' };
+    format!("{key}={}", value.chars().map(stars).collect::<String>())
 }
 
 /// Where keys stand in a file.

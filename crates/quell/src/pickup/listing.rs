@@ -29,12 +29,19 @@ pub enum What {
     Delete,
 }
 
-/// What is to be done with a message. `names_last`: the server's names are never given twice (IMAP); by POP3
+/// What is to be done with a message. `again`: a person wants what could not be taken to be tried again. `names_last`: the server's names are never given twice (IMAP); by POP3
 /// they should not be, and are.
-pub fn what(message: &Listed, memory: &Memory, keep: Keep, names_last: bool, now: Ms) -> What {
+pub fn what(
+    message: &Listed,
+    memory: &Memory,
+    keep: Keep,
+    (names_last, again): (bool, bool),
+    now: Ms,
+) -> What {
     let Some(uid) = &message.uid else { return What::Fetch };
     match memory.of(uid, message.size_bytes, now) {
         Known::No => What::Fetch,
+        Known::Refused if again => What::Fetch,
         Known::Refused => What::Nothing,
         Known::Taken(at) if !is_over(keep, at, now) => What::Nothing,
         Known::Taken(_) if names_last => What::Delete,

@@ -1,7 +1,7 @@
 //! What is known of an account's messages: in memory while it is looked at, and durable in
 //! `<data>/pickup.db`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quell_mail::id::QueueId;
@@ -58,6 +58,8 @@ pub struct Memory {
     by_uid: HashMap<String, Entry>,
     /// When what has this digest was taken last.
     by_digest: HashMap<[u8; 16], Ms>,
+    /// Why those stay that cannot be taken.
+    refused: HashMap<String, String>,
     /// What the server said it would delete, and when.
     deleted: HashMap<String, Ms>,
     /// What is known of the account as a whole.
@@ -82,6 +84,7 @@ impl Memory {
             by_uid: HashMap::new(),
             by_digest: HashMap::new(),
             deleted: HashMap::new(),
+            refused: HashMap::new(),
             mark,
         };
         let mut taking = Vec::new();
@@ -103,6 +106,10 @@ impl Memory {
         if fate == Now::Taken {
             let at = self.by_digest.entry(message.digest).or_insert(message.at_ms);
             *at = message.at_ms.max(*at);
+        }
+        match &message.fate {
+            Fate::Refused(why) => drop(self.refused.insert(message.uid.clone(), why.clone())),
+            Fate::Taking(_) | Fate::Taken => drop(self.refused.remove(&message.uid)),
         }
         let Remembered { size_bytes, digest, at_ms, seen_ms, .. } = *message;
         self.by_uid.insert(message.uid.clone(), Entry { size_bytes, digest, fate, at_ms, seen_ms });
@@ -157,9 +164,14 @@ impl Memory {
         self.deleted.get(uid).is_some_and(|at| now - at < DAY_MS)
     }
 
-    /// Whether that it cannot be taken was said already.
-    pub fn is_refused(&self, uid: &str) -> bool {
-        self.by_uid.get(uid).is_some_and(|entry| entry.fate == Now::Refused)
+    /// Why it cannot be taken, if that was said already.
+    pub fn refused(&self, uid: &str) -> Option<&str> {
+        self.refused.get(uid).map(String::as_str)
+    }
+
+    /// How many stay there since they cannot be taken, as far as is known.
+    pub fn stay(&self) -> u64 {
+        self.refused.len() as u64
     }
 
     /// Remembers these. When it returns, they are durable; if they cannot be, they are known until the next start.
@@ -179,6 +191,9 @@ impl Memory {
     /// # Errors
     /// [`Kind::Here`].
     pub fn listed(&mut self, uids: &[String], now: Ms) -> Result<(), Trouble> {
+        // What is gone there stays no more.
+        let there: HashSet<&String> = uids.iter().collect();
+        self.refused.retain(|uid, _| there.contains(uid) || uid.starts_with('-'));
         let mut stale = Vec::new();
         for uid in uids {
             if let Some(entry) = self.by_uid.get_mut(uid).filter(|entry| now - entry.seen_ms > DAY_MS) {
@@ -193,6 +208,7 @@ impl Memory {
         if self.by_uid.values().any(|entry| entry.seen_ms < before) {
             self.with(|store, account| store.forget_unseen(account, before))?;
             self.by_uid.retain(|_, entry| entry.seen_ms >= before || entry.fate == Now::Taking);
+            self.refused.retain(|uid, _| self.by_uid.contains_key(uid));
         }
         Ok(())
     }

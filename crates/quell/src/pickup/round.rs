@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use quell_mail::trace::Tls as Negotiated;
 use quell_queue::pickups::{Fate, Remembered};
-use quell_relay::collect::{CannotPlace, Collected, Collecting, NotTaken, Placed, Server};
-use quell_relay::reception::{Asked, Policy};
+use quell_relay::collect::{CannotPlace, Collected, Collecting, NotTaken, Placed, Server, Whose, who};
+use quell_relay::reception::{Asked, Policy, World};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
@@ -52,6 +52,20 @@ pub struct ToDo {
 }
 
 impl Look {
+    /// Whoever is configured is there: else nothing is fetched.
+    ///
+    /// # Errors
+    /// [`Kind::Mailbox`].
+    pub fn recipients_are_there(&self) -> Result<(), Trouble> {
+        if !matches!(self.account.mail.whose, Whose::These(_)) {
+            return Ok(());
+        }
+        let around = self.around();
+        let exists = |domain: &str, local: &str| tokio::task::block_in_place(|| around.exists(domain, local));
+        let placing = who(b"", &self.account.mail, &self.policy.directory, &exists);
+        placing.map(drop).map_err(|why| of_place(&why))
+    }
+
     /// A connection to the server.
     ///
     /// # Errors
@@ -85,9 +99,7 @@ impl Look {
         address: IpAddr,
         tls: Option<Negotiated>,
     ) -> Result<Collected, Became> {
-        let placed = self.place(&mut coming).await.map_err(|why| {
-            Became::Later(Trouble::new(Kind::Busy, format!("it cannot be said who gets a message: {why}")))
-        })?;
+        let placed = self.place(&mut coming).await.map_err(|why| Became::Later(of_place(&why)))?;
         let server = &self.account.server;
         let from = Server { host: server.host(), address, tls, protocol: server.with() };
         coming.finish(placed, &from, &self.around()).map_err(|why| match why {
@@ -212,6 +224,14 @@ impl Look {
         let has_room = self.means.outer.room.enough(self.max_message_bytes);
         (!has_room).then(|| Trouble::new(Kind::Here, "the disk has no room for more mail"))
     }
+}
+
+fn of_place(why: &CannotPlace) -> Trouble {
+    let kind = match why {
+        CannotPlace::Nobody(_) => Kind::Mailbox,
+        CannotPlace::NotNow(_) => Kind::Busy,
+    };
+    Trouble::new(kind, format!("it cannot be said who gets the mail: {why}"))
 }
 
 /// Why a message stays that is too large.

@@ -149,6 +149,7 @@ impl Task {
     }
 
     async fn look(&self, look: &Look, connection: &mut Option<Open>) -> Result<Done, Trouble> {
+        look.recipients_are_there()?;
         match self.account.server.protocol {
             // What a server sends can make the client's parser panic.
             Protocol::Imap => match AssertUnwindSafe(imap::collect(look, connection)).catch_unwind().await {

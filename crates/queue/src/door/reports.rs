@@ -99,6 +99,8 @@ pub struct ReportJob {
     pub received_ms: Ms,
     /// Its bytes, without our `Received`.
     pub size_bytes: u64,
+    /// It was collected: whoever is told did not send it.
+    pub collected: bool,
     /// What is told, at most [`MAX_ROWS_PER_REPORT`].
     pub rows: Vec<ReportedRow>,
     /// To be given back: with the report ([`super::Incoming`]), or to [`Door::report_dropped`] or
@@ -255,6 +257,7 @@ impl<R: Reader, T> Door<R, T> {
             body: arrival.body,
             received_ms: arrival.received_ms,
             size_bytes: arrival.size_bytes,
+            collected: draft.collected,
             rows: draft.rows,
             token,
         }))
@@ -370,10 +373,13 @@ struct Draft {
     rows: Vec<ReportedRow>,
     /// There is more to tell to others.
     more: bool,
+    /// A row is for the house only.
+    collected: bool,
 }
 
 impl Draft {
     fn add(&mut self, row: &Row, owed: Vec<Owed>) {
+        self.collected |= row.extra.house_only;
         let others = owed.len();
         let first = self.first.get_or_insert_with(|| owed[0].clone());
         let same = |o: &Owed| (&o.to, &o.envid) == (&first.to, &first.envid);

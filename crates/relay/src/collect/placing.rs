@@ -8,10 +8,16 @@ use super::{Account, Whose};
 use crate::directory::{Directory, Exists, Lookup, Query, Resolved};
 use crate::reception::{Ask, Asked};
 
-/// It cannot be said at the moment who gets it; in words for the operator.
+/// It cannot be said who gets it; in words for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CannotPlace(pub String);
+pub enum CannotPlace {
+    /// Somebody who is configured is not there: a person has to mend it.
+    #[error("{0}")]
+    Nobody(String),
+    /// It cannot be said at the moment.
+    #[error("{0}")]
+    NotNow(String),
+}
 
 /// Why somebody gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +30,7 @@ pub enum How {
     NotByHost,
     /// The stamp names nobody.
     NoStamp,
-    /// Nobody whom the stamp, or the configuration, names is one of ours.
+    /// Nobody whom the stamp names is one of ours.
     NotOurs,
 }
 
@@ -36,7 +42,7 @@ impl How {
             Self::Stamped => "as the provider stamped it",
             Self::NotByHost => "not stamped by any of the hosts in `stamped_by`",
             Self::NoStamp => "the provider's stamp names nobody",
-            Self::NotOurs => "nobody of ours is named",
+            Self::NotOurs => "the provider's stamp names nobody of ours",
         }
     }
 }
@@ -86,6 +92,13 @@ impl Placing {
                 // Who stands in the configuration is there; if not, the next hop says so.
                 Lookup::Ask(this) if how == How::Configured => placing.add(vec![this], directory),
                 Lookup::Ask(this) => placing.to_ask.push_back(this),
+                // It stays where it is until that is mended: somebody's mail is nobody else's.
+                _ if how == How::Configured => {
+                    let why = format!(
+                        "nobody here has the address {address}: `quell mailbox add {address}` makes a mailbox, or correct `to`"
+                    );
+                    return Err(CannotPlace::Nobody(why));
+                }
                 _ => {}
             }
         }
@@ -119,7 +132,7 @@ impl Placing {
             Asked::Exists | Asked::Unknown => {}
             Asked::CannotTell => {
                 let why = format!("the server of {} cannot be asked about {}", this.domain, this.identity);
-                return Err(CannotPlace(why));
+                return Err(CannotPlace::NotNow(why));
             }
         }
         Ok(())
@@ -139,7 +152,7 @@ impl Placing {
         };
         if recipients.is_empty() {
             let why = "there is no mailbox for what cannot be placed: set `unplaced`, or [server] postmaster";
-            return Err(CannotPlace(why.to_owned()));
+            return Err(CannotPlace::Nobody(why.to_owned()));
         }
         Ok(Placed { recipients, how, reports_to })
     }
@@ -149,7 +162,7 @@ impl Placing {
 fn look_up(address: &str, directory: &Directory, exists: &Exists<'_>) -> Result<Lookup, CannotPlace> {
     let query = Query { address, source_route: false, inside: false };
     match directory.look_up(&query, exists) {
-        Lookup::CannotTell(why) => Err(CannotPlace(why.to_string())),
+        Lookup::CannotTell(why) => Err(CannotPlace::NotNow(why.to_string())),
         found => Ok(found),
     }
 }

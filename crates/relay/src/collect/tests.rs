@@ -143,25 +143,23 @@ const REST: &str = "From: a@sender.example\r\nTo: stranger@elsewhere.example, ja
 
 #[test]
 fn what_is_configured_counts_whatever_stands_there() {
-    let all = account(these(&[
-        "all@firm.example",
-        "jane@firm.example",
-        "x@ask.example",
-        "stranger@elsewhere.example",
-    ]));
+    let all = account(these(&["all@firm.example", "jane@firm.example", "x@ask.example"]));
     let message = format!("Delivered-To: boss@firm.example\r\n{RECEIVED}{REST}");
     let found = placed(&all, message.as_bytes());
     assert_eq!(
         (names(&found), found.how),
         (vec!["jane@firm.example", "joe@firm.example", "x@ask.example"], How::Configured)
     );
-    // Nobody of them is left: the postmaster, or whoever is configured.
-    let gone = account(these(&["gone@firm.example"]));
-    assert_eq!(names(&placed(&gone, message.as_bytes())), ["boss@firm.example"]);
-    let unplaced = Account { unplaced: Some("joe@firm.example".to_owned()), ..Account::clone(&gone) };
-    assert_eq!(names(&placed(&Arc::new(unplaced), message.as_bytes())), ["joe@firm.example"]);
+    // Whoever is configured and not there: their mail stays where it is, and is nobody else's.
+    for gone in ["gone@firm.example", "stranger@elsewhere.example"] {
+        let gone = account(these(&["jane@firm.example", gone]));
+        assert!(matches!(begun(&gone, b"\r\n", 9).place(&Ground), Err(CannotPlace::Nobody(_))));
+    }
+    let nobody = account(stamped(Some("delivered-to")));
+    let unplaced = Account { unplaced: Some("joe@firm.example".to_owned()), ..Account::clone(&nobody) };
+    assert_eq!(names(&placed(&Arc::new(unplaced), REST.as_bytes())), ["joe@firm.example"]);
     let broken = account(these(&["broken@box.example"]));
-    assert!(begun(&broken, b"\r\n", 9).place(&Ground).is_err());
+    assert!(matches!(begun(&broken, b"\r\n", 9).place(&Ground), Err(CannotPlace::NotNow(_))));
 }
 
 /// What made servers of 2005 and collectors of today send mail to strangers.

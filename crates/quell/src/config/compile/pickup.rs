@@ -49,6 +49,18 @@ impl Check<'_> {
                 let message = format!("\"{}\" is the name of another account, too", other.name());
                 self.fault(&at.key("name"), message, "give each account a `name` of its own");
             }
+            let is_same = |other: &&Arc<Account>| {
+                (&other.server, &other.user, &other.mailbox)
+                    == (&account.server, &account.user, &account.mailbox)
+            };
+            if let Some(other) = all.iter().find(is_same) {
+                let warning = format!(
+                    "accounts {} and {} collect the same mailbox: what one of them deletes the other never gets; write all recipients into the `to` of one",
+                    other.name(),
+                    account.name()
+                );
+                self.warnings.push(warning);
+            }
             if self.problems.len() == before {
                 all.push(Arc::new(account));
             }
@@ -69,6 +81,10 @@ impl Check<'_> {
         let mailbox = table.mailbox.trim();
         if mailbox.is_empty() || mailbox.contains(char::is_control) || mailbox.len() > 1_000 {
             self.fault(&at.key("mailbox"), "no name of a mailbox", "write its name, as \"INBOX\"");
+        }
+        if mailbox != "INBOX" && server.as_ref().is_some_and(|server| server.protocol == Protocol::Pop3) {
+            let help = "leave it out, or write imap:// or imaps:// as `server`";
+            self.fault(&at.key("mailbox"), "by POP3 there is one mailbox only", help);
         }
         let keep = self.keep(at);
         let authorities = self.pickup_authorities(at);

@@ -86,6 +86,7 @@ fn faults_of_accounts_name_their_line() {
         ("to = [\"jane@firm.example\"]\ntls = \"never\"", "tls", "pop3:// or imap://"),
         ("to = [\"jane@firm.example\"]\ntls = \"maybe\"", "tls", "\"require\" or \"never\""),
         ("to = [\"jane@firm.example\"]\nmailbox = \"\"", "mailbox", "INBOX"),
+        ("to = [\"jane@firm.example\"]\nmailbox = \"Junk\"", "mailbox", "one mailbox only"),
         ("to = [\"jane@firm.example\"]\nfolder = \"x\"", "folder", "unknown field"),
         ("to = [\"jane@firm.example\"]\npassword = \"x\"", "password", "`password_file`"),
         ("to = \"jane@firm.example\"", "to", "write a list"),
@@ -131,6 +132,23 @@ fn a_reload_names_the_account_that_changes() {
     let changes = Config::diff(&old, &new);
     assert_eq!(changes, [Change { key: "pickup.office.poll_secs".to_owned(), needs_restart: false }]);
     assert!(!old.pickup[0].is_same(&new.pickup[0]) && old.pickup[0].is_same(&old.pickup[0]));
+}
+
+#[test]
+fn a_password_in_the_wrong_place_is_not_shown() {
+    for line in ["password = \"geheim\"", "token = 'geheim'"] {
+        let faults = with(&format!("{line}\n{TO}")).unwrap_err().to_string();
+        assert!(faults.contains("*****") && !faults.contains("geheim"), "{faults}");
+    }
+    let faults = with(&format!("password_file = 7\n{TO}")).unwrap_err().to_string();
+    assert!(faults.contains("password_file = 7"), "{faults}");
+}
+
+#[test]
+fn two_accounts_of_one_mailbox_are_warned_of() {
+    let same = format!("{DOMAIN}{ACCOUNT}{TO}{ACCOUNT}name = \"b\"\nto = [\"joe@firm.example\"]\n");
+    let warnings = parse(&same).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("collect the same mailbox")), "{warnings:?}");
 }
 
 /// A domain whose next hop is asked takes anybody; collected mail is taken for those who are named.
