@@ -38,14 +38,14 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What came since `before`.
+    /// What came since `before`; nothing, where an account that has changed counts anew.
     pub fn since(self, before: Self) -> Self {
         Self {
-            bytes: self.bytes - before.bytes,
-            taken: self.taken - before.taken,
-            known: self.known - before.known,
-            refused: self.refused - before.refused,
-            deleted: self.deleted - before.deleted,
+            bytes: self.bytes.saturating_sub(before.bytes),
+            taken: self.taken.saturating_sub(before.taken),
+            known: self.known.saturating_sub(before.known),
+            refused: self.refused.saturating_sub(before.refused),
+            deleted: self.deleted.saturating_sub(before.deleted),
         }
     }
 }
