@@ -33,7 +33,8 @@ pub enum What {
 /// they should not be, and are.
 pub fn what(message: &Listed, memory: &Memory, keep: Keep, names_last: bool, now: Ms) -> What {
     let Some(uid) = &message.uid else { return What::Fetch };
-    match memory.of(uid, message.size_bytes, now) {
+    let size_bytes = (!names_last).then_some(message.size_bytes);
+    match memory.of(uid, size_bytes, now) {
         Known::No => What::Fetch,
         Known::Refused => What::Nothing,
         Known::Taken(at) if !is_over(keep, at, now) => What::Nothing,

@@ -1,7 +1,7 @@
 //! What is known of an account's messages: in memory while it is looked at, and durable in
 //! `<data>/pickup.db`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quell_mail::id::QueueId;
@@ -20,6 +20,8 @@ const LEDGER_KNOWS_MS: Ms = 13 * DAY_MS;
 const UNSEEN_MS: Ms = 30 * DAY_MS;
 /// What could not be taken is tried again after so long.
 const REFUSED_MS: Ms = DAY_MS;
+/// A message at which the session breaks off so often, one after the other, is refused.
+const MOST_BREAKS: u32 = 3;
 
 /// The store that all accounts share.
 pub type Store = Arc<Mutex<dyn Pickups>>;
@@ -60,6 +62,8 @@ pub struct Memory {
     by_digest: HashMap<[u8; 16], Ms>,
     /// What the server said it would delete, and when.
     deleted: HashMap<String, Ms>,
+    /// The message at which the session broke off, and how often one after the other.
+    broke_off: Option<(String, u32)>,
     /// What is known of the account as a whole.
     pub mark: Mark,
 }
@@ -82,6 +86,7 @@ impl Memory {
             by_uid: HashMap::new(),
             by_digest: HashMap::new(),
             deleted: HashMap::new(),
+            broke_off: None,
             mark,
         };
         let mut taking = Vec::new();
@@ -123,9 +128,11 @@ impl Memory {
         self.note(&[Remembered { uid, size_bytes, digest, fate: Fate::Taken, at_ms: now, seen_ms: now }])
     }
 
-    /// What is known of a message by its name and size.
-    pub fn of(&self, uid: &str, size_bytes: u64, now: Ms) -> Known {
-        match self.by_uid.get(uid).filter(|entry| entry.size_bytes == size_bytes) {
+    /// What is known of a message by its name and size; by its name alone where names last, and some servers
+    /// correct a size once they have sent the message.
+    pub fn of(&self, uid: &str, size_bytes: Option<u64>, now: Ms) -> Known {
+        let is_it = |entry: &&Entry| size_bytes.is_none_or(|size_bytes| size_bytes == entry.size_bytes);
+        match self.by_uid.get(uid).filter(is_it) {
             Some(Entry { fate: Now::Taken, at_ms, .. }) => Known::Taken(*at_ms),
             Some(Entry { fate: Now::Refused, at_ms, .. }) if now - at_ms < REFUSED_MS => Known::Refused,
             _ => Known::No,
@@ -145,13 +152,25 @@ impl Memory {
         same.map(|entry| entry.at_ms).or_else(by_digest)
     }
 
-    /// The server has said that it deletes these.
+    /// The session broke off when this was to be sent. True: once too often.
+    pub fn broke_off_at(&mut self, uid: &str) -> bool {
+        let times = match self.broke_off.take() {
+            Some((at, times)) if at == uid => times + 1,
+            _ => 1,
+        };
+        if times < MOST_BREAKS {
+            self.broke_off = Some((uid.to_owned(), times));
+        }
+        times >= MOST_BREAKS
+    }
+
+    /// The server has said that it deletes these, or that it does not.
     pub fn deleted(&mut self, uids: impl Iterator<Item = String>, now: Ms) {
         self.deleted.retain(|_, at| now - *at < DAY_MS);
         self.deleted.extend(uids.map(|uid| (uid, now)));
     }
 
-    /// Whether the server said within a day that it deletes this: if it is listed all the same, to fetch it over and over would
+    /// Whether the server said so of this within a day: if it is listed all the same, to fetch it over and over would
     /// not help.
     pub fn was_deleted(&self, uid: &str, now: Ms) -> bool {
         self.deleted.get(uid).is_some_and(|at| now - at < DAY_MS)
@@ -193,6 +212,8 @@ impl Memory {
         if self.by_uid.values().any(|entry| entry.seen_ms < before) {
             self.with(|store, account| store.forget_unseen(account, before))?;
             self.by_uid.retain(|_, entry| entry.seen_ms >= before || entry.fate == Now::Taking);
+            let stay: HashSet<[u8; 16]> = self.by_uid.values().map(|entry| entry.digest).collect();
+            self.by_digest.retain(|digest, _| stay.contains(digest));
         }
         Ok(())
     }

@@ -11,12 +11,12 @@ use quell_wire::pop3::client::{Lost, Request, Session, Settings, Step, Tls as As
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::account::{Account, Protocol, Tls};
+use super::account::{Account, Keep, Protocol, Tls};
 use super::imap::Open;
 use super::link::Link;
 use super::listing::{Listed, What, is_over, what};
 use super::memory::{Known, Memory};
-use super::pop3::{lost, of_ending, sign_in};
+use super::pop3::{lost, messages, of_ending, sign_in, tell_apart};
 use super::trouble::Trouble;
 use crate::deliver::resolver::Resolver;
 
@@ -95,7 +95,7 @@ impl Preview {
     }
 
     fn count(&mut self, listed: &[Listed], account: &Account, memory: &Memory, means: &Means<'_>) {
-        self.bytes = listed.iter().map(|message| message.size_bytes).sum();
+        self.bytes = listed.iter().fold(0, |sum, message| message.size_bytes.saturating_add(sum));
         self.new = listed.iter().filter(|one| status(one, account, memory, means) == NEW).count() as u64;
     }
 }
@@ -106,7 +106,8 @@ fn status(message: &Listed, account: &Account, memory: &Memory, means: &Means<'_
     if message.size_bytes > means.max_message_bytes {
         return "too large";
     }
-    let known = message.uid.as_deref().map_or(Known::No, |uid| memory.of(uid, message.size_bytes, means.now));
+    let size_bytes = (account.server.protocol == Protocol::Pop3).then_some(message.size_bytes);
+    let known = message.uid.as_deref().map_or(Known::No, |uid| memory.of(uid, size_bytes, means.now));
     match (known, what(message, memory, account.keep, true, means.now)) {
         (Known::Refused, _) => "could not be taken",
         (Known::Taken(at), _) if is_over(account.keep, at, means.now) => "known, to be deleted",
@@ -219,7 +220,10 @@ impl Pop3<'_> {
     }
 
     fn listed(&mut self) {
-        let all = listed(&self.session);
+        let mut all = messages(&self.session);
+        if self.account.keep != Keep::No {
+            tell_apart(&mut all);
+        }
         self.preview.listed = self.session.listing().listed;
         self.preview.count(&all, self.account, self.memory, self.means);
         self.waiting = all.into_iter().rev().take(self.means.limit).collect();
@@ -247,17 +251,6 @@ impl Pop3<'_> {
         self.link.close().await;
         self.preview.with_tls(tls)
     }
-}
-
-fn listed(session: &Session) -> Vec<Listed> {
-    let entries = session.listing().entries.iter();
-    entries
-        .map(|entry| Listed {
-            number: entry.number,
-            uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
-            size_bytes: entry.bytes,
-        })
-        .collect()
 }
 
 async fn imap(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {

@@ -26,6 +26,10 @@ use super::trouble::{Kind, Trouble};
 const LOOK_AT_SECRET: Duration = Duration::from_secs(5);
 /// Trouble that may pass by itself is told after so long.
 const TELL_AFTER: Duration = Duration::from_secs(3_600);
+/// News comes in several pieces, and a server that never stops telling is not asked without end.
+const AFTER_NEWS: Duration = Duration::from_secs(1);
+/// The longest pause that a server may want: what it says may be nonsense.
+const MOST_WANTED: Duration = Duration::from_secs(24 * 3_600);
 /// The state of a long collection is in the log so often.
 const PROGRESS: Duration = Duration::from_secs(30);
 
@@ -54,12 +58,17 @@ pub struct Task {
 impl Task {
     /// Until it is to end.
     pub async fn run(mut self) {
-        let (mut backoff, mut since) = (Backoff::default(), None);
+        let (mut backoff, mut idles, mut since) = (Backoff::default(), Backoff::default(), None);
         let mut connection: Option<Open> = None;
+        let mut told = false;
         let memory = loop {
             match self.remember().await {
                 Ok(memory) => break memory,
                 Err(trouble) => {
+                    if !told && trouble.kind != Kind::Stopping {
+                        told = true;
+                        self.alert(&trouble);
+                    }
                     let pause = backoff.failed(&trouble, self.random());
                     self.trouble(&trouble, pause);
                     self.status.set(|status| {
@@ -82,10 +91,12 @@ impl Task {
                     backoff.worked();
                     since = None;
                     self.worked(&memory);
-                    if done.more {
-                        continue;
+                    let wanted = done.least_pause.min(MOST_WANTED);
+                    match (done.more, wanted.is_zero()) {
+                        (true, true) => continue,
+                        (true, false) => (with_jitter(wanted, self.random()), None),
+                        _ => (with_jitter(self.account.poll.max(wanted), self.random()), None),
                     }
-                    (with_jitter(self.account.poll.max(done.least_pause), self.random()), None)
                 }
                 Err(trouble) => {
                     connection = None;
@@ -97,7 +108,7 @@ impl Task {
                     (pause, is_secret.then(|| self.account.secret.changed()))
                 }
             };
-            if self.wait(pause, secret, &mut connection).await {
+            if self.wait(pause, secret, &mut connection, &mut idles).await {
                 return;
             }
         }
@@ -139,11 +150,15 @@ impl Task {
             policy,
             max_message_bytes,
             stop: self.stop.clone(),
+            suspect: Mutex::default(),
         };
         let ended = tokio::select! {
             ended = self.look(&look, connection) => ended,
             () = self.progress() => Err(Trouble::stopping()),
         };
+        if ended.as_ref().is_err_and(|trouble| matches!(trouble.kind, Kind::Net | Kind::Server)) {
+            look.broke_off();
+        }
         self.ended(memory, before, &ended);
         ended
     }
@@ -245,14 +260,15 @@ impl Task {
         if !is_due || trouble.kind == Kind::Stopping || memory.mark.told.is_some() {
             return;
         }
-        self.means.outbox.put(Alert::pickup(
-            self.account.name(),
-            &self.account.server.to_string(),
-            &trouble.why,
-        ));
+        self.alert(trouble);
         let told = Some(trouble.why.clone());
         // If it cannot be kept, it is told once more.
         let _told_again = tokio::task::block_in_place(|| memory.set_mark(|mark| mark.told = told));
+    }
+
+    fn alert(&self, trouble: &Trouble) {
+        let (account, server) = (self.account.name(), self.account.server.to_string());
+        self.means.outbox.put(Alert::pickup(account, &server, &trouble.why));
     }
 
     /// Waits for the next look. True: it is to end.
@@ -261,6 +277,7 @@ impl Task {
         pause: Duration,
         secret: Option<Option<SystemTime>>,
         connection: &mut Option<Open>,
+        idles: &mut Backoff,
     ) -> bool {
         let next = self.means.outer.time.now().wall_ms + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         self.status.set(|status| status.next_ms = Some(next));
@@ -269,20 +286,25 @@ impl Task {
             return self.pause(pause, secret).await;
         };
         self.status.set(|status| status.phase = Phase::Idle);
-        let mut stop = self.stop.clone();
-        let ended = tokio::select! {
-            still = AssertUnwindSafe(open.idle(pause)).catch_unwind() => match still {
-                Ok(true) => None,
-                _ => Some(()),
-            },
-            () = self.wake.notified() => Some(()),
+        let (mut stop, until) = (self.stop.clone(), Instant::now() + pause);
+        let still = tokio::select! {
+            still = AssertUnwindSafe(open.idle(pause)).catch_unwind() => still.unwrap_or(false),
+            () = self.wake.notified() => {
+                // A person is in a hurry: the next look makes another.
+                *connection = None;
+                return false;
+            }
             _ = stop.wait_for(|stop| *stop) => return true,
         };
-        if ended.is_some() {
-            // It was lost, or a person is in a hurry: the next look makes another.
-            *connection = None;
+        if still {
+            idles.worked();
+            return self.pause(AFTER_NEWS, None).await;
         }
-        false
+        // A server that refuses IDLE, or ends each that idles, is not signed in to over and over.
+        *connection = None;
+        self.status.set(|status| status.phase = Phase::Waiting);
+        let again = idles.failed(&Trouble::new(Kind::Net, "it does not idle"), self.random());
+        self.pause(again.min(until.saturating_duration_since(Instant::now())), None).await
     }
 
     /// True: it is to end.

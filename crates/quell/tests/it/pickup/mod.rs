@@ -3,6 +3,7 @@
 mod collect;
 mod commands;
 mod envelope;
+mod faulty;
 mod once;
 mod second;
 mod trouble;
