@@ -15,6 +15,8 @@ use quell_storm::verdict::Class;
 
 type Labels = [(&'static str, &'static str); 1];
 type Counters = Family<Labels, Counter>;
+/// Of accounts at providers.
+type Gauges = Family<[(&'static str, String); 1], Gauge>;
 
 /// Upper ends of the classes of durations, in seconds.
 const SECONDS: [f64; 11] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0, 30.0];
@@ -83,6 +85,9 @@ pub struct Metrics {
     connections_all: Counter,
     turned_away: Counters,
     collected: Counters,
+    accounts_up: Gauges,
+    accounts_good: Gauges,
+    accounts_stay: Gauges,
     bare_newlines: Counter,
     deliveries: Counters,
     queue_rows: Family<Labels, Gauge>,
@@ -124,6 +129,9 @@ impl Metrics {
             connections_all: Counter::default(),
             turned_away: Counters::default(),
             collected: Counters::default(),
+            accounts_up: Gauges::default(),
+            accounts_good: Gauges::default(),
+            accounts_stay: Gauges::default(),
             bare_newlines: Counter::default(),
             deliveries: Counters::default(),
             queue_rows: Family::default(),
@@ -179,6 +187,17 @@ impl Metrics {
         r.register_with_unit("arrival", "Bytes of these messages", Unit::Bytes, self.arrival_bytes.clone());
         r.register("connections", "SMTP connections now open", self.connections.clone());
         r.register("connections_opened", "SMTP connections ever opened", self.connections_all.clone());
+        r.register("pickup_up", "Whether the last look at an account ended well", self.accounts_up.clone());
+        r.register(
+            "pickup_last_good_timestamp_seconds",
+            "When an account was last collected",
+            self.accounts_good.clone(),
+        );
+        r.register(
+            "pickup_stay",
+            "Messages that cannot be taken and stay at the provider",
+            self.accounts_stay.clone(),
+        );
         r.register("pickup_messages", "Messages fetched from accounts at providers", self.collected.clone());
         r.register("turned_away", "Connections, recipients and messages refused", self.turned_away.clone());
         r.register(
@@ -231,6 +250,25 @@ impl Metrics {
     /// A message was collected from an account at a provider, or was not.
     pub fn collected(&self, became: &crate::pickup::Became) {
         self.collected.get_or_create(&[("result", became.name())]).inc();
+    }
+
+    /// A look at an account has ended, at `now_ms` since 1970; so many messages cannot be taken and stay there. There are as many
+    /// labels as accounts are configured.
+    pub fn account(&self, account: &str, good: bool, now_ms: i64, stay: u64) {
+        let label = [("account", account.to_owned())];
+        self.accounts_up.get_or_create(&label).set(good.into());
+        if good {
+            self.accounts_good.get_or_create(&label).set(now_ms / 1_000);
+        }
+        self.accounts_stay.get_or_create(&label).set(i64::try_from(stay).unwrap_or(i64::MAX));
+    }
+
+    /// An account is no longer collected.
+    pub fn account_gone(&self, account: &str) {
+        let label = [("account", account.to_owned())];
+        for gauges in [&self.accounts_up, &self.accounts_good, &self.accounts_stay] {
+            gauges.remove(&label);
+        }
     }
 
     /// A client came.

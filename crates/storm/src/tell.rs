@@ -150,6 +150,28 @@ impl Alert {
 }
 
 impl Alert {
+    /// What is told of an account that is collected again, after it was told that it could not be.
+    pub fn pickup_works(account: &str, server: &str) -> Self {
+        let (account, server) = (plain(account), plain(server));
+        let text = format!("Mail of the account {account} is collected from {server} again.\n");
+        let subject = format!("quell: the account {account} is collected again");
+        Self { kind: AlertKind::Pickup, to: None, about: account, storm: None, subject, text }
+    }
+
+    /// What is told of `count` messages of an account that cannot be taken; `why`: of the first.
+    pub fn pickup_refused(account: &str, server: &str, count: usize, why: &str) -> Self {
+        let (account, server, why) = (plain(account), plain(server), said(why));
+        let (messages, stay) = if count == 1 { ("message", "stays") } else { ("messages", "stay") };
+        let text = format!(
+            "{count} {messages} of the account {account} cannot be collected and {stay} at {server}:\n\n    \
+             {why}\n\n\
+             This is said once. quell's log names each (event pickup_refused). They are tried again once a day, and by\n\n    \
+             quell pickup run {account}\n"
+        );
+        let subject = format!("quell: {count} {messages} of the account {account} {stay} at the provider");
+        Self { kind: AlertKind::Pickup, to: None, about: account, storm: None, subject, text }
+    }
+
     /// What is told of an account at `server` that cannot be collected, and why.
     pub fn pickup(account: &str, server: &str, why: &str) -> Self {
         let (account, server, why) = (plain(account), plain(server), said(why));

@@ -38,7 +38,6 @@ impl Backoff {
                 self.refused += 1;
                 REFUSED[(self.refused - 1).min(REFUSED.len() - 1)]
             }
-            Kind::Stopping => Duration::ZERO,
             _ => {
                 self.failed += 1;
                 (FIRST * 2u32.saturating_pow((self.failed - 1).min(10))).min(MOST)

@@ -13,7 +13,7 @@ use quell_storm::facts::{Answered, Ms};
 use quell_wire::reply::Reply;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::memory::Memory;
 use super::trouble::{Kind, Trouble};
@@ -137,10 +137,10 @@ impl Named {
 
 impl HandIn {
     /// Opens the way.
-    pub fn start(outer: Arc<Outer>, memory: Remembers, account: &str) -> Self {
+    pub fn start(outer: Arc<Outer>, memory: Remembers) -> Self {
         let (ready, inbox) = mpsc::channel(WAITING);
         let (out, settled) = mpsc::unbounded_channel();
-        let clerk = Clerk { outer, memory, out, account: account.to_owned(), at_door: VecDeque::new() };
+        let clerk = Clerk { outer, memory, out, at_door: VecDeque::new() };
         Self { ready: Some(ready), settled, under_way: 0, task: tokio::spawn(clerk.run(inbox)) }
     }
 
@@ -195,7 +195,6 @@ struct Clerk {
     outer: Arc<Outer>,
     memory: Remembers,
     out: mpsc::UnboundedSender<Settled>,
-    account: String,
     at_door: VecDeque<AtDoor>,
 }
 
@@ -313,18 +312,6 @@ impl Clerk {
                 Became::Taken => notes.push(message.remembered(Fate::Taken, now)),
                 Became::Refused(why) => notes.push(message.remembered(Fate::Refused(why.clone()), now)),
                 Became::Known(_) | Became::Later(_) => {}
-            }
-            if let Became::Refused(why) = fate
-                && !self.lock().is_refused(&message.uid())
-            {
-                let (account, uid) = (&self.account, message.uid());
-                info!(
-                    event = "pickup_refused",
-                    account,
-                    uid,
-                    reason = why,
-                    "a message cannot be taken, and stays on the server"
-                );
             }
         }
         let noted = self.note(&notes);

@@ -22,6 +22,8 @@ use crate::tell::Outbox;
 const AFTER_FAULT: Duration = Duration::from_secs(60);
 /// Sessions may come to an end for so long when the server stops.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// And for so long when an account has changed: a server that keeps a session going must not keep the change out.
+const CHANGE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What accounts need of the server.
 pub struct Means {
@@ -53,13 +55,16 @@ pub struct Keeper {
     means: Mutex<Option<Arc<Means>>>,
     runtime: Runtime,
     kept: Mutex<HashMap<String, Kept>>,
+    /// Of accounts that are gone, until they have ended.
+    leaving: Mutex<HashMap<String, JoinHandle<()>>>,
 }
 
 impl Keeper {
     /// Starts them.
     pub fn start(means: Means, accounts: &[Arc<Account>], runtime: &Runtime) -> Arc<Self> {
         let means = Mutex::new(Some(Arc::new(means)));
-        let keeper = Self { means, runtime: runtime.clone(), kept: Mutex::default() };
+        let keeper =
+            Self { means, runtime: runtime.clone(), kept: Mutex::default(), leaving: Mutex::default() };
         keeper.set(accounts);
         Arc::new(keeper)
     }
@@ -69,6 +74,8 @@ impl Keeper {
         let means = self.means.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(means) = means else { return };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|_, task| !task.is_finished());
         let mut before = std::mem::take(&mut *kept);
         for account in accounts {
             let name = account.name().to_owned();
@@ -79,13 +86,17 @@ impl Keeper {
                     if let Some(old) = &old {
                         old.stop.send_replace(true);
                     }
-                    self.begin(Arc::clone(account), Arc::clone(&means), old.map(|old| old.task))
+                    let task = old.map(|old| old.task).or_else(|| leaving.remove(&name));
+                    self.begin(Arc::clone(account), Arc::clone(&means), task)
                 }
             };
             kept.insert(name, now);
         }
-        for gone in before.into_values() {
+        for (name, gone) in before {
             gone.stop.send_replace(true);
+            means.outer.metrics.account_gone(&name);
+            // Should it come back, its last session has to have ended.
+            leaving.insert(name, gone.task);
         }
     }
 
@@ -101,12 +112,12 @@ impl Keeper {
                 status: status.clone(),
                 stop: stopping.clone(),
                 wake: Arc::clone(&wake),
+                asked: false,
             }
         };
         let task = self.runtime.spawn(async move {
             if let Some(before) = before {
-                // It has said itself what was wrong.
-                let _ended = before.await;
+                end(before, CHANGE_WITHIN).await;
             }
             watched(make).await;
         });
@@ -135,13 +146,19 @@ impl Keeper {
             kept.stop.send_replace(true);
         }
         let by = tokio::time::Instant::now() + STOP_WITHIN;
-        for mut kept in kept.into_values() {
-            if tokio::time::timeout_at(by, &mut kept.task).await.is_err() {
-                // What it had not deleted yet comes again, and is known.
-                kept.task.abort();
-                let _cut = kept.task.await;
-            }
+        let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in kept.into_values().map(|kept| kept.task).chain(leaving.into_values()) {
+            end(task, by.saturating_duration_since(tokio::time::Instant::now())).await;
         }
+    }
+}
+
+/// Waits for the end of a task that was told to, or cuts it: what it had not deleted yet comes again, and is known.
+async fn end(mut task: JoinHandle<()>, within: Duration) {
+    if tokio::time::timeout(within, &mut task).await.is_err() {
+        task.abort();
+        // It has said itself what was wrong.
+        let _cut = task.await;
     }
 }
 
@@ -173,5 +190,22 @@ struct AbortOnDrop(JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its server sends now and then, and never an end.
+    #[tokio::test(start_paused = true)]
+    async fn a_session_without_end_does_not_keep_a_change_out() {
+        let (tx, rx) = tokio::sync::oneshot::channel::<()>();
+        let endless = tokio::spawn(async move {
+            let _held = tx;
+            std::future::pending::<()>().await;
+        });
+        end(endless, CHANGE_WITHIN).await;
+        assert!(rx.await.is_err(), "it lives");
     }
 }

@@ -39,7 +39,8 @@ pub fn what(
     now: Ms,
 ) -> What {
     let Some(uid) = &message.uid else { return What::Fetch };
-    match memory.of(uid, message.size_bytes, now) {
+    let size_bytes = (!names_last).then_some(message.size_bytes);
+    match memory.of(uid, size_bytes, now) {
         Known::No => What::Fetch,
         Known::Refused if again => What::Fetch,
         Known::Refused => What::Nothing,

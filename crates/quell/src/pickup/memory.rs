@@ -20,6 +20,8 @@ const LEDGER_KNOWS_MS: Ms = 13 * DAY_MS;
 const UNSEEN_MS: Ms = 30 * DAY_MS;
 /// What could not be taken is tried again after so long.
 const REFUSED_MS: Ms = DAY_MS;
+/// A message at which the session breaks off so often, one after the other, is refused.
+const MOST_BREAKS: u32 = 3;
 
 /// The store that all accounts share.
 pub type Store = Arc<Mutex<dyn Pickups>>;
@@ -60,8 +62,12 @@ pub struct Memory {
     by_digest: HashMap<[u8; 16], Ms>,
     /// Why those stay that cannot be taken.
     refused: HashMap<String, String>,
+    /// Of these the ones that nobody was told of.
+    news: Vec<(String, String)>,
     /// What the server said it would delete, and when.
     deleted: HashMap<String, Ms>,
+    /// The message at which the session broke off, and how often one after the other.
+    broke_off: Option<(String, u32)>,
     /// What is known of the account as a whole.
     pub mark: Mark,
 }
@@ -85,6 +91,8 @@ impl Memory {
             by_digest: HashMap::new(),
             deleted: HashMap::new(),
             refused: HashMap::new(),
+            news: Vec::new(),
+            broke_off: None,
             mark,
         };
         let mut taking = Vec::new();
@@ -130,9 +138,11 @@ impl Memory {
         self.note(&[Remembered { uid, size_bytes, digest, fate: Fate::Taken, at_ms: now, seen_ms: now }])
     }
 
-    /// What is known of a message by its name and size.
-    pub fn of(&self, uid: &str, size_bytes: u64, now: Ms) -> Known {
-        match self.by_uid.get(uid).filter(|entry| entry.size_bytes == size_bytes) {
+    /// What is known of a message by its name and size; by its name alone where names last, and some servers
+    /// correct a size once they have sent the message.
+    pub fn of(&self, uid: &str, size_bytes: Option<u64>, now: Ms) -> Known {
+        let is_it = |entry: &&Entry| size_bytes.is_none_or(|size_bytes| size_bytes == entry.size_bytes);
+        match self.by_uid.get(uid).filter(is_it) {
             Some(Entry { fate: Now::Taken, at_ms, .. }) => Known::Taken(*at_ms),
             Some(Entry { fate: Now::Refused, at_ms, .. }) if now - at_ms < REFUSED_MS => Known::Refused,
             _ => Known::No,
@@ -152,13 +162,25 @@ impl Memory {
         same.map(|entry| entry.at_ms).or_else(by_digest)
     }
 
-    /// The server has said that it deletes these.
+    /// The session broke off when this was to be sent. True: once too often.
+    pub fn broke_off_at(&mut self, uid: &str) -> bool {
+        let times = match self.broke_off.take() {
+            Some((at, times)) if at == uid => times + 1,
+            _ => 1,
+        };
+        if times < MOST_BREAKS {
+            self.broke_off = Some((uid.to_owned(), times));
+        }
+        times >= MOST_BREAKS
+    }
+
+    /// The server has said that it deletes these, or that it does not.
     pub fn deleted(&mut self, uids: impl Iterator<Item = String>, now: Ms) {
         self.deleted.retain(|_, at| now - *at < DAY_MS);
         self.deleted.extend(uids.map(|uid| (uid, now)));
     }
 
-    /// Whether the server said within a day that it deletes this: if it is listed all the same, to fetch it over and over would
+    /// Whether the server said so of this within a day: if it is listed all the same, to fetch it over and over would
     /// not help.
     pub fn was_deleted(&self, uid: &str, now: Ms) -> bool {
         self.deleted.get(uid).is_some_and(|at| now - at < DAY_MS)
@@ -167,6 +189,11 @@ impl Memory {
     /// Why it cannot be taken, if that was said already.
     pub fn refused(&self, uid: &str) -> Option<&str> {
         self.refused.get(uid).map(String::as_str)
+    }
+
+    /// Those that cannot be taken and of which nobody was told, with why.
+    pub fn take_news(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.news)
     }
 
     /// How many stay there since they cannot be taken, as far as is known.
@@ -181,6 +208,13 @@ impl Memory {
     pub fn note(&mut self, messages: &[Remembered]) -> Result<(), Trouble> {
         if messages.is_empty() {
             return Ok(());
+        }
+        for message in messages {
+            if let Fate::Refused(why) = &message.fate
+                && !self.refused.contains_key(&message.uid)
+            {
+                self.news.push((message.uid.clone(), why.clone()));
+            }
         }
         messages.iter().for_each(|message| self.learn(message));
         self.with(|store, account| store.note(account, messages))
@@ -209,6 +243,8 @@ impl Memory {
             self.with(|store, account| store.forget_unseen(account, before))?;
             self.by_uid.retain(|_, entry| entry.seen_ms >= before || entry.fate == Now::Taking);
             self.refused.retain(|uid, _| self.by_uid.contains_key(uid));
+            let stay: HashSet<[u8; 16]> = self.by_uid.values().map(|entry| entry.digest).collect();
+            self.by_digest.retain(|digest, _| stay.contains(digest));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
+use quell_queue::pickups::MAX_UID_BYTES;
 use quell_relay::collect::Collecting;
 use quell_wire::pop3::client::{
     At, Code, Deletions, Ending, Lost, NotTaken, Refusal, Request, Session, Settings, SignIn, Step,
@@ -56,6 +57,7 @@ pub async fn collect(look: &Look) -> Result<Done, Trouble> {
         deleting: HashMap::new(),
         marked: Vec::new(),
         later: None,
+        leaves: false,
         more: false,
         fetched: (0, 0),
         rate: (Instant::now(), 0),
@@ -99,6 +101,8 @@ struct Pop3<'a> {
     marked: Vec<u32>,
     /// Why something was left there.
     later: Option<Trouble>,
+    /// Something was fetched that is not here.
+    leaves: bool,
     more: bool,
     /// Messages and bytes of this session.
     fetched: (u64, u64),
@@ -136,7 +140,7 @@ impl Pop3<'_> {
                 }
                 Step::End { number, .. } => self.whole(number).await,
                 Step::TooBig { number } => {
-                    self.coming = None;
+                    (self.coming, self.leaves) = (None, true);
                     self.stays(number, max_size_words(self.look.max_message_bytes)).await;
                 }
                 Step::Deleted { number } => self.marked.push(number),
@@ -187,14 +191,14 @@ impl Pop3<'_> {
     }
 
     fn listed(&mut self) -> Result<(), Trouble> {
-        let offer = *self.session.offer();
-        if !offer.uidl && self.look.account.keep != Keep::No {
-            let why = "the server has no UIDL, so what stays there cannot be told from what is new: set keep = false";
-            self.session.quit();
-            self.later = Some(Trouble::new(Kind::Mailbox, why));
-            return Ok(());
-        }
+        let keeps = self.look.account.keep != Keep::No;
         let listing = self.session.listing();
+        let has_uidl = self.session.offer().uidl && listing.entries.iter().all(|entry| entry.uidl.is_some());
+        if !has_uidl && keeps {
+            // One that knows no CAPA may refuse UIDL, others have none for some messages: those are left alone.
+            let why = "the server has no UIDL, so what stays there cannot be told from what is new: set keep = false";
+            self.later = Some(Trouble::new(Kind::Mailbox, why));
+        }
         if listing.listed > listing.entries.len() as u64 && self.look.account.keep != Keep::No {
             let why = format!(
                 "the mailbox has {} messages, and more than {} that stay there are not looked through: delete some, or set keep = false",
@@ -203,17 +207,13 @@ impl Pop3<'_> {
             );
             self.later = Some(Trouble::new(Kind::Mailbox, why));
         }
-        let messages: Vec<Listed> = listing
-            .entries
-            .iter()
-            .map(|entry| Listed {
-                number: entry.number,
-                uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
-                size_bytes: entry.bytes,
-            })
-            .collect();
-        let listed = listing.listed;
+        let mut messages = messages(&self.session);
+        if keeps {
+            tell_apart(&mut messages);
+        }
+        let listed = self.session.listing().listed;
         self.todo = self.look.listed(messages, listed)?.fetch.into();
+        self.todo.retain(|message| message.uid.is_some() || !keeps);
         Ok(())
     }
 
@@ -222,12 +222,15 @@ impl Pop3<'_> {
         self.fetched.0 += 1;
         let (Some(coming), Some(message)) = (self.coming.take(), self.asked.remove(&number)) else { return };
         self.look.status.set(|status| status.fetched += 1);
-        match self.look.finish(coming, self.link.address, self.link.tls).await {
+        match self.look.finish(coming, message.size_bytes, self.link.address, self.link.tls).await {
             Ok(collected) => {
                 let Listed { number, uid, size_bytes } = message;
                 self.hand_in.put(Ready { number, uid, listed_bytes: size_bytes, collected }).await;
             }
-            Err(Became::Refused(why)) => self.look.refused(&message, why),
+            Err(Became::Refused(why)) => {
+                self.leaves = true;
+                self.look.refused(&message, why);
+            }
             Err(Became::Later(trouble)) => self.left(trouble),
             Err(Became::Taken | Became::Known(_)) => {}
         }
@@ -246,12 +249,15 @@ impl Pop3<'_> {
             }
             Request::Delete(number) => {
                 let account = self.look.account.name();
-                tracing::info!(event = "pickup_not_deleted", account, number, reason = %refusal, "it is tried again at the next look");
+                tracing::info!(event = "pickup_not_deleted", account, number, reason = %refusal, "it is tried again a day later");
+                let uid = self.deleting.remove(&number).filter(|uid| !uid.is_empty());
+                uid.into_iter().for_each(|uid| self.look.not_deleted(uid));
             }
         }
     }
 
     fn left(&mut self, trouble: Trouble) {
+        self.leaves = true;
         self.later.get_or_insert(trouble);
     }
 
@@ -264,6 +270,11 @@ impl Pop3<'_> {
         }
         match self.hand_in.next().await {
             Some(settled) => self.settled(&settled),
+            // RFC 2449 §6.7: at QUIT it deletes whatever was fetched.
+            None if self.leaves && self.session.offer().expire_days == Some(0) => {
+                let why = "it would delete what could not be taken (EXPIRE 0): nothing is deleted this time";
+                self.session.lost(Lost::Ours(why.to_owned()));
+            }
             None => self.session.quit(),
         }
     }
@@ -274,8 +285,10 @@ impl Pop3<'_> {
             let name = settled.uid.clone().unwrap_or_default();
             self.deleting.insert(settled.number, name);
         }
-        if let Became::Later(trouble) = &settled.fate {
-            self.left(trouble.clone());
+        match &settled.fate {
+            Became::Later(trouble) => self.left(trouble.clone()),
+            Became::Refused(_) => self.leaves = true,
+            Became::Taken | Became::Known(_) => {}
         }
     }
 
@@ -332,7 +345,9 @@ impl Pop3<'_> {
 
     /// Whatever the end: what is at the door is waited for, and remembered.
     async fn finish(self, ended: Result<Ending, Trouble>) -> Result<Done, Trouble> {
-        let Self { look, link, session, hand_in, later, more, marked, mut deleting, .. } = self;
+        let Self { look, link, session, hand_in, later, more, marked, asked, mut deleting, .. } = self;
+        // What was asked for comes in this order.
+        look.suspects(asked.values().min_by_key(|message| message.number));
         let mut later = later;
         for settled in hand_in.finish().await {
             look.settled(&settled);
@@ -354,6 +369,35 @@ impl Pop3<'_> {
                 let delay = session.offer().login_delay_secs.unwrap_or(0);
                 Ok(Done { more, least_pause: Duration::from_secs(delay.into()) })
             }
+        }
+    }
+}
+
+/// The messages that the server lists.
+pub fn messages(session: &Session) -> Vec<Listed> {
+    let entries = session.listing().entries.iter();
+    entries
+        .map(|entry| Listed {
+            number: entry.number,
+            uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
+            size_bytes: entry.bytes,
+        })
+        .collect()
+}
+
+/// Where a server gives one name to several messages that stay there, each is remembered by its size as well: by that name alone
+/// they would be taken for each other, and fetched over and over.
+pub fn tell_apart(messages: &mut [Listed]) {
+    let mut times: HashMap<String, u32> = HashMap::new();
+    for uid in messages.iter().filter_map(|message| message.uid.clone()) {
+        *times.entry(uid).or_default() += 1;
+    }
+    for message in messages {
+        let size_bytes = message.size_bytes;
+        if let Some(uid) = message.uid.as_mut().filter(|uid| times.get(*uid).is_some_and(|times| *times > 1))
+        {
+            uid.truncate(MAX_UID_BYTES - 17);
+            *uid += &format!("#{size_bytes:x}");
         }
     }
 }

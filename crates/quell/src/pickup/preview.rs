@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use quell_relay::collect::{CannotPlace, Whose, who};
+use quell_mail::content::decoded;
+use quell_mail::header::fields;
+use quell_relay::collect::stamps::by_hosts;
+use quell_relay::collect::{CannotPlace, How, Stamp, Stamped, Whose, who};
 use quell_relay::directory::{CannotTell, Directory};
 use quell_relay::reception::Asked;
 use quell_storm::facts::Ms;
@@ -11,17 +14,22 @@ use quell_wire::pop3::client::{Lost, Request, Session, Settings, Step, Tls as As
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::account::{Account, Protocol, Tls};
+use super::account::{Account, Keep, Protocol, Tls};
 use super::imap::Open;
 use super::link::Link;
 use super::listing::{Listed, What, is_over, what};
 use super::memory::{Known, Memory};
-use super::pop3::{lost, of_ending, sign_in};
+use super::pop3::{lost, messages, of_ending, sign_in, tell_apart};
 use super::trouble::Trouble;
 use crate::deliver::resolver::Resolver;
 
 /// Bytes of a header that are looked at.
 const MAX_HEADER_BYTES: usize = 256 << 10;
+
+/// Characters of a field that are shown.
+const MAX_SAID_CHARS: usize = 200;
+/// Hosts that are named where none of the right ones has stamped a message.
+const MAX_HOSTS: usize = 5;
 
 /// What an account would come to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -45,6 +53,10 @@ pub struct Preview {
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PreviewLine {
+    /// Its author, as it says; null: its header is not to be had.
+    pub from: Option<String>,
+    /// Its date, as it says.
+    pub date: Option<String>,
     /// What the server calls it; null: nothing that lasts.
     pub uid: Option<String>,
     /// Its size.
@@ -95,7 +107,7 @@ impl Preview {
     }
 
     fn count(&mut self, listed: &[Listed], account: &Account, memory: &Memory, means: &Means<'_>) {
-        self.bytes = listed.iter().map(|message| message.size_bytes).sum();
+        self.bytes = listed.iter().fold(0, |sum, message| message.size_bytes.saturating_add(sum));
         self.new = listed.iter().filter(|one| status(one, account, memory, means) == NEW).count() as u64;
     }
 }
@@ -106,8 +118,9 @@ fn status(message: &Listed, account: &Account, memory: &Memory, means: &Means<'_
     if message.size_bytes > means.max_message_bytes {
         return "too large";
     }
-    let known = message.uid.as_deref().map_or(Known::No, |uid| memory.of(uid, message.size_bytes, means.now));
-    match (known, what(message, memory, account.keep, true, means.now)) {
+    let size_bytes = (account.server.protocol == Protocol::Pop3).then_some(message.size_bytes);
+    let known = message.uid.as_deref().map_or(Known::No, |uid| memory.of(uid, size_bytes, means.now));
+    match (known, what(message, memory, account.keep, (true, false), means.now)) {
         (Known::Refused, _) => "could not be taken",
         (Known::Taken(at), _) if is_over(account.keep, at, means.now) => "known, to be deleted",
         (Known::Taken(_), _) => "known",
@@ -115,7 +128,7 @@ fn status(message: &Listed, account: &Account, memory: &Memory, means: &Means<'_
     }
 }
 
-/// The header is None where it is not needed, or not to be had.
+/// The header is None where it is not to be had.
 fn line(
     message: Listed,
     header: Option<&[u8]>,
@@ -126,27 +139,53 @@ fn line(
     let what = status(&message, account, memory, means);
     let (recipients, how) = match (&account.mail.whose, header) {
         (Whose::Stamped(_), None) => (Vec::new(), "the server does not give its header alone".to_owned()),
-        (_, header) => match placed(header.unwrap_or_default(), account, means) {
-            Ok((recipients, how)) => (recipients, how.to_owned()),
-            Err(why) => (Vec::new(), why.to_string()),
-        },
+        (_, header) => placed(header.unwrap_or_default(), account, means)
+            .unwrap_or_else(|why| (Vec::new(), why.to_string())),
     };
-    PreviewLine { uid: message.uid, bytes: message.size_bytes, what, recipients, how }
+    let refused = message.uid.as_deref().and_then(|uid| memory.refused(uid));
+    let how = refused.map_or(how, str::to_owned);
+    let (from, date) = (said(header, "from"), said(header, "date"));
+    PreviewLine { from, date, uid: message.uid, bytes: message.size_bytes, what, recipients, how }
 }
 
-fn placed(
-    header: &[u8],
-    account: &Account,
-    means: &Means<'_>,
-) -> Result<(Vec<String>, &'static str), CannotPlace> {
+/// What a field says, for people.
+fn said(header: Option<&[u8]>, name: &str) -> Option<String> {
+    let field = fields(header?).find(|field| field.is(name))?;
+    let text = decoded(field.value);
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(text.chars().take(MAX_SAID_CHARS).collect())
+}
+
+fn placed(header: &[u8], account: &Account, means: &Means<'_>) -> Result<(Vec<String>, String), CannotPlace> {
     let mut placing = who(header, &account.mail, means.directory, means.exists)?;
+    let mut asked = false;
     // A next hop that would be asked is not asked here: it may say no.
     while placing.to_ask().is_some() {
         placing.asked(Asked::Exists)?;
+        asked = true;
     }
     let placed = placing.placed()?;
     let recipients = placed.recipients.into_iter().map(|one| one.identity).collect();
-    Ok((recipients, placed.how.in_words()))
+    let how = match (&account.mail.whose, placed.how) {
+        (_, How::Stamped) if asked => "as the provider stamped it, if their server takes them".to_owned(),
+        (Whose::Stamped(stamp), how) => why_so(stamp, how, header),
+        (Whose::These(_), how) => how.in_words().to_owned(),
+    };
+    Ok((recipients, how))
+}
+
+/// What the administrator needs to see why a stamp tells nothing.
+fn why_so(stamp: &Stamp, how: How, header: &[u8]) -> String {
+    let field = stamp.field.as_deref().unwrap_or("for clause");
+    match (how, stamp.read(header)) {
+        (How::NotByHost, _) => match by_hosts(header, MAX_HOSTS) {
+            none if none.is_empty() => "no Received in it: nobody's stamp counts".to_owned(),
+            hosts => format!("no Received by stamped_by; those there are by {}", hosts.join(", ")),
+        },
+        (How::NotOurs, Stamped::For(all)) => format!("{field} names {}, nobody of ours", all.join(", ")),
+        (How::NoStamp, _) => format!("no {field} above the stamp of stamped_by, or one that names nobody"),
+        (how, _) => how.in_words().to_owned(),
+    }
 }
 
 async fn pop3(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {
@@ -220,11 +259,14 @@ impl Pop3<'_> {
     }
 
     fn listed(&mut self) {
-        let all = listed(&self.session);
+        let mut all = messages(&self.session);
+        if self.account.keep != Keep::No {
+            tell_apart(&mut all);
+        }
         self.preview.listed = self.session.listing().listed;
         self.preview.count(&all, self.account, self.memory, self.means);
         self.waiting = all.into_iter().rev().take(self.means.limit).collect();
-        if matches!(self.account.mail.whose, Whose::Stamped(_)) && self.session.offer().top {
+        if self.session.offer().top {
             for message in &self.waiting {
                 // More than it takes at a time are shown without their header.
                 let _shown = self.session.request(Request::Top(message.number));
@@ -250,17 +292,6 @@ impl Pop3<'_> {
     }
 }
 
-fn listed(session: &Session) -> Vec<Listed> {
-    let entries = session.listing().entries.iter();
-    entries
-        .map(|entry| Listed {
-            number: entry.number,
-            uid: entry.uidl.as_ref().map(|uidl| uidl.as_str().to_owned()),
-            size_bytes: entry.bytes,
-        })
-        .collect()
-}
-
 async fn imap(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {
     let mut open = Open::new(account, means.resolver).await?;
     let mut preview = Preview::new(account).with_tls(open.tls);
@@ -270,9 +301,8 @@ async fn imap(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<P
     preview.count(&all, account, memory, means);
     all.reverse();
     all.truncate(means.limit);
-    let wants = matches!(account.mail.whose, Whose::Stamped(_));
     for message in all {
-        let header = if wants { open.header(account, message.number).await? } else { None };
+        let header = open.header(account, message.number).await?;
         preview.messages.push(line(message, header.as_deref(), account, memory, means));
     }
     open.close().await;

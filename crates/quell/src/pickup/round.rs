@@ -1,7 +1,7 @@
 //! One look at an account: what POP3 and IMAP have in common.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use quell_mail::trace::Tls as Negotiated;
@@ -10,9 +10,8 @@ use quell_relay::collect::{CannotPlace, Collected, Collecting, NotTaken, Placed,
 use quell_relay::reception::{Asked, Policy, World};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tracing::info;
 
-use super::account::Account;
+use super::account::{Account, Keep};
 use super::hand_in::{Became, HandIn, Remembers, Settled};
 use super::keeper::Means;
 use super::link::Link;
@@ -40,6 +39,10 @@ pub struct Look {
     pub max_message_bytes: u64,
     /// It is to end.
     pub stop: watch::Receiver<bool>,
+    /// A person wants what could not be taken to be tried again.
+    pub again: bool,
+    /// The message that the server is to send next.
+    pub suspect: Mutex<Option<Listed>>,
 }
 
 /// What is to be done.
@@ -76,7 +79,7 @@ impl Look {
 
     /// The way to the door.
     pub fn hand_in(&self) -> HandIn {
-        HandIn::start(Arc::clone(&self.means.outer), Arc::clone(&self.memory), self.account.name())
+        HandIn::start(Arc::clone(&self.means.outer), Arc::clone(&self.memory))
     }
 
     /// The world, for a message.
@@ -96,16 +99,22 @@ impl Look {
     pub async fn finish(
         &self,
         mut coming: Collecting,
+        listed_bytes: u64,
         address: IpAddr,
         tls: Option<Negotiated>,
     ) -> Result<Collected, Became> {
         let placed = self.place(&mut coming).await.map_err(|why| Became::Later(of_place(&why)))?;
         let server = &self.account.server;
         let from = Server { host: server.host(), address, tls, protocol: server.with() };
-        coming.finish(placed, &from, &self.around()).map_err(|why| match why {
+        let collected = coming.finish(placed, &from, &self.around()).map_err(|why| match why {
             NotTaken::Never(why) => Became::Refused(why),
             NotTaken::Now(why) => Became::Later(Trouble::new(Kind::Here, why)),
-        })
+        })?;
+        if collected.size_bytes == 0 && listed_bytes > 0 {
+            // It would be deleted there.
+            return Err(Became::Refused("the server gives nothing of it".to_owned()));
+        }
+        Ok(collected)
     }
 
     async fn place(&self, coming: &mut Collecting) -> Result<Placed, CannotPlace> {
@@ -122,7 +131,9 @@ impl Look {
     /// # Errors
     /// [`Kind::Here`].
     pub fn listed(&self, messages: Vec<Listed>, all: u64) -> Result<ToDo, Trouble> {
-        if messages.len() as u64 == all {
+        // Names that are wanted and not there say nothing of what is gone.
+        let are_named = self.account.keep == Keep::No || messages.iter().all(|message| message.uid.is_some());
+        if messages.len() as u64 == all && are_named {
             let uids: Vec<String> = messages.iter().filter_map(|message| message.uid.clone()).collect();
             self.all_listed(&uids)?;
         }
@@ -145,7 +156,7 @@ impl Look {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut todo = ToDo::default();
         for message in messages {
-            match what(&message, &memory, self.account.keep, names_last, now) {
+            match what(&message, &memory, self.account.keep, (names_last, self.again), now) {
                 What::Nothing => {}
                 What::Fetch => todo.fetch.push(message),
                 What::Delete => todo.delete.push(message),
@@ -162,25 +173,34 @@ impl Look {
     /// A message cannot be taken: it stays there, and is said once.
     pub fn refused(&self, message: &Listed, why: String) {
         self.status.set(|status| status.counts.refused += 1);
+        let became = Became::Refused(why.clone());
+        self.means.outer.metrics.collected(&became);
         let uid =
             message.uid.clone().unwrap_or_else(|| format!("-{}-{}", message.number, message.size_bytes));
         let now = self.means.outer.time.now().ms;
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if !memory.is_refused(&uid) {
-            let account = self.account.name();
-            info!(
-                event = "pickup_refused",
-                account,
-                uid,
-                reason = why,
-                "a message cannot be taken, and stays on the server"
-            );
-        }
         let size_bytes = message.size_bytes;
         let fate = Fate::Refused(why);
         let noted = Remembered { uid, size_bytes, digest: [0; 16], fate, at_ms: now, seen_ms: now };
         // If it cannot be remembered, it is said once more.
         let _said_again = tokio::task::block_in_place(|| memory.note(&[noted]));
+    }
+
+    /// The server is to send this next.
+    pub fn suspects(&self, message: Option<&Listed>) {
+        *self.suspect.lock().unwrap_or_else(PoisonError::into_inner) = message.cloned();
+    }
+
+    /// The session broke off. A message at which that happens again and again must not keep those behind it waiting.
+    pub fn broke_off(&self) {
+        let suspect = self.suspect.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((message, uid)) = suspect.and_then(|one| one.uid.clone().map(|uid| (one, uid))) else {
+            return;
+        };
+        let is_it = self.memory.lock().unwrap_or_else(PoisonError::into_inner).broke_off_at(&uid);
+        if is_it {
+            self.refused(&message, "the server breaks off whenever it is to send it".to_owned());
+        }
     }
 
     /// What became of a message. True: it may be deleted on the server.
@@ -214,6 +234,12 @@ impl Look {
         self.deleted(uids.len() as u64);
         let now = self.means.outer.time.now().ms;
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).deleted(uids.into_iter(), now);
+    }
+
+    /// The server says that it does not delete this: what is taken is not fetched over and over to be deleted.
+    pub fn not_deleted(&self, uid: String) {
+        let now = self.means.outer.time.now().ms;
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).deleted(std::iter::once(uid), now);
     }
 
     /// Why no further message may be fetched now; None: it may.

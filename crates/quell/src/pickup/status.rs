@@ -38,14 +38,14 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What came since `before`.
+    /// What came since `before`; nothing, where an account that has changed counts anew.
     pub fn since(self, before: Self) -> Self {
         Self {
-            bytes: self.bytes - before.bytes,
-            taken: self.taken - before.taken,
-            known: self.known - before.known,
-            refused: self.refused - before.refused,
-            deleted: self.deleted - before.deleted,
+            bytes: self.bytes.saturating_sub(before.bytes),
+            taken: self.taken.saturating_sub(before.taken),
+            known: self.known.saturating_sub(before.known),
+            refused: self.refused.saturating_sub(before.refused),
+            deleted: self.deleted.saturating_sub(before.deleted),
         }
     }
 }
@@ -61,6 +61,10 @@ pub struct Status {
     pub phase: Phase,
     /// What is wrong; null: nothing.
     pub trouble: Option<String>,
+    /// Since when, since 1970.
+    pub trouble_since_ms: Option<Ms>,
+    /// Messages that cannot be taken and stay there, as far as is known.
+    pub stay: u64,
     /// When it was last collected without trouble, since 1970; null: never.
     pub last_good_ms: Option<Ms>,
     /// When it is looked at next; null: now, or when the server tells.

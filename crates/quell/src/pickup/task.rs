@@ -26,6 +26,10 @@ use super::trouble::{Kind, Trouble};
 const LOOK_AT_SECRET: Duration = Duration::from_secs(5);
 /// Trouble that may pass by itself is told after so long.
 const TELL_AFTER: Duration = Duration::from_secs(3_600);
+/// News comes in several pieces, and a server that never stops telling is not asked without end.
+const AFTER_NEWS: Duration = Duration::from_secs(1);
+/// The longest pause that a server may want: what it says may be nonsense.
+const MOST_WANTED: Duration = Duration::from_secs(24 * 3_600);
 /// The state of a long collection is in the log so often.
 const PROGRESS: Duration = Duration::from_secs(30);
 
@@ -49,17 +53,24 @@ pub struct Task {
     pub stop: watch::Receiver<bool>,
     /// A person wants a look now.
     pub wake: Arc<Notify>,
+    /// A person wanted the look that comes next.
+    pub asked: bool,
 }
 
 impl Task {
     /// Until it is to end.
     pub async fn run(mut self) {
-        let (mut backoff, mut since) = (Backoff::default(), None);
+        let (mut backoff, mut idles, mut since) = (Backoff::default(), Backoff::default(), None);
         let mut connection: Option<Open> = None;
+        let mut told = false;
         let memory = loop {
             match self.remember().await {
                 Ok(memory) => break memory,
                 Err(trouble) => {
+                    if !told && trouble.kind != Kind::Stopping {
+                        told = true;
+                        self.alert(&trouble);
+                    }
                     let pause = backoff.failed(&trouble, self.random());
                     self.trouble(&trouble, pause);
                     self.status.set(|status| {
@@ -73,6 +84,8 @@ impl Task {
             }
         };
         loop {
+            // Before it is read: one that is corrected meanwhile has changed.
+            let secret = self.account.secret.changed();
             let ended = self.round(&memory, &mut connection).await;
             if *self.stop.borrow() {
                 return;
@@ -80,12 +93,13 @@ impl Task {
             let (pause, secret) = match ended {
                 Ok(done) => {
                     backoff.worked();
-                    since = None;
-                    self.worked(&memory);
-                    if done.more {
-                        continue;
+                    self.worked(&memory, since.take());
+                    let wanted = done.least_pause.min(MOST_WANTED);
+                    match (done.more, wanted.is_zero()) {
+                        (true, true) => continue,
+                        (true, false) => (with_jitter(wanted, self.random()), None),
+                        _ => (with_jitter(self.account.poll.max(wanted), self.random()), None),
                     }
-                    (with_jitter(self.account.poll.max(done.least_pause), self.random()), None)
                 }
                 Err(trouble) => {
                     connection = None;
@@ -94,10 +108,10 @@ impl Task {
                     let since = *since.get_or_insert_with(Instant::now);
                     self.tell(&memory, &trouble, since);
                     let is_secret = matches!(trouble.kind, Kind::SignIn | Kind::Secret);
-                    (pause, is_secret.then(|| self.account.secret.changed()))
+                    (pause, is_secret.then_some(secret))
                 }
             };
-            if self.wait(pause, secret, &mut connection).await {
+            if self.wait(pause, secret, &mut connection, &mut idles).await {
                 return;
             }
         }
@@ -123,7 +137,7 @@ impl Task {
         Ok(Arc::new(Mutex::new(memory)))
     }
 
-    async fn round(&self, memory: &Remembers, connection: &mut Option<Open>) -> Result<Done, Trouble> {
+    async fn round(&mut self, memory: &Remembers, connection: &mut Option<Open>) -> Result<Done, Trouble> {
         let now = self.means.outer.time.now();
         let before = self.status.set(|status| {
             (status.phase, status.began_ms, status.next_ms) = (Phase::Connecting, now.wall_ms, None);
@@ -139,11 +153,16 @@ impl Task {
             policy,
             max_message_bytes,
             stop: self.stop.clone(),
+            suspect: Mutex::default(),
+            again: std::mem::take(&mut self.asked),
         };
         let ended = tokio::select! {
             ended = self.look(&look, connection) => ended,
             () = self.progress() => Err(Trouble::stopping()),
         };
+        if ended.as_ref().is_err_and(|trouble| matches!(trouble.kind, Kind::Net | Kind::Server)) {
+            look.broke_off();
+        }
         self.ended(memory, before, &ended);
         ended
     }
@@ -190,7 +209,12 @@ impl Task {
             );
         }
         self.mark(memory, &status, taken > 0, good.then_some(now));
+        self.tell_refused(memory);
+        let stay = memory.lock().unwrap_or_else(PoisonError::into_inner).stay();
+        self.means.outer.metrics.account(account, good, now, stay);
         self.status.set(|status| {
+            status.stay = stay;
+            status.trouble_since_ms = if good { None } else { status.trouble_since_ms.or(Some(now)) };
             (status.phase, status.trouble) = match ended {
                 Ok(done) if done.more => (Phase::Connecting, None),
                 Ok(_) => (Phase::Waiting, None),
@@ -222,11 +246,29 @@ impl Task {
         }
     }
 
-    /// It works, or works again.
-    fn worked(&self, memory: &Remembers) {
+    /// Says, once, what cannot be taken and stays there.
+    fn tell_refused(&self, memory: &Remembers) {
+        let news = memory.lock().unwrap_or_else(PoisonError::into_inner).take_news();
+        let account = self.account.name();
+        for (uid, why) in &news {
+            warn!(event = "pickup_refused", account, uid, reason = %why, "a message cannot be taken, and stays on the server");
+        }
+        if let Some((_, why)) = news.first() {
+            let server = self.account.server.to_string();
+            self.means.outbox.put(Alert::pickup_refused(account, &server, news.len(), why));
+        }
+    }
+
+    /// It works, or works again after trouble since then.
+    fn worked(&self, memory: &Remembers, since: Option<Instant>) {
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.mark.told.is_some() {
+        let was_told = memory.mark.told.is_some();
+        if since.is_some() || was_told {
             info!(event = "pickup_works", account = self.account.name(), "the account is collected again");
+        }
+        if was_told {
+            let server = self.account.server.to_string();
+            self.means.outbox.put(Alert::pickup_works(self.account.name(), &server));
             // If it cannot be kept, it is said once more.
             let _said_again = tokio::task::block_in_place(|| memory.set_mark(|mark| mark.told = None));
         }
@@ -246,14 +288,15 @@ impl Task {
         if !is_due || trouble.kind == Kind::Stopping || memory.mark.told.is_some() {
             return;
         }
-        self.means.outbox.put(Alert::pickup(
-            self.account.name(),
-            &self.account.server.to_string(),
-            &trouble.why,
-        ));
+        self.alert(trouble);
         let told = Some(trouble.why.clone());
         // If it cannot be kept, it is told once more.
         let _told_again = tokio::task::block_in_place(|| memory.set_mark(|mark| mark.told = told));
+    }
+
+    fn alert(&self, trouble: &Trouble) {
+        let (account, server) = (self.account.name(), self.account.server.to_string());
+        self.means.outbox.put(Alert::pickup(account, &server, &trouble.why));
     }
 
     /// Waits for the next look. True: it is to end.
@@ -262,6 +305,7 @@ impl Task {
         pause: Duration,
         secret: Option<Option<SystemTime>>,
         connection: &mut Option<Open>,
+        idles: &mut Backoff,
     ) -> bool {
         let next = self.means.outer.time.now().wall_ms + i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
         self.status.set(|status| status.next_ms = Some(next));
@@ -270,20 +314,25 @@ impl Task {
             return self.pause(pause, secret).await;
         };
         self.status.set(|status| status.phase = Phase::Idle);
-        let mut stop = self.stop.clone();
-        let ended = tokio::select! {
-            still = AssertUnwindSafe(open.idle(pause)).catch_unwind() => match still {
-                Ok(true) => None,
-                _ => Some(()),
-            },
-            () = self.wake.notified() => Some(()),
+        let (mut stop, until) = (self.stop.clone(), Instant::now() + pause);
+        let still = tokio::select! {
+            still = AssertUnwindSafe(open.idle(pause)).catch_unwind() => still.unwrap_or(false),
+            () = self.wake.notified() => {
+                // A person is in a hurry: the next look makes another.
+                *connection = None;
+                return false;
+            }
             _ = stop.wait_for(|stop| *stop) => return true,
         };
-        if ended.is_some() {
-            // It was lost, or a person is in a hurry: the next look makes another.
-            *connection = None;
+        if still {
+            idles.worked();
+            return self.pause(AFTER_NEWS, None).await;
         }
-        false
+        // A server that refuses IDLE, or ends each that idles, is not signed in to over and over.
+        *connection = None;
+        self.status.set(|status| status.phase = Phase::Waiting);
+        let again = idles.failed(&Trouble::new(Kind::Net, "it does not idle"), self.random());
+        self.pause(again.min(until.saturating_duration_since(Instant::now())), None).await
     }
 
     /// True: it is to end.
@@ -303,7 +352,10 @@ impl Task {
         let mut stop = self.stop.clone();
         tokio::select! {
             () = tokio::time::sleep_until(until) => false,
-            () = self.wake.notified() => false,
+            () = self.wake.notified() => {
+                self.asked = true;
+                false
+            }
             () = look() => false,
             _ = stop.wait_for(|stop| *stop) => true,
         }

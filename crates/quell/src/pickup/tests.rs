@@ -53,7 +53,7 @@ fn what_was_taken_is_known_by_name_and_size() {
         ("b", 100, later, Known::No),
         ("c", 100, NOW, Known::No),
     ] {
-        assert_eq!(memory.of(uid, size, now), wanted, "{uid} {size}");
+        assert_eq!(memory.of(uid, Some(size), now), wanted, "{uid} {size}");
     }
     for (keep, names_last, now, wanted) in [
         (Keep::Yes, true, later, What::Nothing),
@@ -65,12 +65,18 @@ fn what_was_taken_is_known_by_name_and_size() {
         (Keep::No, false, NOW, What::Fetch),
         (Keep::No, true, NOW, What::Delete),
     ] {
-        assert_eq!(what(&listed("a", 100), &memory, keep, names_last, now), wanted, "{keep:?} {names_last}");
+        assert_eq!(
+            what(&listed("a", 100), &memory, keep, (names_last, false), now),
+            wanted,
+            "{keep:?} {names_last}"
+        );
     }
-    assert_eq!(what(&listed("b", 100), &memory, Keep::No, false, NOW), What::Nothing);
-    assert_eq!(what(&listed("b", 100), &memory, Keep::No, false, later), What::Fetch);
+    assert_eq!(what(&listed("b", 100), &memory, Keep::No, (false, false), NOW), What::Nothing);
+    assert_eq!(what(&listed("b", 100), &memory, Keep::No, (false, false), later), What::Fetch);
+    assert_eq!(what(&listed("b", 100), &memory, Keep::No, (false, true), NOW), What::Fetch, "a person asks");
+    assert_eq!((memory.stay(), memory.refused("b")), (1, Some("no")));
     let nameless = Listed { uid: None, ..listed("a", 100) };
-    assert_eq!(what(&nameless, &memory, Keep::No, false, NOW), What::Fetch);
+    assert_eq!(what(&nameless, &memory, Keep::No, (false, false), NOW), What::Fetch);
 }
 
 /// Name, size, digest, age: whether it was taken, now that it is read.
@@ -107,15 +113,37 @@ fn what_was_being_handed_in_is_asked_of_the_ledger_after_a_crash() {
     memory
         .note(&[message("a", 1, Fate::Taking(first), NOW), message("b", 2, Fate::Taking(second), NOW)])
         .unwrap();
-    assert_eq!((memory.of("a", 100, NOW), memory.of("b", 100, NOW)), (Known::No, Known::No));
+    assert_eq!((memory.of("a", Some(100), NOW), memory.of("b", Some(100), NOW)), (Known::No, Known::No));
     let (mut memory, taking) = load(&store);
     assert_eq!(taking, [("a".to_owned(), first), ("b".to_owned(), second)]);
     memory.was_taken("a", true, NOW + 1).unwrap();
     memory.was_taken("b", false, NOW + 1).unwrap();
-    assert_eq!((memory.of("a", 100, NOW), memory.of("b", 100, NOW)), (Known::Taken(NOW + 1), Known::No));
+    assert_eq!(
+        (memory.of("a", Some(100), NOW), memory.of("b", Some(100), NOW)),
+        (Known::Taken(NOW + 1), Known::No)
+    );
     assert!(memory.taken(Some("b"), 100, &digest(2, false, true), NOW).is_none());
     let (_, taking) = load(&store);
     assert_eq!(taking, [("b".to_owned(), second)], "it is asked for once more, and the answer is the same");
+}
+
+#[test]
+fn a_message_is_refused_at_which_sessions_break_off_one_after_the_other() {
+    let (mut memory, _) = load(&store());
+    let found: Vec<bool> =
+        ["a", "a", "b", "a", "a", "a", "a"].iter().map(|uid| memory.broke_off_at(uid)).collect();
+    assert_eq!(found, [false, false, false, false, false, true, false]);
+}
+
+#[test]
+fn a_name_that_several_messages_have_is_told_apart_by_their_sizes() {
+    let long = "x".repeat(70);
+    let mut all =
+        [listed("a", 16), listed("b", 1), listed("a", 17), listed(&long, u64::MAX), listed(&long, 1)];
+    super::pop3::tell_apart(&mut all);
+    let names: Vec<&str> = all.iter().filter_map(|one| one.uid.as_deref()).collect();
+    assert_eq!(names[..3], ["a#10", "b", "a#11"]);
+    assert!(names[3].len() == 80 && names[3].ends_with("#ffffffffffffffff") && names[4].ends_with("x#1"));
 }
 
 #[test]
@@ -127,11 +155,15 @@ fn what_a_server_no_longer_lists_is_forgotten_late() {
     // A provider that loses its listing for a day, or gives new names.
     memory.listed(&names(&[]), NOW + 2 * DAY).unwrap();
     memory.listed(&names(&["a"]), NOW + 20 * DAY).unwrap();
-    assert_eq!(memory.of("b", 100, NOW + 20 * DAY), Known::Taken(NOW));
+    assert_eq!(memory.of("b", Some(100), NOW + 20 * DAY), Known::Taken(NOW));
     memory.listed(&names(&["a"]), NOW + 31 * DAY).unwrap();
-    assert_eq!(memory.of("b", 100, NOW), Known::No);
+    assert_eq!(memory.of("b", Some(100), NOW), Known::No);
+    assert!(memory.taken(None, 100, &digest(2, false, true), NOW).is_none(), "it is kept nowhere");
     for memory in [memory, load(&store).0] {
-        assert_eq!((memory.of("a", 100, NOW), memory.of("b", 100, NOW)), (Known::Taken(NOW), Known::No));
+        assert_eq!(
+            (memory.of("a", Some(100), NOW), memory.of("b", Some(100), NOW)),
+            (Known::Taken(NOW), Known::No)
+        );
     }
 }
 
@@ -153,7 +185,7 @@ proptest! {
         }
         let (again, _) = load(&store);
         for uid in ["u0", "u1", "u2", "u3"] {
-            prop_assert_eq!(memory.of(uid, 100, at), again.of(uid, 100, at));
+            prop_assert_eq!(memory.of(uid, Some(100), at), again.of(uid, Some(100), at));
             for n in 0..4 {
                 for exact in [true, false] {
                     let digest = digest(n, exact, true);

@@ -66,6 +66,7 @@ pub struct Placing {
     how: How,
     unplaced: Vec<Resolved>,
     max: usize,
+    too_many: bool,
 }
 
 impl Placing {
@@ -85,7 +86,7 @@ impl Placing {
         };
         let unplaced = unplaced(account, directory, exists)?;
         let (found, to_ask) = (Vec::new(), VecDeque::new());
-        let mut placing = Self { found, to_ask, how, unplaced, max };
+        let mut placing = Self { found, to_ask, how, unplaced, max, too_many: false };
         for address in addresses {
             match look_up(address, directory, exists)? {
                 Lookup::Local(these) => placing.add(these, directory),
@@ -108,9 +109,17 @@ impl Placing {
     fn add(&mut self, these: Vec<Resolved>, directory: &Directory) {
         for this in these {
             let is_new = directory.is_ours(&this.domain) && !self.found.contains(&this);
-            if is_new && self.found.len() < self.max {
-                self.found.push(this);
+            if is_new {
+                self.push(this);
             }
+        }
+    }
+
+    /// Nobody is left out in silence.
+    fn push(&mut self, this: Resolved) {
+        match self.found.len() < self.max {
+            true => self.found.push(this),
+            false => self.too_many = true,
         }
     }
 
@@ -128,7 +137,7 @@ impl Placing {
     pub fn asked(&mut self, asked: Asked) -> Result<(), CannotPlace> {
         let Some(this) = self.to_ask.pop_front() else { return Ok(()) };
         match asked {
-            Asked::Exists if !self.found.contains(&this) => self.found.push(this),
+            Asked::Exists if !self.found.contains(&this) => self.push(this),
             Asked::Exists | Asked::Unknown => {}
             Asked::CannotTell => {
                 let why = format!("the server of {} cannot be asked about {}", this.domain, this.identity);
@@ -141,8 +150,12 @@ impl Placing {
     /// Who gets it: if nobody else, whoever gets what cannot be placed.
     ///
     /// # Errors
-    /// There is no such mailbox either.
+    /// There is no such mailbox either, or there are more people than one message may be for.
     pub fn placed(self) -> Result<Placed, CannotPlace> {
+        if self.too_many {
+            let why = format!("it is for more than {} ([smtp] max_recipients)", self.max);
+            return Err(CannotPlace::Nobody(why));
+        }
         let Self { found, unplaced, how, .. } = self;
         let reports_to = unplaced.first().map(|first| first.identity.clone());
         let (recipients, how) = match (found.is_empty(), how) {

@@ -103,6 +103,18 @@ impl Stamp {
     }
 }
 
+/// The hosts that have stamped a message, the newest first, each once; at most `most`. For people who look for the right one.
+pub fn by_hosts(header: &[u8], most: usize) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for field in fields(header).filter(|field| field.is("received")) {
+        let host = hop::by_of(field.value).lower();
+        if !host.is_empty() && hosts.len() < most && !hosts.contains(&host) {
+            hosts.push(host.chars().take(255).collect());
+        }
+    }
+    hosts
+}
+
 /// The address in the newest Return-Path; empty if there is none. Who is told of a failure is never found there.
 pub(super) fn return_path(field: &Field<'_>) -> String {
     let value = &field.value[..field.value.len().min(998)];

@@ -323,3 +323,14 @@ proptest! {
         }
     }
 }
+
+/// More than one message may be for: nobody is left out in silence.
+#[test]
+fn too_many_recipients_leave_nobody_out() {
+    let many: Vec<String> = (0..101).map(|n| format!("p{n}@ask.example")).collect();
+    for (count, fits) in [(100, true), (101, false)] {
+        let account = account(Whose::These(many[..count].to_vec()));
+        let placed = begun(&account, b"Subject: x\r\n\r\n", 999).place(&Ground).unwrap().placed();
+        assert_eq!(placed.as_ref().is_ok_and(|placed| placed.recipients.len() == count), fits, "{placed:?}");
+    }
+}

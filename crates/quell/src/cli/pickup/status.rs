@@ -12,7 +12,7 @@ use super::super::ask::{json as print_json, or_dash, wall_ms};
 use super::{Failure, Server};
 use crate::config::Config;
 use crate::data::Paths;
-use crate::ops::table::Table;
+use crate::ops::table::{Table, plain};
 use crate::ops::time::{age_text, size_text as size};
 use crate::pickup::{Account, Phase, Status};
 
@@ -36,21 +36,24 @@ pub fn run(
         return print_json(&json!({ "running": runs, "accounts": all }), out);
     }
     let now = wall_ms();
-    let mut table =
-        Table::new(&["ACCOUNT", "STATE", "LAST", "NEXT", ">TAKEN", ">BYTES", "SERVER", "TROUBLE"]);
+    let mut table = Table::new(&["ACCOUNT", "STATE", "LAST", "NEXT", ">TAKEN", ">BYTES", ">STAY"]);
     for status in &all {
         table.row([
             status.account.clone(),
-            if runs { state(status) } else { "not running".to_owned() },
+            if runs { state(status, now) } else { "not running".to_owned() },
             or_dash(status.last_good_ms.map(|at| format!("{} ago", age_text(now - at)))),
             or_dash(status.next_ms.map(|at| if at <= now { "now".to_owned() } else { age_text(at - now) })),
             status.taken_ever.to_string(),
             size(status.bytes_ever),
-            status.server.clone(),
-            or_dash(status.trouble.clone()),
+            status.stay.to_string(),
         ]);
     }
     write!(out, "{}", table.text())?;
+    for status in &all {
+        if let Some(trouble) = &status.trouble {
+            writeln!(out, "{}: {}", status.account, plain(trouble))?;
+        }
+    }
     for account in accounts.iter().filter(|one| !all.iter().any(|status| status.account == one.name())) {
         writeln!(
             out,
@@ -80,13 +83,16 @@ fn remembered(config: &Config, accounts: &[Arc<Account>]) -> Result<Vec<Status>,
     Ok(all)
 }
 
-fn state(status: &Status) -> String {
+fn state(status: &Status, now: Ms) -> String {
     match status.phase {
         Phase::Waiting => "waiting".to_owned(),
         Phase::Connecting => "connecting".to_owned(),
         Phase::Collecting => format!("collecting {} of {}", status.fetched, status.to_fetch),
         Phase::Idle => "waiting (IDLE)".to_owned(),
-        Phase::Trouble => "trouble".to_owned(),
+        Phase::Trouble => match status.trouble_since_ms {
+            Some(at) => format!("trouble for {}", age_text(now - at)),
+            None => "trouble".to_owned(),
+        },
     }
 }
 
@@ -97,6 +103,8 @@ fn as_json(status: &Status, runs: bool) -> serde_json::Value {
         "server": status.server,
         "state": if runs { json!(status.phase) } else { json!("not_running") },
         "trouble": status.trouble,
+        "trouble_since": time(status.trouble_since_ms),
+        "stay": status.stay,
         "last_good": time(status.last_good_ms),
         "next": time(status.next_ms),
         "listed": status.listed,

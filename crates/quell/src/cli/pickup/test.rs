@@ -74,31 +74,36 @@ async fn test(config: &Config, account: &Account, limit: usize) -> Result<Previe
 fn print(found: &Preview, out: &mut dyn Write) -> Result<(), Failure> {
     let Preview { account, server, listed, bytes, new, messages, .. } = found;
     let tls = found.tls.as_deref().unwrap_or("in the clear");
+    let (messages_word, is) = if *listed == 1 { ("message", "is") } else { ("messages", "are") };
+    writeln!(out, "{account}: signed in at {server} ({tls})")?;
     writeln!(
         out,
-        "{account}: signed in at {server} ({tls}); {listed} messages, {}, {new} of them new",
-        size_text(*bytes)
+        "{listed} {messages_word}, {}; {new} {is_new} new",
+        size_text(*bytes),
+        is_new = if *new == 1 { "is" } else { "are" }
     )?;
-    if messages.is_empty() {
-        return Ok(());
+    if !messages.is_empty() {
+        let mut table = Table::new(&["DATE", "FROM", ">SIZE", "WHAT", "FOR", "WHY"]);
+        for message in messages {
+            let cut =
+                |text: &Option<String>, most| text.as_ref().map(|text| text.chars().take(most).collect());
+            table.row([
+                or_dash(cut(&message.date, 22)),
+                or_dash(cut(&message.from, 40)),
+                size_text(message.bytes),
+                message.what.to_owned(),
+                match &message.recipients[..] {
+                    [] => "-".to_owned(),
+                    all => all.join(", "),
+                },
+                message.how.clone(),
+            ]);
+        }
+        write!(out, "{}", table.text())?;
     }
-    let mut table = Table::new(&["UID", ">SIZE", "WHAT", "FOR", "WHY"]);
-    for message in messages {
-        table.row([
-            or_dash(message.uid.clone()),
-            size_text(message.bytes),
-            message.what.to_owned(),
-            match &message.recipients[..] {
-                [] => "-".to_owned(),
-                all => all.join(", "),
-            },
-            message.how.clone(),
-        ]);
-    }
-    write!(out, "{}", table.text())?;
     let shown = messages.len() as u64;
     if shown < *listed {
-        writeln!(out, "the newest {shown} of {listed} are shown (--limit N)")?;
+        writeln!(out, "the newest {shown} of {listed} {is} shown (--limit N)")?;
     }
     Ok(writeln!(out, "nothing was changed, here or there")?)
 }

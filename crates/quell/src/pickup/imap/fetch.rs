@@ -42,6 +42,7 @@ impl Imap<'_> {
             fits
         });
         let mut todo = todo.into_iter().peekable();
+        let mut withheld = Vec::new();
         while let Some(first) = todo.next() {
             if !self.goes_on() {
                 return Ok(());
@@ -55,20 +56,25 @@ impl Imap<'_> {
                 some.push(next);
             }
             let (asked, missing) = (some.len(), self.fetch_some(some).await?);
-            self.fetch_missing(asked, missing).await?;
+            match missing.len() == asked && asked > 1 {
+                true => withheld.extend(missing),
+                false => self.fetch_missing(missing).await?,
+            }
             self.hear(false).await?;
             self.mark(false).await?;
         }
-        Ok(())
-    }
-
-    /// Of `asked` messages these did not come. The client does not say whether the answer was NO, so each is asked for by itself: one
-    /// that does not come either is gone, or is not given out.
-    async fn fetch_missing(&mut self, asked: usize, missing: Vec<Listed>) -> Result<(), Trouble> {
-        if missing.len() == asked && asked > 1 {
-            let why = format!("{} gives none of {asked} messages that it lists", self.look.account.server);
+        if !self.gives && !withheld.is_empty() {
+            let (count, server) = (withheld.len(), &self.look.account.server);
+            let why = format!("{server} gives none of {count} messages that it lists");
             return Err(Trouble::new(Kind::Server, why));
         }
+        // It does give others.
+        self.fetch_missing(withheld).await
+    }
+
+    /// These did not come. The client does not say whether the answer was NO, so each is asked for by itself: one
+    /// that does not come either is gone, or is not given out.
+    async fn fetch_missing(&mut self, missing: Vec<Listed>) -> Result<(), Trouble> {
         for message in missing {
             for message in self.fetch_some(vec![message]).await? {
                 let there = self.list(&message.number.to_string(), Some(message.number)).await?;
@@ -87,6 +93,8 @@ impl Imap<'_> {
             some.into_iter().map(|message| (message.number, message)).collect();
         let (server, look) = (self.look.account.server.clone(), self.look);
         let (address, tls) = (self.open.address, self.open.tls);
+        look.suspects(first_of(&wanted));
+        let gives = &mut self.gives;
         let (session, hand_in, later) = (
             self.open.session.as_mut().ok_or_else(|| Trouble::new(Kind::Net, "the connection is gone"))?,
             &mut self.hand_in,
@@ -99,6 +107,8 @@ impl Imap<'_> {
             let Some(body) = fetch.body() else { continue };
             // What was not asked for, or comes twice, is nothing.
             let Some(message) = fetch.uid.and_then(|uid| wanted.remove(&uid)) else { continue };
+            *gives = true;
+            look.suspects(first_of(&wanted));
             let mut coming = look.begin();
             look.status.set(|status| status.counts.bytes += body.len() as u64);
             let mut newlines = Newlines::default();
@@ -111,8 +121,11 @@ impl Imap<'_> {
             whole(look, hand_in, later, message, coming, (address, tls)).await;
         }
         drop(stream);
+        look.suspects(None);
         for (message, coming, newlines) in unfinished {
+            look.suspects(Some(&message));
             self.fetch_rest(message, (coming, newlines)).await?;
+            look.suspects(None);
         }
         Ok(wanted.into_values().collect())
     }
@@ -175,12 +188,13 @@ impl Open {
         set: &str,
         from_uid: Option<u32>,
     ) -> Result<Vec<Listed>, Trouble> {
+        let place = self.place.clone();
         let session = self.session()?;
         let mut found: HashMap<u32, Listed> = HashMap::new();
         let mut take = |fetch: &Fetch| {
             let (Some(uid), Some(size)) = (fetch.uid, fetch.size) else { return };
             if from_uid.is_none_or(|from| uid >= from) && found.len() < super::MAX_LISTED as usize {
-                let name = Some(format!("{validity}.{uid}"));
+                let name = Some(format!("{validity}.{uid}@{place}"));
                 found.insert(uid, Listed { number: uid, uid: name, size_bytes: size.into() });
             }
         };
@@ -249,7 +263,7 @@ async fn whole(
     (address, tls): (std::net::IpAddr, Option<quell_mail::trace::Tls>),
 ) {
     look.status.set(|status| status.fetched += 1);
-    match look.finish(coming, address, tls).await {
+    match look.finish(coming, message.size_bytes, address, tls).await {
         Ok(collected) => {
             let Listed { number, uid, size_bytes } = message;
             hand_in.put(Ready { number, uid, listed_bytes: size_bytes, collected }).await;
@@ -258,6 +272,11 @@ async fn whole(
         Err(Became::Later(trouble)) => drop(later.get_or_insert(trouble)),
         Err(Became::Taken | Became::Known(_)) => {}
     }
+}
+
+/// The one that servers send next.
+fn first_of(wanted: &HashMap<u32, Listed>) -> Option<&Listed> {
+    wanted.values().min_by_key(|message| message.number)
 }
 
 fn slice(from: u64) -> String {

@@ -38,6 +38,8 @@ struct Imap<'a> {
     seen: Vec<u32>,
     deleted: Vec<u32>,
     later: Option<Trouble>,
+    /// Something was fetched.
+    gives: bool,
 }
 
 /// Looks at the mailbox once. The session stays open if the server tells of new mail.
@@ -60,6 +62,7 @@ pub async fn collect(look: &Look, kept: &mut Option<Open>) -> Result<Done, Troub
         seen: Vec::new(),
         deleted: Vec::new(),
         later: None,
+        gives: false,
     };
     let ended = imap.drive(mailbox.exists, mailbox.uid_next).await;
     let ended = imap.finish(ended).await;
@@ -75,26 +78,34 @@ pub async fn collect(look: &Look, kept: &mut Option<Open>) -> Result<Done, Troub
 impl Imap<'_> {
     async fn drive(&mut self, exists: u32, uid_next: Option<u32>) -> Result<(), Trouble> {
         let before = self.open.listed_to.filter(|(validity, _)| *validity == self.validity).map(|(_, to)| to);
-        match (before, uid_next, self.look.account.keep) {
+        let is_complete = match (before, uid_next, self.look.account.keep) {
             // Names ascend: what is new stands behind what was listed. Days end, so those are looked at anew.
-            (Some(from), Some(next), Keep::Yes | Keep::No) if self.open.all_listed.elapsed() < ALL_AFTER => {
-                if next > from {
-                    let listed = self.list(&format!("{from}:*"), Some(from)).await?;
-                    match listed.is_empty() {
-                        // They are gone already, or the answer was NO: the client does not say.
-                        true => self.all(exists).await?,
-                        false => self.handle(listed).await?,
-                    }
-                }
+            (Some(from), Some(next), Keep::Yes | Keep::No)
+                if !self.look.again && self.open.all_listed.elapsed() < ALL_AFTER =>
+            {
+                next <= from || self.behind(from, exists).await?
             }
             _ => self.all(exists).await?,
-        }
-        self.open.listed_to = uid_next.filter(|_| self.later.is_none()).map(|next| (self.validity, next));
+        };
+        // What was left out stands before that.
+        let is_next = is_complete && self.later.is_none();
+        self.open.listed_to = uid_next.filter(|_| is_next).map(|next| (self.validity, next));
         Ok(())
     }
 
-    /// Every message there is.
-    async fn all(&mut self, exists: u32) -> Result<(), Trouble> {
+    /// What stands behind what was listed. False: not all of it was listed.
+    async fn behind(&mut self, from: u32, exists: u32) -> Result<bool, Trouble> {
+        let listed = self.list(&format!("{from}:*"), Some(from)).await?;
+        if listed.is_empty() {
+            // They are gone already, or the answer was NO: the client does not say.
+            return self.all(exists).await;
+        }
+        self.handle(listed).await?;
+        Ok(true)
+    }
+
+    /// Every message there is. False: not all of them were listed.
+    async fn all(&mut self, exists: u32) -> Result<bool, Trouble> {
         if exists > MAX_LISTED && self.look.account.keep != Keep::No {
             let why = format!(
                 "the mailbox has {exists} messages, and more than {MAX_LISTED} that stay there are not looked through: delete some, or set keep = false"
@@ -104,11 +115,13 @@ impl Imap<'_> {
         self.open.all_listed = Instant::now();
         // All of them before the first is deleted: that changes the numbers of those behind it.
         let all = self.open.sizes(&self.look.account, self.validity, exists).await?;
-        if all.len() == exists as usize {
+        let is_complete = all.len() == exists as usize;
+        if is_complete {
             let uids: Vec<String> = all.iter().filter_map(|message| message.uid.clone()).collect();
             self.look.all_listed(&uids)?;
         }
-        self.handle(all).await
+        self.handle(all).await?;
+        Ok(is_complete)
     }
 
     async fn handle(&mut self, listed: Vec<Listed>) -> Result<(), Trouble> {
@@ -155,6 +168,7 @@ impl Imap<'_> {
     async fn mark(&mut self, all: bool) -> Result<(), Trouble> {
         while self.delete.len() >= if all { 1 } else { MARK_AT_ONCE } {
             let some = take(&mut self.delete);
+            self.open.exists = None;
             self.store(&some, "+FLAGS.SILENT (\\Deleted)").await?;
             if self.open.uidplus {
                 self.command(&format!("UID EXPUNGE {}", uids(some.iter().copied()))).await?;
@@ -187,7 +201,8 @@ impl Imap<'_> {
         let server = self.look.account.server.clone();
         let session = self.open.session()?;
         let marked = answer(session.uid_search("DELETED")).await.map_err(|why| of_error(&why, &server))?;
-        if marked.iter().all(|uid| self.deleted.contains(uid)) {
+        // The client does not say that the answer was NO: then nothing is named.
+        if !marked.is_empty() && marked.iter().all(|uid| self.deleted.contains(uid)) {
             self.command("EXPUNGE").await?;
             self.look.deleted(self.deleted.len() as u64);
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use async_imap::extensions::idle::IdleResponse;
-use async_imap::types::Mailbox;
+use async_imap::types::{Mailbox, UnsolicitedResponse};
 use async_imap::{Authenticator, Client, Session, error};
 use quell_mail::trace::Tls as Negotiated;
 use quell_wire::imap::{Ask, Offer, Opening, Step, Why};
@@ -38,10 +38,15 @@ pub struct Open {
     /// Messages can be deleted by their UIDs alone (UIDPLUS, RFC 4315).
     pub uidplus: bool,
     idles: bool,
+    /// What tells the names of this mailbox from those of another that the account had, or will have: some servers give
+    /// all mailboxes one UIDVALIDITY.
+    pub place: String,
     /// UIDVALIDITY, and the UID from which on nothing was listed yet.
     pub listed_to: Option<(u32, u32)>,
     /// When all were listed.
     pub all_listed: Instant,
+    /// How many messages there were when the mailbox was opened; None: some were deleted since.
+    pub exists: Option<u32>,
 }
 
 impl Open {
@@ -61,8 +66,19 @@ impl Open {
         let capabilities =
             answer(session.capabilities()).await.map_err(|why| of_error(&why, &account.server));
         let (uidplus, idles) = capabilities.map(|all| (all.has_str("UIDPLUS"), all.has_str("IDLE")))?;
-        let (listed_to, all_listed) = (None, Instant::now());
-        Ok(Self { session: Some(session), address, tls, uidplus, idles, listed_to, all_listed })
+        let (listed_to, all_listed, exists) = (None, Instant::now(), None);
+        let place = place(account);
+        Ok(Self {
+            session: Some(session),
+            address,
+            tls,
+            uidplus,
+            idles,
+            place,
+            listed_to,
+            all_listed,
+            exists,
+        })
     }
 
     /// The session.
@@ -80,6 +96,8 @@ impl Open {
     pub async fn select(&mut self, account: &Account, changes: bool) -> Result<(Mailbox, u32), Trouble> {
         let name = account.mailbox.clone();
         let session = self.session()?;
+        // What was told until now, the mailbox's opening tells anew.
+        while session.unsolicited_responses.try_recv().is_ok() {}
         let selected = match changes {
             true => answer(session.select(&name)).await,
             false => answer(session.examine(&name)).await,
@@ -97,6 +115,7 @@ impl Open {
                 format!("{} gives messages no lasting names (UIDVALIDITY)", account.server),
             )
         })?;
+        self.exists = Some(mailbox.exists);
         Ok((mailbox, validity))
     }
 
@@ -108,13 +127,21 @@ impl Open {
     /// Waits until the server tells of something, or `within` is over. False: the session is lost.
     pub async fn idle(&mut self, within: Duration) -> bool {
         let Some(session) = self.session.take() else { return false };
+        let told = session.unsolicited_responses.clone();
         let mut handle = session.idle();
         if !matches!(timeout(ANSWER, handle.init()).await, Ok(Ok(()))) {
             return false;
         }
-        let (waits, _interrupt) = handle.wait_with_timeout(within.min(IDLE));
-        if !matches!(waits.await, Ok(IdleResponse::NewData(_) | IdleResponse::Timeout)) {
-            return false;
+        // Mail that came while others were fetched was told then, and is not told again.
+        let mut has_news = false;
+        while let Ok(told) = told.try_recv() {
+            has_news |= matches!(told, UnsolicitedResponse::Exists(count) if self.exists.is_none_or(|had| had != count));
+        }
+        if !has_news {
+            let (waits, _interrupt) = handle.wait_with_timeout(within.min(IDLE));
+            if !matches!(waits.await, Ok(IdleResponse::NewData(_) | IdleResponse::Timeout)) {
+                return false;
+            }
         }
         match timeout(ANSWER, handle.done()).await {
             Ok(Ok(session)) => self.session = Some(session),
@@ -130,6 +157,15 @@ impl Open {
             let _gone = timeout(Duration::from_secs(2), session.logout()).await;
         }
     }
+}
+
+fn place(account: &Account) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in [&account.server.host(), &account.user, &account.mailbox] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex()[..12].to_owned()
 }
 
 /// Reads the greeting, and begins TLS if that is wanted; what was read behind it.

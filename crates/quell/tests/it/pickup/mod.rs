@@ -4,6 +4,7 @@ mod changes;
 mod collect;
 mod commands;
 mod envelope;
+mod faulty;
 mod once;
 mod second;
 mod trouble;

@@ -10,7 +10,7 @@ pub(super) fn serve(mut wire: Wire) -> Result<()> {
         return wire.silent();
     }
     wire.say("* OK at your service\r\n")?;
-    let mut session = Session { wire, messages: Vec::new(), deleted: Vec::new() };
+    let mut session = Session { wire, messages: Vec::new(), deleted: Vec::new(), told: Some(()) };
     loop {
         let line = session.command_line()?;
         let (tag, command) = line.split_once(' ').ok_or_else(gone)?;
@@ -25,6 +25,8 @@ struct Session {
     messages: Vec<Message>,
     /// UIDs.
     deleted: Vec<u32>,
+    /// Until IDLE has told of something.
+    told: Option<()>,
 }
 
 impl Session {
@@ -48,8 +50,9 @@ impl Session {
         match verb {
             "CAPABILITY" => {
                 let tls = if self.wire.shared.tls.is_some() { " STARTTLS" } else { "" };
+                let uidplus = if self.wire.does() == Does::RefusesSearch { "" } else { " UIDPLUS" };
                 self.wire
-                    .say(format!("* CAPABILITY IMAP4rev1 UIDPLUS IDLE SASL-IR AUTH=PLAIN{tls}\r\n{done}"))
+                    .say(format!("* CAPABILITY IMAP4rev1{uidplus} IDLE SASL-IR AUTH=PLAIN{tls}\r\n{done}"))
             }
             "STARTTLS" => {
                 let injects = self.wire.does() == Does::InjectsBeforeTls;
@@ -77,8 +80,13 @@ impl Session {
                 self.expunge(&self.deleted.clone(), verb == "EXPUNGE")?;
                 self.wire.say(done)
             }
+            "IDLE" if self.wire.does() == Does::EndsAtIdle => Err(gone()),
+            "IDLE" if self.wire.does() == Does::RefusesIdle => self.wire.say(format!("{tag} BAD no\r\n")),
             "IDLE" => {
                 self.wire.say("+ idling\r\n")?;
+                if self.wire.does() == Does::ListsLate && self.told.take().is_some() {
+                    self.wire.say("* 1 RECENT\r\n")?;
+                }
                 self.wire.line()?;
                 self.wire.say(done)
             }
@@ -127,21 +135,41 @@ impl Session {
                 let uids = set.into_iter().flat_map(|range| *range.start()..=count.min(*range.end()));
                 self.wire.lines(uids.map(line))?;
             }
+            ("SEARCH", Does::RefusesSearch) => return Ok(true),
             ("SEARCH", _) => {
                 let uids: Vec<String> = self.messages.iter().map(|message| message.uid.to_string()).collect();
                 self.wire.say(format!("* SEARCH {}", uids.join(" ")).trim_end().to_owned() + "\r\n")?;
             }
             ("FETCH", does) => {
                 let mut refused = false;
+                let late = does == Does::ListsLate && rest.contains("SIZE") && self.wire.once();
                 for (number, message) in (1..).zip(self.messages.clone()) {
                     if !(by_uid && within(&set, &message) || !by_uid && contains(&set, number)) {
                         continue;
                     }
-                    let refuses = does == Does::RefusesTheSecond && number == 2 && rest.contains('[');
+                    let reads = rest.contains('[');
+                    let refuses = reads
+                        && match does {
+                            Does::RefusesTheSecond => number == 2,
+                            Does::RefusesTheFirstTwo => number <= 2,
+                            Does::EndsAtTheSecond if number == 2 => return Err(gone()),
+                            _ => false,
+                        };
                     refused |= refuses;
-                    if !refuses {
+                    if !(refuses || late && number == self.messages.len() as u64) {
                         self.fetch(number, &message, rest)?;
                     }
+                }
+                if does == Does::TellsEarly && rest.contains('[') && self.wire.once() {
+                    let mut state = self.wire.shared.state();
+                    let (mut second, uid) = (self.messages[0].clone(), state.next_uid);
+                    (second.uidl, second.uid) = ("early".to_owned(), uid);
+                    second.content =
+                        String::from_utf8_lossy(&second.content).replace("first", "early").into();
+                    state.next_uid += 1;
+                    state.messages.push(second);
+                    drop(state);
+                    self.wire.say("* 2 EXISTS\r\n")?;
                 }
                 return Ok(refused);
             }
@@ -175,7 +203,11 @@ impl Session {
         let (does, items) = (self.wire.does(), items.to_ascii_uppercase());
         let mut text = format!("* {number} FETCH (UID {} FLAGS ()", message.uid);
         if items.contains("RFC822.SIZE") {
-            let bytes = if let Does::SaysSize(bytes) = does { bytes } else { message.content.len() as u64 };
+            let bytes = match does {
+                Does::SaysSize(bytes) => bytes,
+                Does::CorrectsSizes if !self.wire.shared.state().done => message.content.len() as u64 + 7,
+                _ => message.content.len() as u64,
+            };
             write!(text, " RFC822.SIZE {bytes}").expect("memory");
         }
         if items.contains("INTERNALDATE") {
@@ -195,7 +227,11 @@ impl Session {
             }
             _ => {}
         }
-        let bytes = body.of(&message.content);
+        let bytes = match does {
+            Does::EmptiesTheSecond if number == 2 => b"",
+            _ => body.of(&message.content),
+        };
+        self.wire.shared.state().done |= does == Does::CorrectsSizes;
         let origin = body.partial.map_or(String::new(), |(from, _)| format!("<{from}>"));
         write!(text, " BODY[{}]{origin} {{{}}}\r\n", body.section, bytes.len()).expect("memory");
         self.wire.say([text.as_bytes(), bytes, b")\r\n"].concat())

@@ -49,6 +49,30 @@ pub enum Does {
     InjectsBeforeTls,
     /// The second message cannot be had.
     RefusesTheSecond,
+    /// The first two messages cannot be had.
+    RefusesTheFirstTwo,
+    /// It goes when it is asked for the second message.
+    EndsAtTheSecond,
+    /// The second message comes, and is empty.
+    EmptiesTheSecond,
+    /// POP3: it knows neither CAPA nor UIDL.
+    NoCapa,
+    /// POP3: nothing is deleted.
+    RefusesDele,
+    /// POP3: QUIT deletes what was fetched (EXPIRE 0); the second message cannot be taken, for 100 stamps.
+    DeletesFetched,
+    /// IMAP: BAD to IDLE.
+    RefusesIdle,
+    /// IMAP: it goes at IDLE.
+    EndsAtIdle,
+    /// IMAP: another message comes while the first is fetched, and is told of once, then.
+    TellsEarly,
+    /// IMAP: the first listing leaves the last message out; IDLE tells of something, once.
+    ListsLate,
+    /// IMAP: no UIDPLUS, and NO to SEARCH.
+    RefusesSearch,
+    /// IMAP: sizes are wrong until a message is fetched.
+    CorrectsSizes,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +106,8 @@ struct State {
     said: Vec<String>,
     sessions: usize,
     streams: Vec<TcpStream>,
+    /// What is done once was done.
+    done: bool,
 }
 
 impl Hostile {
@@ -90,7 +116,8 @@ impl Hostile {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (messages, said, streams) = (Vec::new(), Vec::new(), Vec::new());
-        let state = State { does, messages, uid_validity: 1, next_uid: 1, said, sessions: 0, streams };
+        let state =
+            State { does, messages, uid_validity: 1, next_uid: 1, said, sessions: 0, streams, done: false };
         let shared = Arc::new(Shared {
             protocol,
             tls: certificate.map(config),
@@ -112,6 +139,14 @@ impl Hostile {
         let (uid, content) = (state.next_uid, content.to_vec());
         state.next_uid += 1;
         state.messages.push(Message { uidl: uidl.to_owned(), content, uid });
+    }
+
+    /// Puts these in the place of all messages; their UIDs begin with 1, under the UIDVALIDITY that there is.
+    pub fn replace(&self, uidl: &str, content: &[u8]) {
+        let mut state = self.shared.state();
+        (state.messages, state.next_uid) = (Vec::new(), 1);
+        drop(state);
+        self.deliver(uidl, content);
     }
 
     /// IMAP: all UIDs count anew, from 1.
@@ -311,6 +346,11 @@ impl Wire {
         let stream = Stream::Tls(Box::new(StreamOwned::new(connection, stream)));
         self.stream = Some(BufReader::new(stream));
         Ok(())
+    }
+
+    /// True the first time, for all sessions.
+    fn once(&self) -> bool {
+        !std::mem::replace(&mut self.shared.state().done, true)
     }
 
     /// Takes away what the client has deleted.

@@ -9,11 +9,14 @@ pub(super) fn serve(mut wire: Wire) -> Result<()> {
         return wire.silent();
     }
     wire.say("+OK at your service\r\n")?;
-    let mut session = Session { wire, messages: Vec::new(), deleted: Vec::new() };
+    let mut session = Session { wire, messages: Vec::new(), deleted: Vec::new(), fetched: Vec::new() };
     loop {
         let line = session.wire.line()?;
         let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
         if verb.eq_ignore_ascii_case("QUIT") {
+            if session.wire.does() == Does::DeletesFetched {
+                session.deleted.append(&mut session.fetched);
+            }
             session.wire.remove(&session.deleted);
             return session.wire.say("+OK bye\r\n");
         }
@@ -27,15 +30,23 @@ struct Session {
     messages: Vec<Message>,
     /// UIDs.
     deleted: Vec<u32>,
+    fetched: Vec<u32>,
 }
 
 impl Session {
     fn command(&mut self, verb: &str, rest: &str) -> Result<()> {
         match verb {
+            "CAPA" | "DELE"
+                if self.wire.does() == [Does::NoCapa, Does::RefusesDele][usize::from(verb == "DELE")] =>
+            {
+                self.wire.say("-ERR no\r\n")
+            }
             "CAPA" => {
                 let uidl = if self.wire.does() == Does::NoUidl { "" } else { "UIDL\r\n" };
                 let tls = if self.wire.shared.tls.is_some() { "STLS\r\n" } else { "" };
-                let text = format!("+OK\r\nUSER\r\nTOP\r\nPIPELINING\r\nSASL PLAIN\r\n{uidl}{tls}.\r\n");
+                let expire = if self.wire.does() == Does::DeletesFetched { "EXPIRE 0\r\n" } else { "" };
+                let text =
+                    format!("+OK\r\n{expire}USER\r\nTOP\r\nPIPELINING\r\nSASL PLAIN\r\n{uidl}{tls}.\r\n");
                 self.wire.say(text)
             }
             "STLS" => {
@@ -95,7 +106,7 @@ impl Session {
 
     fn list(&mut self, verb: &str, rest: &str) -> Result<()> {
         let does = self.wire.does();
-        if verb == "UIDL" && does == Does::NoUidl {
+        if verb == "UIDL" && matches!(does, Does::NoUidl | Does::NoCapa) {
             return self.wire.say("-ERR what is that\r\n");
         }
         let value = |message: &Message| match (verb, does) {
@@ -128,6 +139,8 @@ impl Session {
                 self.wire.say("+OK\r\nFrom: a@b.example\r\n\r\n")?;
                 return self.wire.endless(b"0123456789 0123456789 0123456789 0123456789\r\n");
             }
+            Does::EndsAtTheSecond if number == "2" => return Err(gone()),
+            Does::EmptiesTheSecond if number == "2" => return self.wire.say("+OK\r\n.\r\n"),
             Does::RefusesTheSecond if number == "2" => {
                 return self.wire.say("-ERR [SYS/TEMP] cannot be read now\r\n");
             }
@@ -138,7 +151,9 @@ impl Session {
         };
         let end = message.content.windows(4).position(|four| four == b"\r\n\r\n");
         let end = end.filter(|_| verb == "TOP").map_or(message.content.len(), |at| at + 4);
+        let uid = message.uid;
         let text = [b"+OK\r\n", &dot_stuffed(&message.content[..end])[..]].concat();
+        self.fetched.push(uid);
         self.wire.say(text)
     }
 
