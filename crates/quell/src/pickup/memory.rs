@@ -44,6 +44,8 @@ struct Entry {
     fate: Now,
     at_ms: Ms,
     seen_ms: Ms,
+    /// It could not be written down: nothing is deleted for what stands here alone.
+    is_unsaved: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +112,10 @@ impl Memory {
             *at = message.at_ms.max(*at);
         }
         let Remembered { size_bytes, digest, at_ms, seen_ms, .. } = *message;
-        self.by_uid.insert(message.uid.clone(), Entry { size_bytes, digest, fate, at_ms, seen_ms });
+        self.by_uid.insert(
+            message.uid.clone(),
+            Entry { size_bytes, digest, fate, at_ms, seen_ms, is_unsaved: false },
+        );
     }
 
     /// The ledger has said whether what is being taken was.
@@ -132,7 +137,7 @@ impl Memory {
     /// correct a size once they have sent the message.
     pub fn of(&self, uid: &str, size_bytes: Option<u64>, now: Ms) -> Known {
         let is_it = |entry: &&Entry| size_bytes.is_none_or(|size_bytes| size_bytes == entry.size_bytes);
-        match self.by_uid.get(uid).filter(is_it) {
+        match self.by_uid.get(uid).filter(is_it).filter(|entry| !entry.is_unsaved) {
             Some(Entry { fate: Now::Taken, at_ms, .. }) => Known::Taken(*at_ms),
             Some(Entry { fate: Now::Refused, at_ms, .. }) if now - at_ms < REFUSED_MS => Known::Refused,
             _ => Known::No,
@@ -181,7 +186,8 @@ impl Memory {
         self.by_uid.get(uid).is_some_and(|entry| entry.fate == Now::Refused)
     }
 
-    /// Remembers these. When it returns, they are durable; if they cannot be, they are known until the next start.
+    /// Remembers these. When it returns, they are durable; if they cannot be, they are known until the next start once they
+    /// are read again ([`Memory::taken`]), and then written down.
     ///
     /// # Errors
     /// [`Kind::Here`].
@@ -190,7 +196,13 @@ impl Memory {
             return Ok(());
         }
         messages.iter().for_each(|message| self.learn(message));
-        self.with(|store, account| store.note(account, messages))
+        let noted = self.with(|store, account| store.note(account, messages));
+        if noted.is_err() {
+            for message in messages {
+                self.by_uid.entry(message.uid.clone()).and_modify(|entry| entry.is_unsaved = true);
+            }
+        }
+        noted
     }
 
     /// The server has listed these, and nothing else.
