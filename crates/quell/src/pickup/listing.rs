@@ -29,8 +29,8 @@ pub enum What {
     Delete,
 }
 
-/// What is to be done with a message. `again`: a person wants what could not be taken to be tried again. `names_last`: the server's names are never given twice (IMAP); by POP3
-/// they should not be, and are.
+/// What is to be done with a message. `names_last`: the server never gives its names twice (IMAP); by POP3 it should not, and
+/// it happens. `again`: a person wants what could not be taken to be tried again.
 pub fn what(
     message: &Listed,
     memory: &Memory,

@@ -44,6 +44,8 @@ struct Entry {
     fate: Now,
     at_ms: Ms,
     seen_ms: Ms,
+    /// It could not be written down: nothing is deleted for what stands here alone.
+    is_unsaved: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +122,10 @@ impl Memory {
             Fate::Taking(_) | Fate::Taken => drop(self.refused.remove(&message.uid)),
         }
         let Remembered { size_bytes, digest, at_ms, seen_ms, .. } = *message;
-        self.by_uid.insert(message.uid.clone(), Entry { size_bytes, digest, fate, at_ms, seen_ms });
+        self.by_uid.insert(
+            message.uid.clone(),
+            Entry { size_bytes, digest, fate, at_ms, seen_ms, is_unsaved: false },
+        );
     }
 
     /// The ledger has said whether what is being taken was.
@@ -142,7 +147,7 @@ impl Memory {
     /// correct a size once they have sent the message.
     pub fn of(&self, uid: &str, size_bytes: Option<u64>, now: Ms) -> Known {
         let is_it = |entry: &&Entry| size_bytes.is_none_or(|size_bytes| size_bytes == entry.size_bytes);
-        match self.by_uid.get(uid).filter(is_it) {
+        match self.by_uid.get(uid).filter(is_it).filter(|entry| !entry.is_unsaved) {
             Some(Entry { fate: Now::Taken, at_ms, .. }) => Known::Taken(*at_ms),
             Some(Entry { fate: Now::Refused, at_ms, .. }) if now - at_ms < REFUSED_MS => Known::Refused,
             _ => Known::No,
@@ -201,7 +206,8 @@ impl Memory {
         self.refused.len() as u64
     }
 
-    /// Remembers these. When it returns, they are durable; if they cannot be, they are known until the next start.
+    /// Remembers these. When it returns, they are durable; if they cannot be, they are known until the next start once they
+    /// are read again ([`Memory::taken`]), and then written down.
     ///
     /// # Errors
     /// [`Kind::Here`].
@@ -217,7 +223,13 @@ impl Memory {
             }
         }
         messages.iter().for_each(|message| self.learn(message));
-        self.with(|store, account| store.note(account, messages))
+        let noted = self.with(|store, account| store.note(account, messages));
+        if noted.is_err() {
+            for message in messages {
+                self.by_uid.entry(message.uid.clone()).and_modify(|entry| entry.is_unsaved = true);
+            }
+        }
+        noted
     }
 
     /// The server has listed these, and nothing else.

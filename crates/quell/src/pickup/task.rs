@@ -41,6 +41,17 @@ pub struct Done {
     pub least_pause: Duration,
 }
 
+impl Done {
+    /// The pause until the next look; None: there is none.
+    fn pause(&self, poll: Duration) -> Option<Duration> {
+        let wanted = self.least_pause.min(MOST_WANTED);
+        match self.more {
+            true => Some(wanted).filter(|wanted| !wanted.is_zero()),
+            false => Some(poll.max(wanted)),
+        }
+    }
+}
+
 /// One account's task.
 pub struct Task {
     /// The account.
@@ -94,11 +105,9 @@ impl Task {
                 Ok(done) => {
                     backoff.worked();
                     self.worked(&memory, since.take());
-                    let wanted = done.least_pause.min(MOST_WANTED);
-                    match (done.more, wanted.is_zero()) {
-                        (true, true) => continue,
-                        (true, false) => (with_jitter(wanted, self.random()), None),
-                        _ => (with_jitter(self.account.poll.max(wanted), self.random()), None),
+                    match done.pause(self.account.poll) {
+                        Some(pause) => (with_jitter(pause, self.random()), None),
+                        None => continue,
                     }
                 }
                 Err(trouble) => {
@@ -363,5 +372,26 @@ impl Task {
 
     fn random(&self) -> u64 {
         (self.means.random)()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_gets_the_pauses_that_it_wants_within_reason() {
+        let (poll, secs) = (Duration::from_secs(300), Duration::from_secs);
+        for (more, least_pause, pause) in [
+            (false, 0, Some(300)),
+            (false, 900, Some(900)),
+            (false, u32::MAX, Some(24 * 3_600)),
+            (true, 0, None),
+            // A big mailbox is collected in several sessions: a sign-in that comes too soon is refused.
+            (true, 60, Some(60)),
+        ] {
+            let done = Done { more, least_pause: secs(least_pause.into()) };
+            assert_eq!(done.pause(poll), pause.map(secs), "{more} {least_pause}");
+        }
     }
 }

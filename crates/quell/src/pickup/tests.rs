@@ -128,6 +128,21 @@ fn what_was_being_handed_in_is_asked_of_the_ledger_after_a_crash() {
 }
 
 #[test]
+fn what_could_not_be_written_down_is_read_again_and_known_then() {
+    let store = store();
+    let (mut memory, _) = load(&store);
+    let (a, bad) = (message("a", 1, Fate::Taken, NOW), message("no uid", 2, Fate::Taken, NOW));
+    assert!(memory.note(&[a.clone(), bad]).is_err());
+    assert!(load(&store).0.taken(Some("a"), 100, &digest(1, false, false), NOW).is_none());
+    for names_last in [true, false] {
+        assert_eq!(what(&listed("a", 100), &memory, Keep::No, (names_last, false), NOW), What::Fetch);
+    }
+    assert_eq!(memory.taken(Some("a"), 100, &digest(1, false, false), NOW), Some(NOW));
+    memory.note(&[a]).unwrap();
+    assert_eq!(what(&listed("a", 100), &memory, Keep::No, (true, false), NOW), What::Delete);
+}
+
+#[test]
 fn a_message_is_refused_at_which_sessions_break_off_one_after_the_other() {
     let (mut memory, _) = load(&store());
     let found: Vec<bool> =

@@ -59,7 +59,7 @@ impl Stamp {
     }
 
     fn is_by_host(&self, field: &Field<'_>) -> bool {
-        let by = hop::by_of(field.value).lower();
+        let by = hop::by_of(hosts_words(field.value)).lower();
         let by = by.trim_end_matches('.');
         self.hosts.iter().any(|host| match host.strip_prefix("*.") {
             Some(domain) => by.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
@@ -69,7 +69,7 @@ impl Stamp {
 
     /// Only where it names one: which of several it was for, nobody knows.
     fn for_clause(&self, value: &[u8]) -> Vec<String> {
-        let hop = hop::parse(value);
+        let hop = hop::parse(hosts_words(value));
         match hop.for_ {
             Some(word) if !hop.for_many => self.addresses(word.0),
             _ => Vec::new(),
@@ -113,6 +113,30 @@ pub fn by_hosts(header: &[u8], most: usize) -> Vec<String> {
         }
     }
     hosts
+}
+
+/// From the last `by` on, outside of comments and quotes: before it stands what the client called itself, and there are
+/// servers that write that down with spaces in it.
+fn hosts_words(value: &[u8]) -> &[u8] {
+    let (mut depth, mut quoted, mut escaped, mut begins, mut last) = (0u32, false, false, true, 0);
+    for (at, byte) in value.iter().enumerate() {
+        let is_escaped = std::mem::take(&mut escaped);
+        match byte {
+            _ if is_escaped => {}
+            b'\\' => escaped = quoted || depth > 0,
+            b'"' if depth == 0 => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted => depth = depth.saturating_sub(1),
+            b'b' | b'B' if begins && !quoted && depth == 0 => {
+                let is_by =
+                    matches!(&value[at + 1..], [b'y' | b'Y', space, ..] if space.is_ascii_whitespace());
+                last = if is_by { at } else { last };
+            }
+            _ => {}
+        }
+        begins = byte.is_ascii_whitespace();
+    }
+    &value[last..]
 }
 
 /// The address in the newest Return-Path; empty if there is none. Who is told of a failure is never found there.

@@ -19,6 +19,8 @@ use crate::pickup::trouble::{Kind, Trouble};
 
 /// Bytes of a message that are asked for at a time.
 pub const SLICE_BYTES: usize = 256 << 10;
+/// Slices of one message: more than its bytes need, even where they are small.
+const MOST_SLICES: u32 = 20_000;
 /// Messages of one command, and their bytes, as listed.
 const TOGETHER: usize = 64;
 const TOGETHER_BYTES: u64 = 1 << 20;
@@ -113,8 +115,9 @@ impl Imap<'_> {
             look.status.set(|status| status.counts.bytes += body.len() as u64);
             let mut newlines = Newlines::default();
             coming.take(&newlines.next(body), &look.around());
-            if body.len() >= SLICE_BYTES {
-                unfinished.push((message, coming, newlines));
+            let got = body.len() as u64;
+            if body.len() >= SLICE_BYTES || got > 0 && got < message.size_bytes {
+                unfinished.push((message, (coming, newlines), got));
                 continue;
             }
             coming.take(newlines.end(), &look.around());
@@ -122,23 +125,30 @@ impl Imap<'_> {
         }
         drop(stream);
         look.suspects(None);
-        for (message, coming, newlines) in unfinished {
+        for (message, begun, got) in unfinished {
             look.suspects(Some(&message));
-            self.fetch_rest(message, (coming, newlines)).await?;
+            self.fetch_rest(message, begun, got).await?;
             look.suspects(None);
         }
         Ok(wanted.into_values().collect())
     }
 
-    /// The rest of a large one. Its end is where a slice is shorter than asked for: what a server says of its size may be wrong.
+    /// The rest of one of which `got` bytes are there. Its end is where nothing more comes, or a slice is shorter than asked for: what a
+    /// server says of its size may be wrong. It is believed as far as a short slice before that is no end: some give less than is asked for.
     async fn fetch_rest(
         &mut self,
         message: Listed,
         (mut coming, mut newlines): (Collecting, Newlines),
+        mut got: u64,
     ) -> Result<(), Trouble> {
         let (server, look) = (self.look.account.server.clone(), self.look);
-        let mut got = SLICE_BYTES as u64;
+        let (mut is_short, mut slices) = (got < SLICE_BYTES as u64, 0);
         loop {
+            slices += 1;
+            if slices > MOST_SLICES {
+                look.refused(&message, "the server gives it in too small pieces".to_owned());
+                return Ok(());
+            }
             if got > look.max_message_bytes {
                 look.refused(&message, max_size_words(look.max_message_bytes));
                 return Ok(());
@@ -156,7 +166,7 @@ impl Imap<'_> {
             drop(stream);
             let Some(bytes) = slice else {
                 // Behind the end some servers send nothing, others an empty string.
-                if got >= message.size_bytes {
+                if is_short || got >= message.size_bytes {
                     break;
                 }
                 look.refused(&message, "the server does not give all of it".to_owned());
@@ -165,7 +175,8 @@ impl Imap<'_> {
             look.status.set(|status| status.counts.bytes += bytes.len() as u64);
             coming.take(&newlines.next(&bytes), &look.around());
             got += bytes.len() as u64;
-            if bytes.len() < SLICE_BYTES {
+            is_short = bytes.len() < SLICE_BYTES;
+            if bytes.is_empty() || is_short && got >= message.size_bytes {
                 break;
             }
         }

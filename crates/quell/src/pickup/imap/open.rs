@@ -308,7 +308,9 @@ async fn sign_in(
 fn not_signed_in(why: &error::Error, server: &Server) -> Trouble {
     let (error::Error::No(text) | error::Error::Bad(text)) = why else { return of_error(why, server) };
     let upper = text.to_ascii_uppercase();
-    let is_busy = ["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"].iter().any(|code| upper.contains(code));
+    // As a code alone: many words that refuse a password speak of limits.
+    let is_busy =
+        ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]"].iter().any(|code| upper.contains(code));
     let kind = if is_busy { Kind::Busy } else { Kind::SignIn };
     Trouble::new(kind, format!("{server} refuses the sign-in: {}", words(text)))
 }
@@ -361,7 +363,7 @@ fn said(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::*;
 
     #[test]
     fn the_words_of_a_server_are_shown_as_it_said_them() {
@@ -375,5 +377,25 @@ mod tests {
             assert_eq!(words(text), shown);
         }
         assert!(words(&"x".repeat(10_000)).len() < 10_000);
+    }
+
+    /// As the client words them: of codes that it does not know, the text begins with them.
+    #[test]
+    fn a_refused_password_is_no_busy_server() {
+        let server = Server {
+            protocol: crate::pickup::Protocol::Imap,
+            host: quell_relay::route::Host::Name("imap.example".to_owned()),
+            port: 993,
+            tls: Tls::Implicit,
+        };
+        for (text, kind) in [
+            ("[UNAVAILABLE] later", Kind::Busy),
+            ("[limit] too many sessions", Kind::Busy),
+            ("[AUTHENTICATIONFAILED] wrong; the limit is 3", Kind::SignIn),
+            ("Login failed, account limited or unavailable", Kind::SignIn),
+        ] {
+            let why = error::Error::No(format!("code: None, info: Some({text:?})"));
+            assert_eq!(not_signed_in(&why, &server).kind, kind, "{text}");
+        }
     }
 }

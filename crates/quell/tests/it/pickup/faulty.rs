@@ -192,6 +192,19 @@ fn a_size_that_is_corrected_brings_nothing_twice() {
     faulty.has(&["a", "b"]);
 }
 
+#[test]
+fn a_message_that_comes_in_smaller_pieces_than_asked_for_is_whole() {
+    let faulty = Faulty::start(Protocol::Imap, Does::ShortSlices(1_000), &["a"], "");
+    let text = [&bare("b")[..], &b"0123456789\r\n".repeat(900), b"the end\r\n"].concat();
+    faulty.hostile.deliver("b", &text);
+    assert!(faulty.run().0);
+    faulty.has(&["a", "b"]);
+    let mails = maildir::read(&faulty.server.maildir("firm.example", "jane"));
+    let b = mails.iter().find(|mail| maildir::field(&mail.content, "X-Test-Id").as_deref() == Some("b"));
+    let content = String::from_utf8_lossy(&b.expect("b").content).into_owned();
+    assert!(content.trim_end().ends_with("the end") && content.matches("0123456789").count() == 900);
+}
+
 /// Many servers give all mailboxes one UIDVALIDITY.
 #[test]
 fn a_uid_of_another_mailbox_deletes_nothing_unread() {

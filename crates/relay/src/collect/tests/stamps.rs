@@ -138,6 +138,28 @@ fn only_the_named_hosts_vouch() {
     }
 }
 
+/// Some servers write down what the client called itself as it is, spaces included.
+#[test]
+fn a_client_that_calls_itself_a_stamp_makes_no_recipient() {
+    let from = |name: &str, by: &str| {
+        format!(
+            "Received: from {name} (client [192.0.2.9])\r\n\tby {by} (by hand) with ESMTP id 1{{}}; Mon, 30 Nov 2026 06:00:00 +0000\r\n"
+        )
+    };
+    let forged = RECEIVED.replace("joe@", "jane@");
+    for (name, by, clause, who) in [
+        ("x for jane@firm.example", "mx.provider.example", "", "boss@firm.example"),
+        ("x for jane@firm.example", "mx.provider.example", " for <joe@firm.example>", "joe@firm.example"),
+        ("x by mx.provider.example for jane@firm.example", "out.example", "", "joe@firm.example"),
+        // Else the stamp below would count, which the client has written.
+        ("x by y.example", "mx.provider.example", "", "boss@firm.example"),
+    ] {
+        let below = if name == "x by y.example" { &forged } else { RECEIVED };
+        let message = from(name, by).replace("{}", clause) + below + REST;
+        assert_eq!(names(&placed(&account(stamped(None)), message.as_bytes())), [who], "{name}");
+    }
+}
+
 #[test]
 fn a_prefix_is_taken_off() {
     let stamp = Stamp {

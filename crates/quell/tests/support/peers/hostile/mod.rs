@@ -71,6 +71,8 @@ pub enum Does {
     ListsLate,
     /// IMAP: no UIDPLUS, and NO to SEARCH.
     RefusesSearch,
+    /// IMAP: no more than so many bytes of a message at a time.
+    ShortSlices(usize),
     /// IMAP: sizes are wrong until a message is fetched.
     CorrectsSizes,
 }
