@@ -30,7 +30,8 @@ pub enum What {
 }
 
 /// What is to be done with a message. `names_last`: the server never gives its names twice (IMAP); by POP3 it should not, and
-/// it happens. `again`: a person wants what could not be taken to be tried again.
+/// it happens. `again`: a person wants what we refused to be tried again; what a server does not
+/// give would only keep the others waiting.
 pub fn what(
     message: &Listed,
     memory: &Memory,
@@ -42,8 +43,8 @@ pub fn what(
     let size_bytes = (!names_last).then_some(message.size_bytes);
     match memory.of(uid, size_bytes, now) {
         Known::No => What::Fetch,
-        Known::Refused if again => What::Fetch,
-        Known::Refused => What::Nothing,
+        Known::Refused { was_read } if was_read && again => What::Fetch,
+        Known::Refused { .. } => What::Nothing,
         Known::Taken(at) if !is_over(keep, at, now) => What::Nothing,
         Known::Taken(_) if names_last => What::Delete,
         Known::Taken(_) if memory.was_deleted(uid, now) => What::Nothing,

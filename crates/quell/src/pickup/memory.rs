@@ -34,7 +34,10 @@ pub enum Known {
     /// It was taken, then.
     Taken(Ms),
     /// It could not be taken, a short time ago.
-    Refused,
+    Refused {
+        /// The server gave it, and it was we who did not want it.
+        was_read: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +152,9 @@ impl Memory {
         let is_it = |entry: &&Entry| size_bytes.is_none_or(|size_bytes| size_bytes == entry.size_bytes);
         match self.by_uid.get(uid).filter(is_it).filter(|entry| !entry.is_unsaved) {
             Some(Entry { fate: Now::Taken, at_ms, .. }) => Known::Taken(*at_ms),
-            Some(Entry { fate: Now::Refused, at_ms, .. }) if now - at_ms < REFUSED_MS => Known::Refused,
+            Some(Entry { fate: Now::Refused, at_ms, digest, .. }) if now - at_ms < REFUSED_MS => {
+                Known::Refused { was_read: *digest != [0; 16] }
+            }
             _ => Known::No,
         }
     }

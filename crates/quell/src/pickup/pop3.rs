@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quell_queue::pickups::MAX_UID_BYTES;
 use quell_relay::collect::Collecting;
+use quell_wire::pop3::Password;
 use quell_wire::pop3::client::{
     At, Code, Deletions, Ending, Lost, NotTaken, Refusal, Request, Session, Settings, SignIn, Step,
     Tls as Asks, Wait, Why,
@@ -39,7 +40,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`Trouble`]; what was taken until then stays taken.
 pub async fn collect(look: &Look) -> Result<Done, Trouble> {
-    let sign_in = sign_in(&look.account).await?;
+    let (sign_in, secret) = sign_in(&look.account).await?;
     let link = look.link().await?;
     let tls = if look.account.server.tls == Tls::Upgrade { Asks::Required } else { Asks::None };
     let settings = Settings { max_message_bytes: look.max_message_bytes, tls, ..Settings::default() };
@@ -63,23 +64,25 @@ pub async fn collect(look: &Look) -> Result<Done, Trouble> {
         rate: (Instant::now(), 0),
     };
     let ended = pop3.drive().await;
-    pop3.finish(ended).await
+    pop3.finish(ended).await.map_err(|trouble| trouble.without(&secret))
 }
 
-/// What is shown to the server.
+/// What is shown to the server, and what of it nobody else is to see.
 ///
 /// # Errors
 /// [`Kind::Secret`].
-pub async fn sign_in(account: &Account) -> Result<SignIn, Trouble> {
+pub async fn sign_in(account: &Account) -> Result<(SignIn, Password), Trouble> {
     let secret = account.secret.ask().await?;
     let bad = |why: String| Trouble::new(Kind::Secret, why);
-    match &account.secret {
+    let shown = secret.clone();
+    let sign_in = match &account.secret {
         Secret::Token(_, mechanism) => {
             let (host, port) = (account.server.host(), account.server.port);
-            SignIn::bearer(&account.user, secret, *mechanism, &host, port).map_err(|why| bad(why.to_string()))
+            SignIn::bearer(&account.user, shown, *mechanism, &host, port).map_err(|why| bad(why.to_string()))
         }
-        _ => SignIn::new(&account.user, secret).map_err(|why| bad(why.to_string())),
-    }
+        _ => SignIn::new(&account.user, shown).map_err(|why| bad(why.to_string())),
+    };
+    Ok((sign_in?, secret))
 }
 
 struct Pop3<'a> {

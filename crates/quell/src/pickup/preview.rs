@@ -121,7 +121,7 @@ fn status(message: &Listed, account: &Account, memory: &Memory, means: &Means<'_
     let size_bytes = (account.server.protocol == Protocol::Pop3).then_some(message.size_bytes);
     let known = message.uid.as_deref().map_or(Known::No, |uid| memory.of(uid, size_bytes, means.now));
     match (known, what(message, memory, account.keep, (true, false), means.now)) {
-        (Known::Refused, _) => "could not be taken",
+        (Known::Refused { .. }, _) => "could not be taken",
         (Known::Taken(at), _) if is_over(account.keep, at, means.now) => "known, to be deleted",
         (Known::Taken(_), _) => "known",
         (Known::No, What::Fetch | What::Nothing | What::Delete) => NEW,
@@ -189,13 +189,16 @@ fn why_so(stamp: &Stamp, how: How, header: &[u8]) -> String {
 }
 
 async fn pop3(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {
-    let sign_in = sign_in(account).await?;
+    let (sign_in, secret) = sign_in(account).await?;
     let link = Link::open(account, means.resolver).await?;
     let tls = if account.server.tls == Tls::Upgrade { Asks::Required } else { Asks::None };
     let settings = Settings { max_message_bytes: MAX_HEADER_BYTES as u64, tls, ..Settings::default() };
     let (session, preview) = (Session::new(settings, sign_in), Preview::new(account));
     let (waiting, header) = (VecDeque::new(), Vec::new());
-    Pop3 { account, memory, means, link, session, preview, waiting, header }.run().await
+    Pop3 { account, memory, means, link, session, preview, waiting, header }
+        .run()
+        .await
+        .map_err(|trouble| trouble.without(&secret))
 }
 
 /// A look by POP3.

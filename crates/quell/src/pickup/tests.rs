@@ -49,7 +49,7 @@ fn what_was_taken_is_known_by_name_and_size() {
         ("a", 100, NOW, Known::Taken(NOW)),
         // A server that gives names twice.
         ("a", 101, NOW, Known::No),
-        ("b", 100, NOW, Known::Refused),
+        ("b", 100, NOW, Known::Refused { was_read: true }),
         ("b", 100, later, Known::No),
         ("c", 100, NOW, Known::No),
     ] {
@@ -72,6 +72,7 @@ fn what_was_taken_is_known_by_name_and_size() {
         );
     }
     assert_eq!(what(&listed("b", 100), &memory, Keep::No, (false, false), NOW), What::Nothing);
+    assert_eq!(what(&listed("b", 100), &memory, Keep::No, (false, true), NOW), What::Fetch);
     assert_eq!(what(&listed("b", 100), &memory, Keep::No, (false, false), later), What::Fetch);
     assert_eq!(what(&listed("b", 100), &memory, Keep::No, (false, true), NOW), What::Fetch, "a person asks");
     assert_eq!((memory.stay(), memory.refused("b")), (1, Some("no")));

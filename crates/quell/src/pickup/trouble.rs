@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use quell_wire::pop3::Password;
+
 /// What went wrong, in words for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -40,6 +42,16 @@ impl Trouble {
         Self { kind, why: why.into() }
     }
 
+    /// Without this password: there are servers that repeat what was said to them, and the words go into log and mail.
+    #[must_use]
+    pub fn without(mut self, secret: &Password) -> Self {
+        // One that short is found in any words.
+        if let Some(secret) = std::str::from_utf8(secret.as_bytes()).ok().filter(|secret| secret.len() > 3) {
+            self.why = self.why.replace(secret, "***");
+        }
+        self
+    }
+
     /// The server stops.
     pub fn stopping() -> Self {
         Self::new(Kind::Stopping, "quell is stopping")
@@ -58,3 +70,16 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_a_server_repeats_is_not_shown() {
+        for (secret, shown) in [("a good one", "no user \"***\""), ("a", "no user \"a good one\"")] {
+            let trouble = Trouble::new(Kind::SignIn, "no user \"a good one\"");
+            assert_eq!(trouble.without(&Password::new(secret).unwrap()).why, shown);
+        }
+    }
+}

@@ -79,12 +79,11 @@ impl Check<'_> {
             self.is_somebody(at, "unplaced", unplaced, directory);
         }
         let mailbox = table.mailbox.trim();
-        if mailbox.is_empty() || mailbox.contains(char::is_control) || mailbox.len() > 1_000 {
-            self.fault(&at.key("mailbox"), "no name of a mailbox", "write its name, as \"INBOX\"");
-        }
         if mailbox != "INBOX" && server.as_ref().is_some_and(|server| server.protocol == Protocol::Pop3) {
             let help = "leave it out, or write imap:// or imaps:// as `server`";
             self.fault(&at.key("mailbox"), "by POP3 there is one mailbox only", help);
+        } else if mailbox.is_empty() || mailbox.contains(char::is_control) || mailbox.len() > 1_000 {
+            self.fault(&at.key("mailbox"), "no name of a mailbox", "write its name, as \"INBOX\"");
         }
         let keep = self.keep(at);
         let authorities = self.pickup_authorities(at);

@@ -54,6 +54,11 @@ fn servers_are_read() {
         assert_eq!((found.protocol, found.port, found.tls), (protocol, port, how), "{server}");
     }
     let text = format!(
+        "{DOMAIN}[[pickup]]\nserver = \"imaps://x.example\"\nuser = \"a\"\npassword_env = \"PW\"\nmailbox = \" \"\n{TO}"
+    );
+    let faults = parse(&text).unwrap_err().to_string();
+    assert!(faults.contains("no name of a mailbox"), "{faults}");
+    let text = format!(
         "{DOMAIN}[[pickup]]\nserver = \"imap://10.0.0.7\"\ntls = \"never\"\nuser = \"a@b.example\"\npassword_env = \"PW\"\n{TO}"
     );
     assert!(parse(&text).unwrap().warnings.iter().any(|warning| warning.contains("in the clear")));
@@ -85,7 +90,7 @@ fn faults_of_accounts_name_their_line() {
         ("to = [\"jane@firm.example\"]\nname = \"a b\"", "name", "1 to 64"),
         ("to = [\"jane@firm.example\"]\ntls = \"never\"", "tls", "pop3:// or imap://"),
         ("to = [\"jane@firm.example\"]\ntls = \"maybe\"", "tls", "\"require\" or \"never\""),
-        ("to = [\"jane@firm.example\"]\nmailbox = \"\"", "mailbox", "INBOX"),
+        ("to = [\"jane@firm.example\"]\nmailbox = \"\"", "mailbox", "one mailbox only"),
         ("to = [\"jane@firm.example\"]\nmailbox = \"Junk\"", "mailbox", "one mailbox only"),
         ("to = [\"jane@firm.example\"]\nfolder = \"x\"", "folder", "unknown field"),
         ("to = [\"jane@firm.example\"]\npassword = \"x\"", "password", "`password_file`"),

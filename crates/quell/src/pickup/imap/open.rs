@@ -7,6 +7,8 @@ use std::time::Duration;
 use async_imap::extensions::idle::IdleResponse;
 use async_imap::types::{Mailbox, UnsolicitedResponse};
 use async_imap::{Authenticator, Client, Session, error};
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use base64::{Engine, alphabet};
 use quell_mail::trace::Tls as Negotiated;
 use quell_wire::imap::{Ask, Offer, Opening, Step, Why};
 use quell_wire::pop3::Password;
@@ -62,7 +64,8 @@ impl Open {
         let (address, tls) = (link.address, link.tls);
         let stream = link.into_stream().ok_or_else(|| Trouble::new(Kind::Net, "the connection is gone"))?;
         let client = Client::new(Guarded::new(stream, ahead));
-        let mut session = sign_in(client, account, secret, offer).await?;
+        let signed_in = sign_in(client, account, secret.clone(), offer).await;
+        let mut session = signed_in.map_err(|trouble| trouble.without(&secret))?;
         let capabilities =
             answer(session.capabilities()).await.map_err(|why| of_error(&why, &account.server));
         let (uidplus, idles) = capabilities.map(|all| (all.has_str("UIDPLUS"), all.has_str("IDLE")))?;
@@ -94,13 +97,14 @@ impl Open {
     /// # Errors
     /// [`Kind::Mailbox`] where there is none, or its messages have no names.
     pub async fn select(&mut self, account: &Account, changes: bool) -> Result<(Mailbox, u32), Trouble> {
-        let name = account.mailbox.clone();
+        let name = &account.mailbox;
+        let sent = mutf7(name);
         let session = self.session()?;
         // What was told until now, the mailbox's opening tells anew.
         while session.unsolicited_responses.try_recv().is_ok() {}
         let selected = match changes {
-            true => answer(session.select(&name)).await,
-            false => answer(session.examine(&name)).await,
+            true => answer(session.select(&sent)).await,
+            false => answer(session.examine(&sent)).await,
         };
         let mailbox = selected.map_err(|why| match why {
             error::Error::No(why) => {
@@ -304,6 +308,26 @@ async fn sign_in(
     }
 }
 
+/// A mailbox's name as it is sent: modified UTF-7 (RFC 3501 §5.1.3).
+fn mutf7(name: &str) -> String {
+    const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::IMAP_MUTF7, NO_PAD);
+    let mut sent = String::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let is_plain = |c: char| matches!(c, ' '..='~');
+        let end = rest.find(|c| is_plain(c) != is_plain(first)).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        rest = after;
+        if is_plain(first) {
+            sent.push_str(&run.replace('&', "&-"));
+        } else {
+            let units: Vec<u8> = run.encode_utf16().flat_map(u16::to_be_bytes).collect();
+            sent.extend(["&", &BASE64.encode(units), "-"]);
+        }
+    }
+    sent
+}
+
 /// RFC 5530 §3: these pass by themselves.
 fn not_signed_in(why: &error::Error, server: &Server) -> Trouble {
     let (error::Error::No(text) | error::Error::Bad(text)) = why else { return of_error(why, server) };
@@ -377,6 +401,20 @@ mod tests {
             assert_eq!(words(text), shown);
         }
         assert!(words(&"x".repeat(10_000)).len() < 10_000);
+    }
+
+    /// The third is the example of RFC 3501 §5.1.3.
+    #[test]
+    fn names_of_mailboxes_go_out_in_modified_utf_7() {
+        for (name, sent) in [
+            ("INBOX", "INBOX"),
+            ("Sales & more", "Sales &- more"),
+            ("~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-"),
+            ("Entwürfe", "Entw&APw-rfe"),
+            ("😀", "&2D3eAA-"),
+        ] {
+            assert_eq!(mutf7(name), sent);
+        }
     }
 
     /// As the client words them: of codes that it does not know, the text begins with them.
