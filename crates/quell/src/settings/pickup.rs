@@ -65,7 +65,7 @@ section! {
         /// What stays on the server: false, nothing, once it is safe here; true, everything; a number, for so
         /// many days after it was collected. POP3 servers need UIDL for true and a number.
         keep: Keep = Keep::Flag(false), "", hint "false";
-        /// Mailbox of an IMAP server. By POP3 there is but the inbox, and this says nothing.
+        /// Mailbox of an IMAP server. By POP3 there is the inbox alone.
         mailbox: String = "INBOX".to_owned(), "", hint "\"INBOX\"";
         /// Mark as seen what is collected and kept (IMAP). Off for whoever still reads there, too.
         seen: bool = true, "", hint "true";
