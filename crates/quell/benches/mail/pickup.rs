@@ -4,6 +4,7 @@ use crate::cpu;
 use crate::figures::{Aim, Section};
 use crate::machine;
 use crate::options::Options;
+use crate::run::SETTLE;
 use crate::support::TempDir;
 
 mod floor;
@@ -72,10 +73,13 @@ pub fn from_dovecot(options: &Options) -> Section {
         (QUELL, MESSAGES, &in_maildir),
         (QUELL_TAKEN, MESSAGES, &taken),
     ];
-    let syncs = all.map(|(who, _, collect)| syncs_each(&mut section, who, collect));
+    let mut kept = Vec::new();
+    let syncs = all.map(|(who, _, collect)| syncs_each(&mut section, &mut kept, who, collect));
     for _ in 0..options.rounds {
         for ((who, messages, collect), syncs) in all.iter().zip(syncs) {
-            run(&mut section, who, &Letters::new(options.scaled(*messages)), *collect, syncs);
+            let directory = TempDir::new("bench-pickup");
+            run(&mut section, who, &directory, &Letters::new(options.scaled(*messages)), (*collect, syncs));
+            kept.push(directory);
         }
     }
     section.note(HOW);
@@ -103,11 +107,14 @@ fn figures(section: &mut Section) {
     }
 }
 
-/// Not a number if the run did not come to its end.
-fn syncs_each(section: &mut Section, who: &str, collect: Collect<'_>) -> f64 {
+/// Not a number if the run did not come to its end. Directories are kept until all is measured: ext4 gives numbers of
+/// files that were removed a moment ago to no new file, and looks at each of them whenever one is made.
+fn syncs_each(section: &mut Section, kept: &mut Vec<TempDir>, who: &str, collect: Collect<'_>) -> f64 {
     let (directory, maildrop) = (TempDir::new("bench-pickup"), Maildrop::start());
     let traced = Traced::new(directory.join("syncs"));
-    match collect(&directory, &maildrop, &Letters::new(TRACED_MESSAGES), Some(&traced)) {
+    let ran = collect(&directory, &maildrop, &Letters::new(TRACED_MESSAGES), Some(&traced));
+    kept.push(directory);
+    match ran {
         Ok(_) => traced.syncs() as f64 / TRACED_MESSAGES as f64,
         Err(error) => {
             section.fault(who, &format!("under strace: {error}"));
@@ -116,13 +123,21 @@ fn syncs_each(section: &mut Section, who: &str, collect: Collect<'_>) -> f64 {
     }
 }
 
-fn run(section: &mut Section, who: &str, letters: &Letters, collect: Collect<'_>, syncs: f64) {
-    let (directory, maildrop) = (TempDir::new("bench-pickup"), Maildrop::start());
+fn run(
+    section: &mut Section,
+    who: &str,
+    directory: &TempDir,
+    letters: &Letters,
+    (collect, syncs): (Collect<'_>, f64),
+) {
+    let maildrop = Maildrop::start();
     let before = cpu::of_family(maildrop.pid());
-    let ran = match collect(&directory, &maildrop, letters, None) {
+    let ran = match collect(directory, &maildrop, letters, None) {
         Ok(ran) => ran,
         Err(error) => return section.fault(who, &error),
     };
+    // What a process of Dovecot's took stands with its parent when it has ended.
+    std::thread::sleep(SETTLE);
     let (count, each) = (letters.count() as f64, 1000.0 / letters.count() as f64);
     let dovecot = (cpu::of_family(maildrop.pid()) - before) * each;
     ran.faults.iter().for_each(|fault| section.fault(who, fault));
