@@ -251,7 +251,10 @@ impl Pop3<'_> {
             return;
         }
         match self.hand_in.next().await {
-            Some(settled) => self.settled(&settled),
+            Some(settled) => {
+                self.settled(&settled);
+                self.hear().await;
+            }
             None => self.session.quit(),
         }
     }
@@ -282,8 +285,18 @@ impl Pop3<'_> {
                 if let Some(settled) = settled {
                     self.settled(&settled);
                 }
+                self.hear().await;
                 Ok(0)
             }
+        }
+    }
+
+    /// What is known by now, so that the server is told in one go.
+    async fn hear(&mut self) {
+        while self.hand_in.has_news()
+            && let Some(settled) = self.hand_in.next().await
+        {
+            self.settled(&settled);
         }
     }
 
