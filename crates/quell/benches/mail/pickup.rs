@@ -20,9 +20,14 @@ use peers::Peer;
 use syncs::Traced;
 
 const MESSAGES: usize = 5_000;
-/// Of those that need a minute for a thousand; what a message costs them does not grow with their number.
-const SLOW_MESSAGES: usize = 1_000;
-/// Syncs are counted over so many.
+/// Of fetchmail, which needs a process for each; what a message costs does not grow with their number.
+const FETCHMAIL_MESSAGES: usize = 1_000;
+/// Of getmail6, which needs one, too, and now and then waits for one that has ended already: it gives up after a
+/// minute, and the more messages the less often a run comes to its end.
+const GETMAIL_MESSAGES: usize = 200;
+/// So often it may begin anew.
+const GETMAIL_TRIES: usize = 4;
+/// Syncs are counted over so many at most.
 const TRACED_MESSAGES: usize = 500;
 const COLUMNS: [&str; 7] =
     ["collected", "a second", "CPU collector", "CPU Dovecot", "syncs each", "MiB at most", "load average"];
@@ -49,6 +54,14 @@ pub struct Ran {
 /// counted, and the rest of the figures are of no use.
 type Collect<'a> = &'a dyn Fn(&TempDir, &Maildrop, &Letters, Option<&Traced>) -> Result<Ran, String>;
 
+/// A program that collects.
+struct Program<'a> {
+    who: &'a str,
+    messages: usize,
+    tries: usize,
+    collect: Collect<'a>,
+}
+
 /// 5,000 messages of 5 KiB from Dovecot, over POP3 on loopback.
 pub fn from_dovecot(options: &Options) -> Section {
     let title = "Collecting by POP3, 5 KiB".to_owned();
@@ -65,21 +78,20 @@ pub fn from_dovecot(options: &Options) -> Section {
     };
     let (in_maildir, taken) = (ours(true), ours(false));
     let (mpop, getmail, fetchmail) = (peer(Peer::Mpop), peer(Peer::Getmail), peer(Peer::Fetchmail));
-    let all: [(&str, usize, Collect<'_>); 6] = [
-        (FLOOR, MESSAGES, &floor::collect),
-        ("mpop", MESSAGES, &mpop),
-        ("getmail6", SLOW_MESSAGES, &getmail),
-        ("fetchmail", SLOW_MESSAGES, &fetchmail),
-        (QUELL, MESSAGES, &in_maildir),
-        (QUELL_TAKEN, MESSAGES, &taken),
+    let all: [Program<'_>; 6] = [
+        Program { who: FLOOR, messages: MESSAGES, tries: 1, collect: &floor::collect },
+        Program { who: "mpop", messages: MESSAGES, tries: 1, collect: &mpop },
+        Program { who: "getmail6", messages: GETMAIL_MESSAGES, tries: GETMAIL_TRIES, collect: &getmail },
+        Program { who: "fetchmail", messages: FETCHMAIL_MESSAGES, tries: 1, collect: &fetchmail },
+        Program { who: QUELL, messages: MESSAGES, tries: 1, collect: &in_maildir },
+        Program { who: QUELL_TAKEN, messages: MESSAGES, tries: 1, collect: &taken },
     ];
     let mut kept = Vec::new();
-    let syncs = all.map(|(who, _, collect)| syncs_each(&mut section, &mut kept, who, collect));
+    let syncs: Vec<f64> = all.iter().map(|program| syncs_each(&mut section, &mut kept, program)).collect();
     for _ in 0..options.rounds {
-        for ((who, messages, collect), syncs) in all.iter().zip(syncs) {
-            let directory = TempDir::new("bench-pickup");
-            run(&mut section, who, &directory, &Letters::new(options.scaled(*messages)), (*collect, syncs));
-            kept.push(directory);
+        for (program, syncs) in all.iter().zip(&syncs) {
+            let letters = Letters::new(options.scaled(program.messages));
+            run(&mut section, &mut kept, program, &letters, *syncs);
         }
     }
     section.note(HOW);
@@ -91,9 +103,10 @@ const HOW: &str = "From Dovecot (POP3, in the clear, 127.0.0.1), a maildrop in m
     there; each Message-ID and text is looked for in the end. Measured from the start of the program, for quell of `quell pickup \
     run`, until all lies in the Maildir and the maildrop is empty; *taken*: until all is durable in the queue and the maildrop is \
     empty, with the next hop down. fetchmail delivers by maildrop, as its manual advises; mpop and getmail6 into Maildirs by themselves. \
-    Who syncs each message has one or more syncs each (fsync, fdatasync; strace, 500 messages); quell also syncs `new/`, so \
+    Who syncs each message has one or more syncs each (fsync, fdatasync; strace, in a run of its own); quell also syncs `new/`, so \
     that the name is durable, too. The first row is a loop that asks for all at once and keeps nothing: what Dovecot gives. \
-    getmail6 and fetchmail collect 1,000, since they would take minutes for more. Load averages are of the \
+    getmail6 and fetchmail collect fewer, since they would take minutes for more; a run in which getmail6 waits a minute for a \
+    process that has ended, and gives up, is done again. Load averages are of the \
     minute before the end of a run.";
 
 /// Against the best of the others.
@@ -107,33 +120,60 @@ fn figures(section: &mut Section) {
     }
 }
 
-/// Not a number if the run did not come to its end. Directories are kept until all is measured: ext4 gives numbers of
-/// files that were removed a moment ago to no new file, and looks at each of them whenever one is made.
-fn syncs_each(section: &mut Section, kept: &mut Vec<TempDir>, who: &str, collect: Collect<'_>) -> f64 {
-    let (directory, maildrop) = (TempDir::new("bench-pickup"), Maildrop::start());
-    let traced = Traced::new(directory.join("syncs"));
-    let ran = collect(&directory, &maildrop, &Letters::new(TRACED_MESSAGES), Some(&traced));
-    kept.push(directory);
-    match ran {
-        Ok(_) => traced.syncs() as f64 / TRACED_MESSAGES as f64,
+/// Directories are kept until all is measured: ext4 gives numbers of files that were removed a moment ago to no new
+/// file, and looks at each of them whenever one is made.
+type Kept = Vec<TempDir>;
+
+/// What a run has left.
+struct Collected {
+    ran: Ran,
+    maildrop: Maildrop,
+    /// CPU seconds of its server before.
+    before: f64,
+    /// If they were counted.
+    syncs: usize,
+}
+
+/// Not a number if the run did not come to its end.
+fn syncs_each(section: &mut Section, kept: &mut Kept, program: &Program<'_>) -> f64 {
+    let messages = program.messages.min(TRACED_MESSAGES);
+    match collected(kept, program, &Letters::new(messages), true) {
+        Ok(collected) => collected.syncs as f64 / messages as f64,
         Err(error) => {
-            section.fault(who, &format!("under strace: {error}"));
+            section.fault(program.who, &format!("under strace: {error}"));
             f64::NAN
         }
     }
 }
 
-fn run(
-    section: &mut Section,
-    who: &str,
-    directory: &TempDir,
+/// From a new maildrop.
+fn collected(
+    kept: &mut Kept,
+    program: &Program<'_>,
     letters: &Letters,
-    (collect, syncs): (Collect<'_>, f64),
-) {
-    let maildrop = Maildrop::start();
-    let before = cpu::of_family(maildrop.pid());
-    let ran = match collect(directory, &maildrop, letters, None) {
-        Ok(ran) => ran,
+    counts_syncs: bool,
+) -> Result<Collected, String> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (directory, maildrop) = (TempDir::new("bench-pickup"), Maildrop::start());
+        let before = cpu::of_family(maildrop.pid());
+        let traced = counts_syncs.then(|| Traced::new(directory.join("syncs")));
+        let ran = (program.collect)(&directory, &maildrop, letters, traced.as_ref());
+        let syncs = traced.map_or(0, |traced| traced.syncs());
+        kept.push(directory);
+        match ran {
+            Ok(ran) => return Ok(Collected { ran, maildrop, before, syncs }),
+            Err(error) if tries < program.tries => println!("  {}: once more: {error}", program.who),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn run(section: &mut Section, kept: &mut Kept, program: &Program<'_>, letters: &Letters, syncs: f64) {
+    let who = program.who;
+    let Collected { ran, maildrop, before, .. } = match collected(kept, program, letters, false) {
+        Ok(collected) => collected,
         Err(error) => return section.fault(who, &error),
     };
     // What a process of Dovecot's took stands with its parent when it has ended.
