@@ -102,7 +102,7 @@ near:
 # its dependencies.
 bench_target = $(or $(CARGO_TARGET_DIR),target)
 bench:
-	scripts/setup-tests
+	scripts/setup-tests bench
 	cargo build --release --locked -p quell
 	cp $(bench_target)/release/quell $(bench_target)/quell-bench
 	QUELL=$(abspath $(bench_target))/quell-bench cargo bench --locked -p quell --bench mail

@@ -26,6 +26,7 @@ mod line;
 mod load;
 mod machine;
 mod options;
+mod pickup;
 mod recipients;
 mod relay;
 mod relay_tls;
@@ -59,6 +60,7 @@ fn plan() -> Vec<Measurement> {
         ("latency", latency::beside_storm),
         ("header", header::million),
         ("startup", startup::queued),
+        ("pickup", pickup::from_dovecot),
         ("trace", trace::mailbox),
         ("trace-storm", trace::storm),
     ]

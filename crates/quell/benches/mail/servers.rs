@@ -107,6 +107,11 @@ impl Quell {
         states.iter().map(|state| number(&metrics, &format!("quell_queue_rows{{state=\"{state}\"}}"))).sum()
     }
 
+    /// One of its metrics, with its labels.
+    pub fn number(&self, name: &str) -> usize {
+        number(&self.metrics(), name)
+    }
+
     fn metrics(&self) -> String {
         smtp::http_get(self.console_port, "/metrics").1
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-mod letters;
+pub mod letters;
 
 use letters::Shape;
 

@@ -1,4 +1,4 @@
-//! Delivery into Maildirs: written to `tmp/`, synced, linked to `new/`, the directory synced.
+//! Delivery into Maildirs: written to `tmp/`, synced, linked to `new/`, the directory synced ([`together`]).
 //!
 //! **Once only.** The file's name is made from queue id and recipient, so a second delivery of the
 //! same row meets the first one's name: that counts as delivered. A reader renames what lies in
@@ -30,6 +30,7 @@ use super::filter::Filter;
 
 mod boxes;
 mod error;
+mod together;
 
 pub use boxes::{Added, Mailbox, Removed};
 pub use error::{DeliverError, Kind};
@@ -103,23 +104,6 @@ impl MaildirStore {
         self.root.join(maildir_name(domain))
     }
 
-    /// Delivers one row. `body` is the message with CRLF line ends, our `Received` first; memory
-    /// stays at a few chunks whatever its size. No mailbox is made: a missing one is
-    /// [`Kind::Missing`]. Only a missing `tmp/` in one that is there is made anew.
-    pub fn deliver(&self, row: &Delivery<'_>, body: &mut impl Read) -> Result<Delivered, DeliverError> {
-        let mailbox = self.path(row.domain, row.mailbox);
-        let name = self.file_name(row);
-        let tmp = mailbox.join("tmp").join(&name);
-        if row.search_first && self.was_delivered(&mailbox, row)? {
-            drop_tmp(&tmp);
-            return Ok(Delivered::Before);
-        }
-        write_synced(&tmp, row, body).inspect_err(|_| drop_tmp(&tmp))?;
-        let linked = self.link(&mailbox, &name, &tmp);
-        drop_tmp(&tmp);
-        linked
-    }
-
     /// Deletes what crashed deliveries left in `tmp/` more than 36 hours before `now`; returns how
     /// many files. Errors of single mailboxes and files are passed over: the next start tries again.
     ///
@@ -150,24 +134,6 @@ impl MaildirStore {
     fn file_name(&self, row: &Delivery<'_>) -> String {
         let (id, hash) = stem(row);
         format!("{}.Q{id}R{hash:016x}.{}", id.ms() / 1_000, self.hostname)
-    }
-
-    fn link(&self, mailbox: &Path, name: &str, tmp: &Path) -> Result<Delivered, DeliverError> {
-        let new = mailbox.join("new");
-        let delivered = match fs::hard_link(tmp, new.join(name)) {
-            Ok(()) => Delivered::Now,
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Delivered::Before,
-            Err(e) => return Err(DeliverError::at("link to new", e)),
-        };
-        if let Err(e) = sync_dir(&new) {
-            // The next sync could report success without having written this entry: take it back,
-            // so that the next try makes it anew. A reader may have moved it: then search.
-            let taken_back = fs::remove_file(new.join(name)).is_ok();
-            self.lock().remove(mailbox);
-            let error = DeliverError::at("sync of new", e);
-            return Err(if taken_back { error } else { error.searching() });
-        }
-        Ok(delivered)
     }
 
     fn was_delivered(&self, mailbox: &Path, row: &Delivery<'_>) -> Result<bool, DeliverError> {
@@ -244,7 +210,8 @@ impl Found {
     }
 }
 
-fn write_synced(tmp: &Path, row: &Delivery<'_>, body: &mut impl Read) -> Result<(), DeliverError> {
+/// The file, written and not synced.
+fn write(tmp: &Path, row: &Delivery<'_>, body: &mut impl Read) -> Result<File, DeliverError> {
     let mut file = create(tmp).map_err(|e| DeliverError::at("create in tmp", e))?;
     let mut out = top(row).into_bytes();
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -262,7 +229,7 @@ fn write_synced(tmp: &Path, row: &Delivery<'_>, body: &mut impl Read) -> Result<
         file.write_all(&out).map_err(|e| DeliverError::at("write", e))?;
         out.clear();
         if read == 0 {
-            return file.sync_all().map_err(|e| DeliverError::at("sync of the file", e));
+            return Ok(file);
         }
     }
 }

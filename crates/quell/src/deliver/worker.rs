@@ -1,10 +1,11 @@
 //! Delivery workers: threads that claim rows, deliver them, and report how it ended.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
-use quell_queue::body::SpoolReader;
+use quell_queue::body::{BodyReader, SpoolReader};
 use quell_queue::claim::Claim;
 use quell_queue::ledger::Outcome;
 use quell_relay::directory::{Resolved, mailbox_of};
@@ -52,44 +53,46 @@ impl Worker {
             let (tx, claims) = channel();
             self.desk.send(Msg::Idle(tx));
             let Ok(claims) = claims.recv() else { return };
-            for claim in claims {
-                let outcome = self.deliver(&claim);
-                self.metrics.delivery(&outcome);
-                let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
-                log(&claim, &outcome, &Said { next_hop: "maildir", ..Said::default() }, delay_ms);
-                self.desk.send(Msg::Settle(claim, outcome));
-            }
+            self.deliver(claims);
         }
     }
 
-    fn deliver(&self, claim: &Claim) -> Outcome {
-        let mailbox = match self.mailbox(claim.identity()) {
-            Ok(mailbox) => mailbox,
-            Err(outcome) => return outcome,
-        };
-        let delivery = Delivery {
-            queue_id: claim.queue_id(),
-            recipient: claim.identity(),
-            delivered_to: claim.identity(),
-            domain: &mailbox.domain,
-            mailbox: &mailbox.mailbox,
-            reverse_path: (!claim.is_for_the_house()).then(|| claim.reverse_path()),
-            search_first: claim.search_first(),
-        };
-        let delivered = match self.fresh.get(claim.body()) {
-            Some(bytes) => self.maildirs.deliver(&delivery, &mut bytes.as_slice()),
-            None => match self.bodies.open(claim.body()) {
-                Ok(mut bytes) => self.maildirs.deliver(&delivery, &mut bytes),
-                Err(why) => {
-                    let status = format!("4.3.0 the stored message cannot be read: {why}");
-                    return Outcome::Temporary { status };
-                }
-            },
-        };
-        match delivered {
-            Ok(Delivered::Now | Delivered::Before) => Outcome::Delivered,
-            Err(why) => failed(&why, claim.identity()),
+    /// All of them together, as far as their mailboxes and bodies are there.
+    fn deliver(&self, claims: Vec<Claim>) {
+        let mut ready = Vec::with_capacity(claims.len());
+        for claim in claims {
+            let found = self.mailbox(claim.identity()).and_then(|mailbox| Ok((mailbox, self.body(&claim)?)));
+            match found {
+                Ok((mailbox, body)) => ready.push((claim, mailbox, body)),
+                Err(outcome) => self.ended(claim, outcome),
+            }
         }
+        let rows = ready.iter_mut().map(|(claim, mailbox, body)| (delivery(claim, mailbox), body));
+        let delivered = self.maildirs.deliver_all(rows);
+        for ((claim, ..), delivered) in ready.into_iter().zip(delivered) {
+            let outcome = match delivered {
+                Ok(Delivered::Now | Delivered::Before) => Outcome::Delivered,
+                Err(why) => failed(&why, claim.identity()),
+            };
+            self.ended(claim, outcome);
+        }
+    }
+
+    fn ended(&self, claim: Claim, outcome: Outcome) {
+        self.metrics.delivery(&outcome);
+        let delay_ms = self.time.now().ms.saturating_sub(claim.received_ms());
+        log(&claim, &outcome, &Said { next_hop: "maildir", ..Said::default() }, delay_ms);
+        self.desk.send(Msg::Settle(claim, outcome));
+    }
+
+    /// What was stored a moment ago is still in memory.
+    fn body(&self, claim: &Claim) -> Result<Body, Outcome> {
+        if let Some(bytes) = self.fresh.get(claim.body()) {
+            return Ok(Body::Fresh(bytes, 0));
+        }
+        self.bodies.open(claim.body()).map(|reader| Body::Stored(Box::new(reader))).map_err(|why| {
+            Outcome::Temporary { status: format!("4.3.0 the stored message cannot be read: {why}") }
+        })
     }
 
     /// The identity's own mailbox, as long as it is there: one that the configuration names will be
@@ -104,6 +107,39 @@ impl Worker {
                 let status = format!("4.3.0 the mailbox cannot be looked at: {why}");
                 Err(Outcome::Temporary { status })
             }
+        }
+    }
+}
+
+fn delivery<'a>(claim: &'a Claim, mailbox: &'a Resolved) -> Delivery<'a> {
+    Delivery {
+        queue_id: claim.queue_id(),
+        recipient: claim.identity(),
+        delivered_to: claim.identity(),
+        domain: &mailbox.domain,
+        mailbox: &mailbox.mailbox,
+        reverse_path: (!claim.is_for_the_house()).then(|| claim.reverse_path()),
+        search_first: claim.search_first(),
+    }
+}
+
+/// A message's bytes.
+enum Body {
+    /// From memory; so many of them were read.
+    Fresh(Arc<Vec<u8>>, usize),
+    /// From the body store.
+    Stored(Box<BodyReader>),
+}
+
+impl Read for Body {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Fresh(bytes, at) => {
+                let read = bytes.get(*at..).unwrap_or_default().read(buffer)?;
+                *at += read;
+                Ok(read)
+            }
+            Self::Stored(reader) => reader.read(buffer),
         }
     }
 }

@@ -272,7 +272,10 @@ impl Pop3<'_> {
             return;
         }
         match self.hand_in.next().await {
-            Some(settled) => self.settled(&settled),
+            Some(settled) => {
+                self.settled(&settled);
+                self.hear().await;
+            }
             // RFC 2449 §6.7: at QUIT it deletes whatever was fetched.
             None if self.leaves && self.session.offer().expire_days == Some(0) => {
                 let why = "it would delete what could not be taken (EXPIRE 0): nothing is deleted this time";
@@ -312,8 +315,18 @@ impl Pop3<'_> {
                 if let Some(settled) = settled {
                     self.settled(&settled);
                 }
+                self.hear().await;
                 Ok(0)
             }
+        }
+    }
+
+    /// What is known by now, so that the server is told in one go.
+    async fn hear(&mut self) {
+        while self.hand_in.has_news()
+            && let Some(settled) = self.hand_in.next().await
+        {
+            self.settled(&settled);
         }
     }
 

@@ -37,8 +37,8 @@ use super::upkeep::Upkeep;
 
 /// Messages taken in one go; then others have their turn on the thread.
 const AT_ONCE: usize = 256;
-/// Claims given to a worker at a time.
-const CLAIMS: usize = 8;
+/// Claims given to a worker at a time: it syncs a folder once for all of them.
+const CLAIMS: usize = 16;
 /// How often the door is told that time has passed.
 const TICK: Duration = Duration::from_secs(1);
 

@@ -49,15 +49,19 @@ pub fn storm(path: &Path, copies: usize, shape: Shape) -> io::Result<()> {
     out.flush()
 }
 
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 
-    fn below(&mut self, most: usize) -> usize {
+    pub fn below(&mut self, most: usize) -> usize {
         self.next() as usize % most
     }
 }
@@ -89,7 +93,7 @@ const WORDS: [&str; 24] = [
     "agreement",
 ];
 
-fn text(dice: &mut Dice, bytes: usize) -> String {
+pub fn text(dice: &mut Dice, bytes: usize) -> String {
     let (mut text, mut line) = (String::with_capacity(bytes + 80), 0);
     while text.len() < bytes {
         let word = WORDS[dice.below(WORDS.len())];
@@ -114,7 +118,7 @@ fn postmark(out: &mut impl Write) -> io::Result<()> {
 }
 
 /// A client as the server behind it writes it.
-fn client(name: &str, number: usize) -> String {
+pub fn client(name: &str, number: usize) -> String {
     format!("{name} ({name} [198.18.{}.{}])", number / 250 % 250, number % 250 + 1)
 }
 

@@ -277,3 +277,52 @@ fn listings_stay_within_their_limit_and_searches_stay_right() {
         assert!(listings.values().map(|listing| listing.len()).sum::<usize>() <= most);
     }
 }
+
+#[test]
+fn each_of_several_ends_as_it_would_alone() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("disk"))
+        }
+    }
+    let scratch = Scratch::new("together");
+    let store = ready(&scratch);
+    store.ensure("firm.example", "bob").unwrap();
+    store.deliver(&row(2), &mut &*BODY).unwrap();
+    let bob = Delivery { mailbox: "bob", ..row(5) };
+    let searched = Delivery { search_first: true, ..row(2) };
+    let nobody = Delivery { mailbox: "nobody", ..row(4) };
+    let text = || -> Box<dyn Read> { Box::new(BODY) };
+    let rows: Vec<(Delivery<'_>, Box<dyn Read>)> = vec![
+        (row(1), text()),
+        (row(2), text()),
+        (searched, text()),
+        (row(3), Box::new(Broken)),
+        (nobody, text()),
+        (bob, text()),
+        (row(6), text()),
+    ];
+    let became = store.deliver_all(rows.into_iter());
+    let words: Vec<String> = became
+        .iter()
+        .map(|became| match became {
+            Ok(delivered) => format!("{delivered:?}"),
+            Err(why) => format!("{:?} at {}", why.kind, why.step),
+        })
+        .collect();
+    let expected = [
+        "Now",
+        "Before",
+        "Before",
+        "Temporary at read of the message",
+        "Missing at create in tmp",
+        "Now",
+        "Now",
+    ];
+    assert_eq!(words, expected);
+    for (mailbox, files) in [("jane", 3), ("bob", 1)] {
+        let path = store.path("firm.example", mailbox);
+        assert_eq!((names(path.join("tmp")).len(), names(path.join("new")).len()), (0, files), "{mailbox}");
+    }
+}
