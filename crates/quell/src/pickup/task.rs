@@ -32,6 +32,8 @@ const AFTER_NEWS: Duration = Duration::from_secs(1);
 const MOST_WANTED: Duration = Duration::from_secs(24 * 3_600);
 /// The state of a long collection is in the log so often.
 const PROGRESS: Duration = Duration::from_secs(30);
+/// A look of which nothing comes for so long is broken off.
+const MOST_STUCK: Duration = Duration::from_secs(3600);
 
 /// What a look has come to.
 pub struct Done {
@@ -167,7 +169,7 @@ impl Task {
         };
         let ended = tokio::select! {
             ended = self.look(&look, connection) => ended,
-            () = self.progress() => Err(Trouble::stopping()),
+            stuck = self.progress() => Err(stuck),
         };
         if ended.as_ref().is_err_and(|trouble| matches!(trouble.kind, Kind::Net | Kind::Server)) {
             look.broke_off();
@@ -191,17 +193,20 @@ impl Task {
         }
     }
 
-    /// Says how far a long look is, and never ends.
-    async fn progress(&self) {
-        loop {
-            tokio::time::sleep(PROGRESS).await;
+    /// Says how far a long look is. Ends where nothing comes of it.
+    async fn progress(&self) -> Trouble {
+        until_stuck(|| {
             let status = self.status.get();
             if status.phase == Phase::Collecting {
                 let (account, fetched, to_fetch, bytes) =
                     (self.account.name(), status.fetched, status.to_fetch, status.counts.bytes);
                 info!(event = "pickup_progress", account, fetched, to_fetch, bytes, "collecting");
             }
-        }
+            (status.listed, status.fetched, status.counts)
+        })
+        .await;
+        let why = format!("{} has not sent one whole message for an hour", self.account.server);
+        Trouble::new(Kind::Net, why)
     }
 
     /// A look has ended: what it came to goes into the log, and is kept; then others see that it has.
@@ -375,9 +380,34 @@ impl Task {
     }
 }
 
+/// Asks every [`PROGRESS`] how far something is; ends when that has not changed for [`MOST_STUCK`]: a server that sends a line
+/// now and then holds up the time limits of single answers.
+async fn until_stuck<F: PartialEq>(how_far: impl Fn() -> F) {
+    let (mut last, mut since) = (None, Instant::now());
+    while since.elapsed() < MOST_STUCK {
+        tokio::time::sleep(PROGRESS).await;
+        let now = Some(how_far());
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_ends_an_hour_after_the_last_that_came_of_it() {
+        let (began, asked) = (Instant::now(), Cell::new(0));
+        until_stuck(|| {
+            asked.set(asked.get() + 1);
+            asked.get().min(100)
+        })
+        .await;
+        assert_eq!(began.elapsed(), 100 * PROGRESS + MOST_STUCK);
+    }
 
     #[test]
     fn a_server_gets_the_pauses_that_it_wants_within_reason() {
