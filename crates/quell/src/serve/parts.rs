@@ -47,8 +47,8 @@ use crate::sign_in::{Means, SignIn};
 use crate::tell::{Mailer, Outbox, StopBy, Teller};
 use crate::tls::Certificate;
 
-/// Threads that deliver. Each waits for the disk most of the time.
-const WORKERS: usize = 4;
+/// Threads that deliver. Each waits for the disk most of the time, and the disk serves many at once.
+const WORKERS: usize = 16;
 /// A message longer than this streams to the body store.
 const SPILL_BYTES: usize = 256 << 10;
 
