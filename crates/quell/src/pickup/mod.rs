@@ -23,6 +23,7 @@ pub mod preview;
 mod round;
 mod secret;
 mod status;
+mod talk;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -9,16 +9,15 @@ use quell_queue::pickups::MAX_UID_BYTES;
 use quell_relay::collect::Collecting;
 use quell_wire::pop3::Password;
 use quell_wire::pop3::client::{
-    At, Code, Deletions, Ending, Lost, NotTaken, Refusal, Request, Session, Settings, SignIn, Step,
-    Tls as Asks, Wait, Why,
+    At, Code, Deletions, Ending, Lost, NotTaken, Refusal, Request, Session, SignIn, Step, Wait, Why,
 };
 use tokio::time::{Instant, timeout};
 
-use super::account::{Account, Keep, Secret, Server, Tls};
+use super::account::{Account, Keep, Secret, Server};
 use super::hand_in::{Became, HandIn, Ready, Settled};
-use super::link::Link;
 use super::listing::Listed;
 use super::round::{Look, max_size_words};
+use super::talk::Talk;
 use super::task::Done;
 use super::trouble::{Kind, Trouble};
 
@@ -42,14 +41,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub async fn collect(look: &Look) -> Result<Done, Trouble> {
     let (sign_in, secret) = sign_in(&look.account).await?;
     let link = look.link().await?;
-    let tls = if look.account.server.tls == Tls::Upgrade { Asks::Required } else { Asks::None };
-    let settings = Settings { max_message_bytes: look.max_message_bytes, tls, ..Settings::default() };
-    let session = Session::new(settings, sign_in);
+    let talk = Talk::new(link, &look.account, look.max_message_bytes, sign_in);
     let hand_in = look.hand_in();
     let mut pop3 = Pop3 {
         look,
-        link,
-        session,
+        talk,
         hand_in,
         todo: VecDeque::new(),
         asked: HashMap::new(),
@@ -87,8 +83,7 @@ pub async fn sign_in(account: &Account) -> Result<(SignIn, Password), Trouble> {
 
 struct Pop3<'a> {
     look: &'a Look,
-    link: Link,
-    session: Session,
+    talk: Talk,
     hand_in: HandIn,
     /// To be fetched.
     todo: VecDeque<Listed>,
@@ -119,15 +114,13 @@ impl Pop3<'_> {
         let (mut start, mut end) = (0, 0);
         loop {
             self.ask();
-            let (taken, step) = self.session.next(&buffer[start..end]);
+            let (taken, step) = self.talk.session.next(&buffer[start..end]);
             start += taken;
             match step {
                 Step::NeedInput(wait) => (start, end) = (0, self.input(&mut buffer, wait).await?),
                 Step::StartTls => {
-                    self.flush().await?;
                     (start, end) = (0, 0);
-                    self.link.secure().await?;
-                    self.session.secured();
+                    self.talk.secure().await?;
                 }
                 Step::Listed => self.listed()?,
                 Step::Begin { .. } => {
@@ -144,14 +137,14 @@ impl Pop3<'_> {
                 Step::End { number, .. } => self.whole(number).await,
                 Step::TooBig { number } => {
                     (self.coming, self.leaves) = (None, true);
-                    self.stays(number, max_size_words(self.look.max_message_bytes)).await;
+                    self.stays(number, max_size_words(self.look.max_message_bytes));
                 }
                 Step::Deleted { number } => self.marked.push(number),
-                Step::Refused { request, refusal } => self.refused(request, &refusal).await,
+                Step::Refused { request, refusal } => self.refused(request, &refusal),
                 Step::Idle => self.idle().await,
                 Step::Closed(ending) => {
                     // Out of politeness: a server that refuses may be gone, and what it said counts.
-                    let _gone = self.flush().await;
+                    let _gone = self.talk.flush().await;
                     return Ok(ending);
                 }
             }
@@ -160,15 +153,16 @@ impl Pop3<'_> {
 
     /// Asks for what there is room for.
     fn ask(&mut self) {
-        self.deletes
-            .retain(|number| matches!(self.session.request(Request::Delete(*number)), Err(NotTaken::Full)));
+        self.deletes.retain(|number| {
+            matches!(self.talk.session.request(Request::Delete(*number)), Err(NotTaken::Full))
+        });
         while self.asked.len() < ASKED && self.asked.len() + self.hand_in.under_way() < UNDER_WAY {
             if self.todo.is_empty() || !self.goes_on() {
                 return;
             }
             let Some(message) = self.todo.pop_front() else { return };
             let number = message.number;
-            match self.session.request(Request::Retrieve(number)) {
+            match self.talk.session.request(Request::Retrieve(number)) {
                 Ok(()) => drop(self.asked.insert(number, message)),
                 Err(NotTaken::TooBig) => {
                     self.look.refused(&message, max_size_words(self.look.max_message_bytes));
@@ -195,14 +189,15 @@ impl Pop3<'_> {
 
     fn listed(&mut self) -> Result<(), Trouble> {
         let keeps = self.look.account.keep != Keep::No;
-        let listing = self.session.listing();
-        let has_uidl = self.session.offer().uidl && listing.entries.iter().all(|entry| entry.uidl.is_some());
+        let listing = self.talk.session.listing();
+        let has_uidl =
+            self.talk.session.offer().uidl && listing.entries.iter().all(|entry| entry.uidl.is_some());
         if !has_uidl && keeps {
             // One that knows no CAPA may refuse UIDL, others have none for some messages: those are left alone.
             let why = "the server has no UIDL, so what stays there cannot be told from what is new: set keep = false";
             self.later = Some(Trouble::new(Kind::Mailbox, why));
         }
-        if listing.listed > listing.entries.len() as u64 && self.look.account.keep != Keep::No {
+        if listing.listed > listing.entries.len() as u64 && keeps {
             let why = format!(
                 "the mailbox has {} messages, and more than {} that stay there are not looked through: delete some, or set keep = false",
                 listing.listed,
@@ -210,11 +205,11 @@ impl Pop3<'_> {
             );
             self.later = Some(Trouble::new(Kind::Mailbox, why));
         }
-        let mut messages = messages(&self.session);
+        let mut messages = messages(&self.talk.session);
         if keeps {
             tell_apart(&mut messages);
         }
-        let listed = self.session.listing().listed;
+        let listed = self.talk.session.listing().listed;
         self.todo = self.look.listed(messages, listed)?.fetch.into();
         self.todo.retain(|message| message.uid.is_some() || !keeps);
         Ok(())
@@ -225,7 +220,7 @@ impl Pop3<'_> {
         self.fetched.0 += 1;
         let (Some(coming), Some(message)) = (self.coming.take(), self.asked.remove(&number)) else { return };
         self.look.status.set(|status| status.fetched += 1);
-        match self.look.finish(coming, message.size_bytes, self.link.address, self.link.tls).await {
+        match self.look.finish(coming, message.size_bytes, self.talk.link.address, self.talk.link.tls).await {
             Ok(collected) => {
                 let Listed { number, uid, size_bytes } = message;
                 self.hand_in.put(Ready { number, uid, listed_bytes: size_bytes, collected }).await;
@@ -239,16 +234,16 @@ impl Pop3<'_> {
         }
     }
 
-    async fn stays(&mut self, number: u32, why: String) {
+    fn stays(&mut self, number: u32, why: String) {
         if let Some(message) = self.asked.remove(&number) {
             self.look.refused(&message, why);
         }
     }
 
-    async fn refused(&mut self, request: Request, refusal: &Refusal) {
+    fn refused(&mut self, request: Request, refusal: &Refusal) {
         match request {
             Request::Retrieve(number) | Request::Top(number) => {
-                self.stays(number, format!("the server does not give it: {refusal}")).await;
+                self.stays(number, format!("the server does not give it: {refusal}"));
             }
             Request::Delete(number) => {
                 let account = self.look.account.name();
@@ -277,11 +272,11 @@ impl Pop3<'_> {
                 self.hear().await;
             }
             // RFC 2449 §6.7: at QUIT it deletes whatever was fetched.
-            None if self.leaves && self.session.offer().expire_days == Some(0) => {
+            None if self.leaves && self.talk.session.offer().expire_days == Some(0) => {
                 let why = "it would delete what could not be taken (EXPIRE 0): nothing is deleted this time";
-                self.session.lost(Lost::Ours(why.to_owned()));
+                self.talk.session.lost(Lost::Ours(why.to_owned()));
             }
-            None => self.session.quit(),
+            None => self.talk.session.quit(),
         }
     }
 
@@ -298,19 +293,14 @@ impl Pop3<'_> {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Trouble> {
-        let output = std::mem::take(self.session.output());
-        self.link.write(&output).await.map_err(|why| lost(&why))
-    }
-
     /// Reads, or hears of what was handed in: then nothing was read.
     async fn input(&mut self, buffer: &mut [u8], wait: Wait) -> Result<usize, Trouble> {
-        self.flush().await?;
+        self.talk.flush().await?;
         let within = Duration::from_secs(wait.secs());
         let has_news = self.hand_in.under_way() > 0;
         tokio::select! {
             biased;
-            read = timeout(within, self.link.read(buffer)) => self.read(read, wait),
+            read = timeout(within, self.talk.link.read(buffer)) => self.read(read, wait),
             settled = self.hand_in.next(), if has_news => {
                 if let Some(settled) = settled {
                     self.settled(&settled);
@@ -336,16 +326,16 @@ impl Pop3<'_> {
         wait: Wait,
     ) -> Result<usize, Trouble> {
         match read {
-            Ok(Ok(0)) => self.session.lost(Lost::Closed),
+            Ok(Ok(0)) => self.talk.session.lost(Lost::Closed),
             Ok(Ok(n)) => {
                 self.rate.1 += n as u64;
                 if wait == Wait::Content && self.is_too_slow() {
-                    self.session.lost(Lost::Broken("it sends too slowly".to_owned()));
+                    self.talk.session.lost(Lost::Broken("it sends too slowly".to_owned()));
                 }
                 return Ok(n);
             }
-            Ok(Err(why)) => self.session.lost(Lost::Broken(why.to_string())),
-            Err(_) => self.session.lost(Lost::TimedOut),
+            Ok(Err(why)) => self.talk.session.lost(Lost::Broken(why.to_string())),
+            Err(_) => self.talk.session.lost(Lost::TimedOut),
         }
         Ok(0)
     }
@@ -361,7 +351,17 @@ impl Pop3<'_> {
 
     /// Whatever the end: what is at the door is waited for, and remembered.
     async fn finish(self, ended: Result<Ending, Trouble>) -> Result<Done, Trouble> {
-        let Self { look, link, session, hand_in, later, more, marked, asked, mut deleting, .. } = self;
+        let Self {
+            look,
+            talk: Talk { link, session },
+            hand_in,
+            later,
+            more,
+            marked,
+            asked,
+            mut deleting,
+            ..
+        } = self;
         // What was asked for comes in this order.
         look.suspects(asked.values().min_by_key(|message| message.number));
         let mut later = later;
@@ -416,11 +416,6 @@ pub fn tell_apart(messages: &mut [Listed]) {
             *uid += &format!("#{size_bytes:x}");
         }
     }
-}
-
-/// The connection is lost.
-pub fn lost(why: &io::Error) -> Trouble {
-    Trouble::new(Kind::Net, format!("the connection was lost: {why}"))
 }
 
 /// Why a session has ended that did not end well.

@@ -10,16 +10,17 @@ use quell_relay::collect::{CannotPlace, How, Stamp, Stamped, Whose, who};
 use quell_relay::directory::{CannotTell, Directory};
 use quell_relay::reception::Asked;
 use quell_storm::facts::Ms;
-use quell_wire::pop3::client::{Lost, Request, Session, Settings, Step, Tls as Asks, Wait, Why};
+use quell_wire::pop3::client::{Lost, Request, Step, Wait, Why};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::account::{Account, Keep, Protocol, Tls};
+use super::account::{Account, Keep, Protocol};
 use super::imap::Open;
 use super::link::Link;
 use super::listing::{Listed, What, is_over, what};
 use super::memory::{Known, Memory};
-use super::pop3::{lost, messages, of_ending, sign_in, tell_apart};
+use super::pop3::{messages, of_ending, sign_in, tell_apart};
+use super::talk::{Talk, lost};
 use super::trouble::Trouble;
 use crate::deliver::resolver::Resolver;
 
@@ -191,11 +192,10 @@ fn why_so(stamp: &Stamp, how: How, header: &[u8]) -> String {
 async fn pop3(account: &Account, memory: &Memory, means: &Means<'_>) -> Result<Preview, Trouble> {
     let (sign_in, secret) = sign_in(account).await?;
     let link = Link::open(account, means.resolver).await?;
-    let tls = if account.server.tls == Tls::Upgrade { Asks::Required } else { Asks::None };
-    let settings = Settings { max_message_bytes: MAX_HEADER_BYTES as u64, tls, ..Settings::default() };
-    let (session, preview) = (Session::new(settings, sign_in), Preview::new(account));
+    let talk = Talk::new(link, account, MAX_HEADER_BYTES as u64, sign_in);
+    let preview = Preview::new(account);
     let (waiting, header) = (VecDeque::new(), Vec::new());
-    Pop3 { account, memory, means, link, session, preview, waiting, header }
+    Pop3 { account, memory, means, talk, preview, waiting, header }
         .run()
         .await
         .map_err(|trouble| trouble.without(&secret))
@@ -206,8 +206,7 @@ struct Pop3<'a> {
     account: &'a Account,
     memory: &'a Memory,
     means: &'a Means<'a>,
-    link: Link,
-    session: Session,
+    talk: Talk,
     preview: Preview,
     /// Those whose header comes.
     waiting: VecDeque<Listed>,
@@ -218,25 +217,23 @@ impl Pop3<'_> {
     async fn run(mut self) -> Result<Preview, Trouble> {
         let (mut buffer, mut start, mut end) = (vec![0; 16 << 10], 0, 0);
         loop {
-            let (taken, step) = self.session.next(&buffer[start..end]);
+            let (taken, step) = self.talk.session.next(&buffer[start..end]);
             start += taken;
             match step {
                 Step::NeedInput(wait) => (start, end) = (0, self.input(&mut buffer, wait).await?),
                 Step::StartTls => {
-                    self.flush().await?;
                     (start, end) = (0, 0);
-                    self.link.secure().await?;
-                    self.session.secured();
+                    self.talk.secure().await?;
                 }
                 Step::Listed => self.listed(),
                 Step::Begin { .. } => self.header.clear(),
                 Step::Content(bytes) => self.header.extend_from_slice(bytes),
                 Step::End { number, .. } | Step::TooBig { number } => self.header_of(number),
                 Step::Deleted { .. } | Step::Refused { .. } => {}
-                Step::Idle => self.session.quit(),
+                Step::Idle => self.talk.session.quit(),
                 Step::Closed(ending) => {
                     // Out of politeness: it may be gone.
-                    let _gone = self.flush().await;
+                    let _gone = self.talk.flush().await;
                     if ending.why != Why::Quit {
                         return Err(of_ending(&ending.why, &self.account.server));
                     }
@@ -246,33 +243,28 @@ impl Pop3<'_> {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Trouble> {
-        let output = std::mem::take(self.session.output());
-        self.link.write(&output).await.map_err(|why| lost(&why))
-    }
-
     async fn input(&mut self, buffer: &mut [u8], wait: Wait) -> Result<usize, Trouble> {
-        self.flush().await?;
-        match timeout(Duration::from_secs(wait.secs()), self.link.read(buffer)).await {
-            Ok(Ok(0)) => self.session.lost(Lost::Closed),
+        self.talk.flush().await?;
+        match timeout(Duration::from_secs(wait.secs()), self.talk.link.read(buffer)).await {
+            Ok(Ok(0)) => self.talk.session.lost(Lost::Closed),
             Ok(read) => return read.map_err(|why| lost(&why)),
-            Err(_) => self.session.lost(Lost::TimedOut),
+            Err(_) => self.talk.session.lost(Lost::TimedOut),
         }
         Ok(0)
     }
 
     fn listed(&mut self) {
-        let mut all = messages(&self.session);
+        let mut all = messages(&self.talk.session);
         if self.account.keep != Keep::No {
             tell_apart(&mut all);
         }
-        self.preview.listed = self.session.listing().listed;
+        self.preview.listed = self.talk.session.listing().listed;
         self.preview.count(&all, self.account, self.memory, self.means);
         self.waiting = all.into_iter().rev().take(self.means.limit).collect();
-        if self.session.offer().top {
+        if self.talk.session.offer().top {
             for message in &self.waiting {
                 // More than it takes at a time are shown without their header.
-                let _shown = self.session.request(Request::Top(message.number));
+                let _shown = self.talk.session.request(Request::Top(message.number));
             }
         }
     }
@@ -289,8 +281,8 @@ impl Pop3<'_> {
         let (account, memory, means) = (self.account, self.memory, self.means);
         let rest = self.waiting.drain(..).map(|one| line(one, None, account, memory, means));
         self.preview.messages.extend(rest);
-        let tls = self.link.tls;
-        self.link.close().await;
+        let tls = self.talk.link.tls;
+        self.talk.link.close().await;
         self.preview.with_tls(tls)
     }
 }
