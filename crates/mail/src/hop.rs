@@ -21,6 +21,7 @@ mod tls;
 mod when;
 
 pub use hash::stamp_hash;
+pub use ip::is_public;
 pub use protocol::Protocol;
 pub use software::Software;
 pub use tls::TlsVersion;

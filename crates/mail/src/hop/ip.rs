@@ -23,6 +23,21 @@ pub(super) fn read(text: &[u8]) -> Option<(IpAddr, Option<u16>)> {
     read_bare(text)
 }
 
+/// Whether an address is one that the next server on the public network would see: none of a house (RFC 1918, RFC 4193),
+/// of a provider's own network (RFC 6598), of one link or machine.
+pub fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
+        }
+        IpAddr::V6(v6) => {
+            !(v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local())
+        }
+    }
+}
+
 /// Whether `text` can begin an address at all: a quick look that spares most words the reading.
 fn may_begin(text: &[u8]) -> bool {
     text.first().is_some_and(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'i' | b'I' | b'('))
@@ -114,6 +129,28 @@ mod tests {
             ("[IPv6:192.0.2.1]", "192.0.2.1", None),
         ] {
             assert_eq!(read(text.as_bytes()), Some((ip.parse().unwrap(), port)), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_house_and_of_the_world() {
+        for ip in ["192.0.2.1", "100.63.255.255", "100.128.0.0", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert!(is_public(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.127.0.1",
+            "127.0.0.1",
+            "169.254.0.1",
+            "0.0.0.0",
+        ] {
+            assert!(!is_public(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["::", "::1", "fc00::1", "fdff::1", "fe80::1", "febf::1", "::ffff:10.0.0.1"] {
+            assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
     }
 

@@ -79,18 +79,9 @@ impl Seen {
 /// The newest stamp that knows an address from outside: inner hand-overs of the provider's are passed over.
 fn brought_by(value: &[u8]) -> Option<(IpAddr, String)> {
     let hop = hop::parse(value);
-    let ip = hop.ip.filter(|ip| is_public(*ip))?;
+    let ip = hop.ip.filter(|ip| hop::is_public(*ip))?;
     let name = hop.helo.or(hop.from).map(|word| word.lower()).unwrap_or_default();
     Some((ip, name.chars().take(255).collect()))
-}
-
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified()),
-        IpAddr::V6(v6) => {
-            !(v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local())
-        }
-    }
 }
 
 /// A provider's Delivered-To is no loop: a `Received` of its own stands between that and our token. What
@@ -109,4 +100,22 @@ fn delivered_here(header: &[u8]) -> Vec<Vec<String>> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The third is a provider's own network (RFC 6598), the fourth an address of IPv4 written as one of IPv6.
+    #[test]
+    fn the_newest_stamp_with_a_public_address_says_who_brought_it() {
+        let inner = ["127.0.0.1", "10.0.0.1", "100.64.0.1", "IPv6:::ffff:192.168.0.1"];
+        let inner = inner.map(|ip| format!("Received: from in.x.example ([{ip}]) by b; x\r\n"));
+        let header = format!(
+            "{}Received: from out.y.example ([192.0.2.9]) by in; x\r\nReceived: from z ([192.0.2.10]) by y; x\r\n\r\n",
+            inner.concat()
+        );
+        let seen = Seen::of(header.as_bytes(), &Whose::These(Vec::new()));
+        assert_eq!(seen.brought_by.map(|(ip, _)| ip), "192.0.2.9".parse().ok());
+    }
 }

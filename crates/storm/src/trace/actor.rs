@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use quell_mail::hop::HopKind;
+use quell_mail::hop::{HopKind, is_public};
 
 use super::chain::{Chain, Hop};
-use super::names::{self, is_public, is_telling};
+use super::names::{self, is_telling};
 
 /// Stamps looked at above a machine's own for the address under which the public network knows it.
 const MAX_INNER_HOPS: usize = 4;

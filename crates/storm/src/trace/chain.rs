@@ -199,7 +199,7 @@ fn software(software: hop::Software<'_>) -> String {
 fn is_itself(hop: &hop::Hop<'_>) -> bool {
     let (Some(from), Some(by)) = (hop.from, hop.by) else { return false };
     let begins = by.0.get(..from.0.len()).is_some_and(|start| start.eq_ignore_ascii_case(from.0));
-    begins && by.0.get(from.0.len()) == Some(&b'.') && !hop.ip.is_some_and(names::is_public)
+    begins && by.0.get(from.0.len()) == Some(&b'.') && !hop.ip.is_some_and(hop::is_public)
 }
 
 /// Whether a stamp says that the message was made on the machine, and does not just name nobody.

@@ -10,7 +10,7 @@ use super::origin::Origin;
 use super::reason::Reason;
 use crate::facts::Ms;
 use crate::storm::CulpritClass;
-use quell_mail::hop::HopKind;
+use quell_mail::hop::{HopKind, is_public};
 
 /// Copies closer together than this were not sent again: they were sent at once. Retry schedules begin
 /// at a minute and more (Postfix `minimal_backoff_time` 5 min, Exim 15 min, Sendmail's queue run,
@@ -165,7 +165,7 @@ fn is_own_house_alone(chains: &[Chain], parting: &Parting, branches: &[&Branch])
     let Some(first) = branches.first().and_then(|b| b.chains.first()).map(|i| &chains[*i]) else {
         return false;
     };
-    let from_outside = first.hops.iter().any(|hop| hop.ip.is_some_and(names::is_public));
+    let from_outside = first.hops.iter().any(|hop| hop.ip.is_some_and(is_public));
     let author = first.author_domain().unwrap_or_default();
     let is_authors = parting.actor.names.iter().any(|name| names::same_house(name, author));
     let is_inner = parting.actor.ip.is_none() && parting.actor.client_of.is_none();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quell_mail::hop::HopKind;
+use quell_mail::hop::{HopKind, is_public};
 
 use super::actor::{Actor, actor};
 use super::chain::{Chain, Hop};
@@ -66,7 +66,7 @@ pub(super) fn leaves_house(chain: &Chain, i: usize) -> bool {
         };
         here.zip(there).is_some_and(|(here, there)| !names::same_house(here, there) && !at_home(here))
     };
-    let over_network = |hop: &Hop| hop.has_sender() && hop.ip.is_some_and(names::is_public);
+    let over_network = |hop: &Hop| hop.has_sender() && hop.ip.is_some_and(is_public);
     chain.hops.iter().skip(i + 1).any(|hop| over_network(hop) || elsewhere(hop))
 }
 

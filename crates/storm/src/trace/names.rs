@@ -113,22 +113,6 @@ pub(crate) fn is_inner(name: &str) -> bool {
     }
 }
 
-/// Whether an address is one that the next server on the public network would see.
-pub(super) fn is_public(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
-        }
-        IpAddr::V6(v6) => {
-            let first = v6.segments()[0];
-            let inner = first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80;
-            !(v6.is_loopback() || v6.is_unspecified() || inner)
-        }
-    }
-}
-
 /// Whether a name is made of an address: one of a customer's line, which tells of the provider alone.
 pub(super) fn is_made_of_address(name: &str, ip: Option<IpAddr>) -> bool {
     let v4 = match ip.map(|ip| ip.to_canonical()) {
